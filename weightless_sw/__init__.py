@@ -1,0 +1,30 @@
+"""Weightless: neural-network weights in a table that hardware decodes at a constant rate.
+
+import weightless_sw as wl
+tensor, report = wl.encode(weights, lanes=8, slot_bits=8)
+wl.write("layer.wls", {"fc1.weight": tensor})
+weights = wl.decode(wl.read("layer.wls")["fc1.weight"])
+"""
+
+from weightless_sw.classic import EncodeError, EncodeReport, decode, encode
+from weightless_sw.container import FormatError, read, write
+from weightless_sw.inputs import InputError, load_tensors, save_tensors
+from weightless_sw.spec import Geometry, ValueFormat
+from weightless_sw.tensor import EncodedTensor
+
+__version__ = "0.1.0"
+__all__ = [
+    "EncodeError",
+    "EncodeReport",
+    "EncodedTensor",
+    "FormatError",
+    "Geometry",
+    "InputError",
+    "ValueFormat",
+    "decode",
+    "encode",
+    "load_tensors",
+    "read",
+    "save_tensors",
+    "write",
+]
