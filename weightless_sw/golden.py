@@ -1,0 +1,74 @@
+"""The golden decoder: plain numpy, obvious, the reference for the fast decoder and for the RTL."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightless_sw import spec
+from weightless_sw.spec import Geometry
+from weightless_sw.tensor import EncodedTensor
+
+CHUNK = 1 << 16  # groups at a time, so that a large layer needs little memory
+
+
+def _rotate(word: Any, k: int) -> Any:
+    return word << np.uint32(k) | word >> np.uint32(spec.WORD_BITS - k)
+
+
+def _shift(word: Any, k: int) -> Any:
+    return word << np.uint32(k)
+
+
+def hash_words(
+    index: NDArray[np.uint32], seed: int, domain: int, n_rounds: int
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
+    """The three words of each index after ``n_rounds`` rounds; all arrays have the shape of ``index``."""
+    state: tuple[Any, Any, Any] = spec.initial_state(index, np.uint32(seed), np.uint32(domain), _rotate)
+    for _ in range(n_rounds):
+        state = spec.mix_round(*state, _rotate, _shift)
+    return state
+
+
+def decode(tensor: EncodedTensor) -> NDArray[np.float32]:
+    """The weights, false positives included, float32 in the tensor's shape."""
+    return tensor.look_up(decode_codes(tensor))
+
+
+def decode_codes(tensor: EncodedTensor) -> NDArray[np.uint16]:
+    """The code of every weight, (n_weights,) uint16."""
+    geometry = tensor.geometry
+    banks = tensor.table.reshape(spec.N_BANKS, geometry.bank_rows, geometry.lanes)
+    chunks = [
+        _decode_groups(
+            geometry, banks, np.arange(first, min(first + CHUNK, geometry.n_groups), dtype=np.uint32)
+        )
+        for first in range(0, geometry.n_groups, CHUNK)
+    ]
+    return np.concatenate(chunks).reshape(-1)[: geometry.n_weights]
+
+
+def _decode_groups(
+    geometry: Geometry, banks: NDArray[np.uint16], groups: NDArray[np.uint32]
+) -> NDArray[np.uint16]:
+    """Codes of whole groups, shape (len(groups), lanes)."""
+    lanes = np.arange(geometry.lanes)
+    words = hash_words(groups, geometry.seed, spec.DOMAIN_CLASSIC, spec.ADDRESS_ROUNDS)
+    codes = _masks(geometry, groups)
+    for bank, word in zip(banks, words, strict=True):
+        top = (word >> np.uint32(spec.WORD_BITS - spec.ROW_WORD_BITS)).astype(np.uint64)
+        rows = (top * np.uint64(geometry.bank_rows)) >> np.uint64(spec.ROW_WORD_BITS)
+        offsets = word & np.uint32(geometry.lanes - 1)
+        codes ^= bank[rows[:, None], lanes[None, :] ^ offsets[:, None]]
+    return codes
+
+
+def _masks(geometry: Geometry, groups: NDArray[np.uint32]) -> NDArray[np.uint16]:
+    """Masks of whole groups, shape (len(groups), lanes): bits lane .. lane + t - 1 of the masks word."""
+    n_rounds = spec.ADDRESS_ROUNDS + spec.MASK_ROUNDS
+    words = np.stack(hash_words(groups, geometry.seed, spec.DOMAIN_CLASSIC, n_rounds), axis=1)
+    bits = np.unpackbits(words.astype("<u4").view(np.uint8), axis=1, bitorder="little")
+    masks = np.zeros((len(groups), geometry.lanes), dtype=np.uint16)
+    for bit in range(geometry.slot_bits):
+        masks |= bits[:, bit : bit + geometry.lanes].astype(np.uint16) << np.uint16(bit)
+    return masks

@@ -1,0 +1,84 @@
+"""Weights in and out: ``.npz``, ``.safetensors``, and the bundled model by its name."""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from weightless_sw.container import write_atomically
+
+BUNDLED = ("lenet300",)
+
+
+class InputError(ValueError):
+    """A file of weights can't be used; the message names it and says why."""
+
+
+def load_tensors(source: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of a ``.npz`` or ``.safetensors`` file, or of a bundled model, by name.
+
+    Raises InputError when the file is missing, malformed, empty, or of another kind.
+    """
+    if str(source) in BUNDLED:
+        return _load_npz(files("weightless_sw").joinpath("models", f"{source}.npz").read_bytes(), str(source))
+    path = Path(source)
+    if path.suffix not in (".npz", ".safetensors"):
+        raise InputError(
+            f"{path}: weights come from .npz or .safetensors files, or from a bundled model ({', '.join(BUNDLED)})"
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    tensors = _load_npz(data, str(path)) if path.suffix == ".npz" else _load_safetensors(data, str(path))
+    if not tensors:
+        raise InputError(f"{path}: holds no tensors")
+    return tensors
+
+
+def bundled_info(name: str) -> dict[str, Any]:
+    """How a bundled model was made, and its test error."""
+    info: dict[str, Any] = json.loads(files("weightless_sw").joinpath("models", f"{name}.json").read_text())
+    return info
+
+
+def _load_npz(data: bytes, name: str) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise InputError(f"{name}: a single array, not an .npz archive; save it with np.savez")
+            return {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{name}: not a readable .npz file: {error}") from error
+
+
+def _load_safetensors(data: bytes, name: str) -> dict[str, NDArray[Any]]:
+    try:
+        return dict(safetensors.numpy.load(data))
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{name}: not a .safetensors file that numpy can hold: {error}") from error
+
+
+def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as ``.npz`` or ``.safetensors``, to a temporary name first."""
+    suffix = Path(path).suffix
+    if suffix == ".npz":
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **dict(tensors))  # type: ignore[arg-type]
+        write_atomically(path, buffer.getvalue())
+    elif suffix == ".safetensors":
+        arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+        write_atomically(path, safetensors.numpy.save(arrays))
+    else:
+        raise InputError(f"{path}: weights are written as .npz or .safetensors")

@@ -1,0 +1,173 @@
+"""The fast kernels, compiled by numba: hash, slot addresses, peeling, assignment, decoding.
+
+They know the format only through :mod:`weightless_sw.spec`; the tests hold them to its scalar
+functions and to the frozen vectors.  Words are kept in uint64 because numba widens uint32 anyway.
+"""
+
+import numba as nb
+import numpy as np
+
+from weightless_sw import spec
+
+_WORD_MASK = np.uint64(spec.WORD_MASK)
+_WORD_BITS = np.uint64(spec.WORD_BITS)
+_ROW_SHIFT = np.uint64(spec.WORD_BITS - spec.ROW_WORD_BITS)
+_ROW_WORD_BITS = np.uint64(spec.ROW_WORD_BITS)
+_DOMAIN_CLASSIC = np.uint64(spec.DOMAIN_CLASSIC)
+_DOMAIN_FILL = np.uint64(spec.DOMAIN_FILL)
+
+jit = nb.njit(cache=True, nogil=True)
+
+
+@jit
+def _rotate(word, k):  # type: ignore[no-untyped-def]
+    return (word << np.uint64(k) | word >> np.uint64(_WORD_BITS - np.uint64(k))) & _WORD_MASK
+
+
+@jit
+def _shift(word, k):  # type: ignore[no-untyped-def]
+    return (word << np.uint64(k)) & _WORD_MASK
+
+
+_mix_round = jit(spec.mix_round)
+_initial_state = jit(spec.initial_state)
+
+
+@jit
+def _address_words(index, seed, domain):  # type: ignore[no-untyped-def]
+    """The three words that name rows and lane offsets."""
+    x, y, z = _initial_state(np.uint64(index), np.uint64(seed), domain, _rotate)
+    for _ in range(spec.ADDRESS_ROUNDS):
+        x, y, z = _mix_round(x, y, z, _rotate, _shift)
+    return x, y, z
+
+
+@jit
+def _masks_words(x, y, z):  # type: ignore[no-untyped-def]
+    """The masks word, bits 0..63 and 64..95, from the address words."""
+    for _ in range(spec.MASK_ROUNDS):
+        x, y, z = _mix_round(x, y, z, _rotate, _shift)
+    return x | y << _WORD_BITS, z
+
+
+@jit
+def _window(low, high, lane):  # type: ignore[no-untyped-def]
+    """Bits from ``lane`` on of the masks word."""
+    if lane == 0:
+        return low
+    return low >> np.uint64(lane) | high << np.uint64(64 - lane)
+
+
+@jit
+def _row(word, bank_rows):  # type: ignore[no-untyped-def]
+    return (word >> _ROW_SHIFT) * np.uint64(bank_rows) >> _ROW_WORD_BITS
+
+
+@jit
+def address_keys(keys, lanes_log2, slot_bits, bank_rows, seed):  # type: ignore[no-untyped-def]
+    """Slots (n, 3) uint32 and masks (n,) uint16 of ``keys`` ((n,) uint32 weight indices)."""
+    n = keys.size
+    slots = np.empty((n, spec.N_BANKS), np.uint32)
+    masks = np.empty(n, np.uint16)
+    lane_mask = np.uint64((1 << lanes_log2) - 1)
+    code_mask = np.uint64((1 << slot_bits) - 1)
+    group = np.int64(-1)
+    words = (np.uint64(0), np.uint64(0), np.uint64(0))
+    low = high = np.uint64(0)
+    for k in range(n):
+        lane = np.uint64(keys[k]) & lane_mask
+        if np.int64(keys[k] >> lanes_log2) != group:  # keys are sorted: a group is hashed once
+            group = np.int64(keys[k] >> lanes_log2)
+            words = _address_words(group, seed, _DOMAIN_CLASSIC)
+            low, high = _masks_words(words[0], words[1], words[2])
+        for bank in range(spec.N_BANKS):
+            row = np.uint64(bank) * np.uint64(bank_rows) + _row(words[bank], bank_rows)
+            slots[k, bank] = row << np.uint64(lanes_log2) | lane ^ (words[bank] & lane_mask)
+        masks[k] = _window(low, high, lane) & code_mask
+    return slots, masks
+
+
+@jit
+def peel(slots, n_slots):  # type: ignore[no-untyped-def]
+    """Peel the hypergraph whose edges are the rows of ``slots`` ((n, 3) uint32, below ``n_slots``).
+
+    Returns ``(n_peeled, order, pivots)``: the first ``n_peeled`` entries of ``order`` (n,) uint32 are
+    keys in the order they were removed, and ``pivots`` (n,) uint32 the slot that only this key was
+    left in.  All keys are peeled when ``n_peeled == n``.
+    """
+    n = slots.shape[0]
+    cells = np.zeros((n_slots, 2), np.uint32)  # keys left in the slot, XOR of their numbers
+    for k in range(n):
+        for j in range(spec.N_BANKS):
+            cells[slots[k, j], 0] += np.uint32(1)
+            cells[slots[k, j], 1] ^= np.uint32(k)
+    order = np.empty(n, np.uint32)
+    pivots = np.empty(n, np.uint32)
+    stack = np.empty(n_slots, np.uint32)
+    n_peeled = 0
+    for start in range(n_slots):
+        top = 0
+        stack[0] = start
+        while top >= 0:
+            slot = stack[top]
+            top -= 1
+            if cells[slot, 0] != 1:
+                continue
+            key = cells[slot, 1]
+            order[n_peeled] = key
+            pivots[n_peeled] = slot
+            n_peeled += 1
+            for j in range(spec.N_BANKS):
+                other = slots[key, j]
+                cells[other, 0] -= np.uint32(1)
+                cells[other, 1] ^= key
+                if cells[other, 0] == 1:
+                    top += 1
+                    stack[top] = other
+    return n_peeled, order, pivots
+
+
+@jit
+def random_table(n_slots, slot_bits, seed):  # type: ignore[no-untyped-def]
+    """A table (n_slots,) uint16 of hashed bits: what the slots that no key needs will hold."""
+    table = np.empty(n_slots, np.uint16)
+    code_mask = np.uint64((1 << slot_bits) - 1)
+    for slot in range(n_slots):
+        table[slot] = _address_words(slot, seed, _DOMAIN_FILL)[0] & code_mask
+    return table
+
+
+@jit
+def assign(table, slots, values, order, pivots):  # type: ignore[no-untyped-def]
+    """Give every key its value: the XOR of its three slots becomes ``values[key]`` (uint16).
+
+    In the reverse of the peeling order each pivot is free when its key's turn comes.
+    """
+    for step in range(order.size - 1, -1, -1):
+        key = order[step]
+        value = values[key]
+        for j in range(spec.N_BANKS):
+            if slots[key, j] != pivots[step]:
+                value ^= table[slots[key, j]]
+        table[pivots[step]] = value
+
+
+@nb.njit(cache=True, nogil=True, parallel=True)
+def decode_codes(codes, table, lanes_log2, bank_rows, slot_bits, seed, first_group):  # type: ignore[no-untyped-def]
+    """Fill ``codes`` (uint16) with the codes of the weights from group ``first_group`` on, on all cores."""
+    lanes = 1 << lanes_log2
+    lane_mask = np.uint64(lanes - 1)
+    code_mask = np.uint64((1 << slot_bits) - 1)
+    for step in nb.prange((codes.size + lanes - 1) >> lanes_log2):
+        x, y, z = _address_words(first_group + step, seed, _DOMAIN_CLASSIC)
+        low, high = _masks_words(x, y, z)
+        rows = np.uint64(bank_rows)
+        base_x = _row(x, rows) << np.uint64(lanes_log2)
+        base_y = (rows + _row(y, rows)) << np.uint64(lanes_log2)
+        base_z = (rows + rows + _row(z, rows)) << np.uint64(lanes_log2)
+        for lane in range(min(lanes, codes.size - (step << lanes_log2))):
+            at = np.uint64(lane)
+            value = table[base_x | at ^ (x & lane_mask)]
+            value ^= table[base_y | at ^ (y & lane_mask)]
+            value ^= table[base_z | at ^ (z & lane_mask)]
+            codes[(step << lanes_log2) + lane] = (value ^ _window(low, high, lane)) & code_mask
