@@ -1,0 +1,94 @@
+"""MNIST (LeCun and Cortes): the four IDX files, from a folder or from a checksummed download."""
+
+import gzip
+import hashlib
+import os
+import struct
+import urllib.request
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightless_sw.container import write_atomically
+
+# MD5 of the unpacked bytes; the gzip wrapping differs from mirror to mirror.
+FILES = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+TIMEOUT_SECONDS = 60
+
+
+class DataError(ValueError):
+    """A data file is missing, truncated or not what it should be; the message says what to do."""
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: XDG_CACHE_HOME, or ~/.cache."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "weightless" / "mnist"
+
+
+def load(folder: Path | None = None) -> dict[str, NDArray[np.uint8]]:
+    """The arrays by file name: images (n, 28, 28) and labels (n,), uint8.
+
+    Without ``folder`` the files are downloaded once into the cache.  Raises DataError.
+    """
+    return {name: parse_idx(_unpacked(name, folder), name) for name in FILES}
+
+
+def _unpacked(name: str, folder: Path | None) -> bytes:
+    path = (folder or cache_folder()) / f"{name}.gz"
+    if not path.exists():
+        if folder:
+            raise DataError(
+                f"{path} is missing; give a folder with the four MNIST files, or none to download them"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, _download(f"{name}.gz"))
+    try:
+        data = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is no complete gzip file ({error}); remove it and try again") from error
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if digest != FILES[name]:
+        raise DataError(
+            f"{path}: MD5 of the unpacked bytes is {digest}, not {FILES[name]}; remove it and try again"
+        )
+    return data
+
+
+def _download(name: str) -> bytes:
+    failures = []
+    for mirror in MIRRORS:
+        try:
+            with urllib.request.urlopen(mirror + name, timeout=TIMEOUT_SECONDS) as response:
+                return bytes(response.read())
+        except OSError as error:
+            failures.append(f"{mirror}: {error}")
+    raise DataError(
+        f"{name} could not be downloaded ({'; '.join(failures)}); give a folder with the files instead"
+    )
+
+
+def parse_idx(data: bytes, name: str) -> NDArray[np.uint8]:
+    """The array of an IDX file of unsigned bytes.  Raises DataError when it is anything else."""
+    if len(data) < 4 or data[:3] != b"\x00\x00\x08":
+        raise DataError(f"{name}: not an IDX file of unsigned bytes")
+    n_dims = data[3]
+    if len(data) < 4 + 4 * n_dims:
+        raise DataError(f"{name}: truncated in its header")
+    shape = struct.unpack_from(f">{n_dims}I", data, 4)
+    body = data[4 + 4 * n_dims :]
+    n_bytes = int(np.prod(shape, dtype=object)) if n_dims else 1
+    if len(body) != n_bytes:
+        raise DataError(f"{name}: shape {shape} needs {n_bytes} bytes, the file has {len(body)}")
+    return np.frombuffer(body, np.uint8).reshape(shape)
