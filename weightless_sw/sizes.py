@@ -1,0 +1,231 @@
+"""What else the same layer could be stored in: exact sizes of the classic lossless alternatives.
+
+Every size is that of a pruned and clustered layer: zeros are exact, K distinct non-zero values remain.
+The codebook, K fp16 words, is part of every size but the dense one.  The shape and K itself are counted
+nowhere, to the advantage of the alternatives.  A value that fp16 can't hold is rounded by the codebook,
+as it is in our own file; the sizes don't depend on it.
+
+The sizes come from histograms, nothing is encoded here; the tests write every stream bit by bit, decode
+it and hold its length to these numbers.
+"""
+
+import heapq
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+DENSE_BITS = 32
+CODEBOOK_ENTRY_BITS = 16  # fp16
+MAX_VALUES = 1 << 16  # what an fp16 codebook can tell apart
+COUNT_BITS = 32  # a number of stored entries
+INDEX_WIDTH_BITS = 4  # names the index width in a Deep Compression stream
+LENGTH_WIDTH_BITS = 3  # names the width of the code lengths in a Huffman table
+PAPER_INDEX_BITS = 5  # of fully connected layers: Han, Mao, Dally, "Deep Compression", ICLR 2016
+INDEX_WIDTHS = range(2, 11)
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of one tensor in one format: ``bits`` is everything, ``codebook_bits`` included."""
+
+    name: str
+    bits: int
+    codebook_bits: int
+    how: str
+
+    @property
+    def bytes(self) -> int:
+        """Whole bytes."""
+        return (self.bits + 7) // 8
+
+
+@dataclass(frozen=True)
+class _Support:
+    """All that the sizes depend on.
+
+    ``zero_runs`` and ``run_counts``: how often a run of that many zeros precedes a non-zero weight along
+    the flattened (C order) index.  ``value_counts``: how often each distinct non-zero value occurs.
+    """
+
+    shape: tuple[int, int]
+    zero_runs: NDArray[np.int64]
+    run_counts: NDArray[np.int64]
+    value_counts: NDArray[np.int64]
+
+    @property
+    def n_weights(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def n_nonzero(self) -> int:
+        return int(self.value_counts.sum())
+
+    @property
+    def n_values(self) -> int:
+        return self.value_counts.size
+
+    @property
+    def codebook_bits(self) -> int:
+        return CODEBOOK_ENTRY_BITS * self.n_values
+
+
+def baseline_sizes(weights: NDArray[Any]) -> list[Size]:
+    """Sizes of ``weights``, (rows, columns) of a float type, in this order: dense fp32, CSR, Deep
+    Compression with the paper's and with the best index width, order-0 entropy.
+
+    Raises ValueError when the array isn't 2-D, float, finite and clustered.
+    """
+    support = _measure(weights)
+    by_width = {width: _deep_compression_bits(support, width) for width in INDEX_WIDTHS}
+    best = min(by_width, key=by_width.__getitem__)
+    return [
+        _dense(support),
+        _csr(support),
+        _deep_compression(support, f"{PAPER_INDEX_BITS} bit index", PAPER_INDEX_BITS, by_width),
+        _deep_compression(support, "best index width", best, by_width),
+        _order0_entropy(support),
+    ]
+
+
+def huffman_lengths(counts: ArrayLike) -> NDArray[np.int64]:
+    """Code length of every symbol of a Huffman code for ``counts``, same shape (n_symbols,).
+
+    A symbol that never occurs has length 0, one that occurs alone has length 1: a decoder takes a bit
+    per symbol whatever the symbol.
+    """
+    counts = np.asarray(counts, np.int64)
+    used = np.flatnonzero(counts)
+    lengths = np.zeros(counts.shape, np.int64)
+    if used.size <= 1:
+        lengths[used] = 1
+        return lengths
+    heap = list(zip(counts[used].tolist(), range(used.size), strict=True))  # (count, node), leaves first
+    heapq.heapify(heap)
+    parents = [0] * (2 * used.size - 1)
+    for node in range(used.size, 2 * used.size - 1):
+        count_a, a = heapq.heappop(heap)
+        count_b, b = heapq.heappop(heap)
+        parents[a] = parents[b] = node
+        heapq.heappush(heap, (count_a + count_b, node))
+    depths = [0] * len(parents)
+    for node in reversed(range(len(parents) - 1)):  # a parent has a higher number than its children
+        depths[node] = depths[parents[node]] + 1
+    lengths[used] = depths[: used.size]
+    return lengths
+
+
+def _measure(weights: NDArray[Any]) -> _Support:
+    """Check ``weights`` and take its histograms."""
+    if weights.ndim != 2 or weights.size == 0:
+        raise ValueError(f"weights must be a non-empty 2-D array, not of shape {weights.shape}; reshape them")
+    if not np.issubdtype(weights.dtype, np.floating):
+        raise ValueError(f"weights must be of a float type, not {weights.dtype}; convert them")
+    flat = weights.ravel()
+    indices = np.flatnonzero(flat)
+    values, value_counts = np.unique(flat[indices], return_counts=True)
+    if not np.isfinite(values).all():
+        raise ValueError("weights must be finite, they hold NaN or infinity; repair them")
+    if values.size > MAX_VALUES:
+        raise ValueError(
+            f"weights must have at most {MAX_VALUES} distinct non-zero values, not {values.size}; "
+            "cluster them"
+        )
+    zero_runs, run_counts = np.unique(np.diff(indices, prepend=-1) - 1, return_counts=True)
+    rows, columns = weights.shape
+    return _Support((rows, columns), zero_runs, run_counts, value_counts)
+
+
+def _dense(support: _Support) -> Size:
+    """32 bits for every weight, and nothing else; no codebook."""
+    return Size("dense fp32", DENSE_BITS * support.n_weights, 0, "32 bits per weight, no codebook")
+
+
+def _csr(support: _Support) -> Size:
+    """Row pointers, then a column index and a value index per non-zero weight, all of fixed width.
+
+    Counted: the number of non-zero weights n (the last of the rows + 1 row pointers) in 32 bits; the
+    other ``rows`` row pointers at ceil(log2(n + 1)) bits; ceil(log2 columns) + ceil(log2 K) bits per
+    non-zero weight; the codebook.
+    """
+    rows, columns = support.shape
+    pointer, column, value = (_width(n) for n in (support.n_nonzero + 1, columns, support.n_values))
+    bits = COUNT_BITS + rows * pointer + support.n_nonzero * (column + value)
+    how = (
+        f"{COUNT_BITS} bit count, {rows} row pointers of {pointer} bits, {support.n_nonzero} entries of "
+        f"{column} bit column index and {value} bit value index, fp16 codebook"
+    )
+    return Size("CSR, fixed width", bits + support.codebook_bits, support.codebook_bits, how)
+
+
+def _deep_compression(support: _Support, name: str, index_bits: int, by_width: dict[int, int]) -> Size:
+    """The stream of :func:`_deep_compression_bits` and the codebook, where the zero takes no entry."""
+    n_entries = support.n_nonzero + _n_padding(support, index_bits)
+    how = (
+        f"{n_entries} entries, {n_entries - support.n_nonzero} of them padding zeros; {index_bits} bit gaps "
+        "along the flattened index and value indices, both canonical Huffman with their tables, fp16 codebook"
+    )
+    bits = by_width[index_bits] + support.codebook_bits
+    return Size(f"Deep Compression, {name} + Huffman", bits, support.codebook_bits, how)
+
+
+def _deep_compression_bits(support: _Support, index_bits: int) -> int:
+    """Bits of the Deep Compression stream (Han et al., ICLR 2016) without the codebook.
+
+    An entry is a gap and a value index.  The gap runs along the flattened C order index, across the ends
+    of rows, and is 1 .. 2**index_bits, from a first predecessor at -1; it is stored less one.  Where the
+    next non-zero weight is farther away, a zero is stored 2**index_bits ahead, as often as needed.  Value
+    index 0 is this padding zero, 1 .. K are the codebook's.  Zeros after the last entry aren't stored.
+
+    Counted: the index width in 4 bits; the number of entries in 32; for gaps and for values each a table
+    of canonical Huffman code lengths and the codes.
+    """
+    n_gaps = 1 << index_bits
+    n_padding = _n_padding(support, index_bits)
+    gap_counts = np.zeros(n_gaps, np.int64)
+    np.add.at(gap_counts, support.zero_runs % n_gaps, support.run_counts)
+    gap_counts[-1] += n_padding
+    value_counts = np.concatenate(([n_padding], support.value_counts))
+    return INDEX_WIDTH_BITS + COUNT_BITS + _huffman_bits(gap_counts) + _huffman_bits(value_counts)
+
+
+def _n_padding(support: _Support, index_bits: int) -> int:
+    """Padding zeros that gaps of ``index_bits`` need."""
+    return int(((support.zero_runs >> index_bits) * support.run_counts).sum())
+
+
+def _huffman_bits(counts: NDArray[np.int64]) -> int:
+    """Bits of a Huffman coded stream, its table included.
+
+    The table: the width w of the longest length in 3 bits, then w bits for the length of every symbol,
+    used or not.  A canonical code follows from its lengths.
+    """
+    lengths = huffman_lengths(counts)
+    length_bits = int(lengths.max()).bit_length()
+    return LENGTH_WIDTH_BITS + length_bits * lengths.size + int((counts * lengths).sum())
+
+
+def _order0_entropy(support: _Support) -> Size:
+    """N H(n / N) bits for where the n non-zero weights are and n H(values) for what they are, rounded up.
+
+    Counted: these and the codebook; no statistics, so it is a bound for codes that take the weights as
+    independent, not a format.
+    """
+    n_zero = support.n_weights - support.n_nonzero
+    where = _entropy_bits(np.array([support.n_nonzero, n_zero]))
+    what = _entropy_bits(support.value_counts)
+    bits = int(np.ceil(where + what))
+    how = f"bound: {where:.1f} bits of support, {what:.1f} bits of values, no tables, fp16 codebook"
+    return Size("order-0 entropy", bits + support.codebook_bits, support.codebook_bits, how)
+
+
+def _entropy_bits(counts: NDArray[np.int64]) -> float:
+    """Bits of a sequence with these symbol counts at its order-0 entropy."""
+    counts = counts[counts > 0]
+    return float((counts * np.log2(counts.sum() / counts)).sum())
+
+
+def _width(n_choices: int) -> int:
+    """ceil(log2 n_choices), and 0 where there is nothing to choose."""
+    return (n_choices - 1).bit_length() if n_choices > 1 else 0
