@@ -1,0 +1,1 @@
+"""Weightless hardware: the decoder's configuration, its Amaranth description and its Verilog."""

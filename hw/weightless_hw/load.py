@@ -1,0 +1,230 @@
+"""Loading: a tensor's record, exactly as it lies in the file, becomes registers and filled memories.
+
+The record is a stream of little-endian 32-bit words: descriptor, codebook, table (docs/format.md).
+"""
+
+from math import gcd
+from typing import Any
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from weightless_hw.config import DecoderConfig
+from weightless_sw import spec
+from weightless_sw.spec import FLAG_RESIDENT, Layout, ValueFormat
+
+
+class Unpacker(wiring.Component):
+    """Cuts ``n_words`` (at most ``max_words``) 32-bit words into items of ``width`` bits, low bits first.
+
+    ``start`` begins a section and drops what was left of the one before.  An item on ``item`` is
+    there for one cycle while ``item_valid`` is high; nobody may stall it.  ``done`` is high when every
+    word was taken and every item was given.  Items come one a clock, or as fast as the words do.
+    """
+
+    def __init__(self, width: int, max_words: int):
+        self.width = width
+        super().__init__(
+            {
+                "start": In(1),
+                "n_words": In(range(max_words + 1)),
+                "i": In(stream.Signature(32)),
+                "item": Out(width),
+                "item_valid": Out(1),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """``count`` units of ``unit`` bits wait in ``bits``; ``kept`` of them are left after this cycle's item."""
+        m = Module()
+        unit = gcd(self.width, 32)
+        per_item, per_word = self.width // unit, 32 // unit
+        bits = Signal((per_item - 1 + per_word) * unit)
+        count = Signal(range(per_item + per_word))
+        kept = Signal.like(count)
+        words_left = Signal.like(self.n_words)
+        any_left = Signal()
+
+        m.d.comb += [
+            self.item.eq(bits[: self.width]),
+            self.item_valid.eq(count >= per_item),
+            kept.eq(Mux(self.item_valid, count - per_item, count)),
+            any_left.eq(words_left != 0),
+            self.i.ready.eq(any_left & (kept < per_item)),
+            self.done.eq(~any_left & ~self.item_valid),
+        ]
+        rest = Mux(self.item_valid, bits[self.width :], bits)
+        m.d.sync += [bits.eq(rest), count.eq(kept)]
+        with m.If(self.i.valid & self.i.ready):
+            with m.Switch(kept):
+                for k in range(per_item):
+                    with m.Case(k):
+                        m.d.sync += bits.eq(Cat(rest[: k * unit], self.i.payload))
+            m.d.sync += [count.eq(kept + per_word), words_left.eq(words_left - 1)]
+        with m.If(self.start):
+            m.d.sync += [count.eq(0), words_left.eq(self.n_words)]
+        return m
+
+
+class Phase(enum.Enum, shape=3):
+    """What the loader is doing; readable in the status register."""
+
+    DESCRIPTOR = 0
+    CHECK = 1
+    CODEBOOK = 2
+    TABLE = 3
+    DECODE = 4
+    ERROR = 5
+
+
+class LoadError(enum.Flag, shape=8):
+    """Why a descriptor was refused."""
+
+    LAYOUT = 1
+    WIDTHS = 2  # lanes or slot_bits
+    VALUE_FORMAT = 4
+    FLAGS = 8
+    N_WEIGHTS = 16
+    BANK_ROWS = 32  # or more table words than the banks hold
+    N_CODES = 64
+    NOT_RESIDENT = 128  # FLAG_RESIDENT before any table was loaded
+
+
+class Loader(wiring.Component):
+    """Takes records from ``load``, fills codebook and banks, starts the decoding, waits for its end.
+
+    A descriptor that this decoder can't serve stops it in ``Phase.ERROR`` with the reasons in
+    ``error``, until reset: the words behind it have no known length.
+    """
+
+    def __init__(self, config: DecoderConfig):
+        self.config = config
+        super().__init__(
+            {
+                "load": In(stream.Signature(32)),
+                "n_weights": Out(32),
+                "bank_rows": Out(range(config.max_bank_rows + 1)),
+                "n_codes": Out(config.slot_bits),
+                "seed": Out(16),
+                "codebook_write": Out(1),
+                "codebook_addr": Out(config.code_addr_bits),
+                "codebook_data": Out(config.value_bits),
+                "bank_write": Out(spec.N_BANKS),
+                "bank_addr": Out(config.row_addr_bits),
+                "bank_data": Out(config.row_bits),
+                "start": Out(1),
+                "finished": In(1),
+                "phase": Out(Phase),
+                "error": Out(LoadError),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """``words`` holds the descriptor; its fields are named as in ``spec.DESCRIPTOR``."""
+        m = Module()
+        config = self.config
+        words = Signal(32 * spec.DESCRIPTOR_WORDS)
+        fields = self._fields(words)
+        m.submodules.codebook = codebook = Unpacker(
+            config.value_bits, spec.words_for_bits(config.max_codes * config.value_bits)
+        )
+        m.submodules.table = table = Unpacker(config.row_bits, spec.words_for_bits(config.table_bits))
+        resident = Signal()  # a table was loaded
+        n_words = Signal(range(spec.DESCRIPTOR_WORDS))
+
+        m.d.comb += [
+            self.n_weights.eq(fields["n_weights"]),
+            self.bank_rows.eq(fields["bank_rows"]),
+            self.n_codes.eq(fields["n_codes"]),
+            self.seed.eq(fields["seed"]),
+            codebook.n_words.eq((fields["n_codes"] * config.value_bits + 31) >> 5),
+            table.n_words.eq(fields["table_words"]),
+            codebook.i.payload.eq(self.load.payload),
+            table.i.payload.eq(self.load.payload),
+        ]
+        with m.Switch(self.phase):
+            with m.Case(Phase.DESCRIPTOR):
+                m.d.comb += self.load.ready.eq(1)
+                with m.If(self.load.valid):
+                    m.d.sync += [words.eq(Cat(words[32:], self.load.payload)), n_words.eq(n_words + 1)]
+                    with m.If(n_words == spec.DESCRIPTOR_WORDS - 1):
+                        m.d.sync += [n_words.eq(0), self.phase.eq(Phase.CHECK)]
+            with m.Case(Phase.CHECK):
+                faults = self._faults(fields, resident)
+                m.d.sync += self.error.eq(Cat(faults))
+                with m.If(Cat(faults).any()):
+                    m.d.sync += self.phase.eq(Phase.ERROR)
+                with m.Elif(fields["flags"] == FLAG_RESIDENT):
+                    m.d.comb += self.start.eq(1)
+                    m.d.sync += self.phase.eq(Phase.DECODE)
+                with m.Else():
+                    m.d.comb += codebook.start.eq(1)
+                    m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]
+            with m.Case(Phase.CODEBOOK):
+                m.d.comb += [self.load.ready.eq(codebook.i.ready), codebook.i.valid.eq(self.load.valid)]
+                with m.If(codebook.done):
+                    m.d.comb += table.start.eq(1)
+                    m.d.sync += self.phase.eq(Phase.TABLE)
+            with m.Case(Phase.TABLE):
+                m.d.comb += [self.load.ready.eq(table.i.ready), table.i.valid.eq(self.load.valid)]
+                with m.If(table.done):
+                    m.d.comb += self.start.eq(1)
+                    m.d.sync += [self.phase.eq(Phase.DECODE), resident.eq(1)]
+            with m.Case(Phase.DECODE):
+                with m.If(self.finished):
+                    m.d.sync += self.phase.eq(Phase.DESCRIPTOR)
+        self._write_codebook(m, codebook)
+        self._write_banks(m, table)
+        return m
+
+    def _fields(self, words: Signal) -> dict[str, Any]:
+        """The descriptor's fields; offsets and widths follow from ``spec.DESCRIPTOR``."""
+        widths = {"B": 8, "H": 16, "I": 32, "f": 32}
+        names = ["layout", "widths", "value_format", "flags", "n_weights", "bank_rows", "seed", "n_codes",
+                 "table_words", "scale"]  # fmt: skip
+        fields, place = {}, 0
+        for name, letter in zip(names, spec.DESCRIPTOR.format.strip("<"), strict=True):
+            fields[name] = words[place : place + widths[letter]]
+            place += widths[letter]
+        return fields
+
+    def _faults(self, fields: dict[str, Any], resident: Signal) -> list[Any]:
+        """One bit per :class:`LoadError`, in the order of its bits."""
+        config = self.config
+        formats = [f for f in ValueFormat if f.bits == config.value_bits]
+        is_resident = fields["flags"] == FLAG_RESIDENT
+        return [
+            fields["layout"] != Layout.CLASSIC,
+            fields["widths"] != ((config.lanes.bit_length() - 1) | (config.slot_bits - 1) << 4),
+            ~Cat(fields["value_format"] == f for f in formats).any(),
+            (fields["flags"] != 0) & ~is_resident,
+            fields["n_weights"] == 0,
+            (fields["bank_rows"] == 0)
+            | (fields["bank_rows"] > config.max_bank_rows)
+            | (fields["table_words"] > spec.words_for_bits(config.table_bits)),
+            fields["n_codes"] > config.max_codes,
+            is_resident & ~resident,
+        ]
+
+    def _write_codebook(self, m: Module, codebook: Unpacker) -> None:
+        m.d.comb += [self.codebook_write.eq(codebook.item_valid), self.codebook_data.eq(codebook.item)]
+        with m.If(codebook.item_valid):
+            m.d.sync += self.codebook_addr.eq(self.codebook_addr + 1)
+        with m.If(codebook.start):
+            m.d.sync += self.codebook_addr.eq(0)
+
+    def _write_banks(self, m: Module, table: Unpacker) -> None:
+        """Rows go to bank 0, then 1, then 2; rows past the last bank are padding and go nowhere."""
+        bank = Signal(spec.N_BANKS, init=1)
+        m.d.comb += [
+            self.bank_write.eq(Mux(table.item_valid, bank, 0)),
+            self.bank_data.eq(table.item),
+        ]
+        with m.If(table.item_valid):
+            m.d.sync += self.bank_addr.eq(self.bank_addr + 1)
+            with m.If(self.bank_addr == self.bank_rows - 1):
+                m.d.sync += [self.bank_addr.eq(0), bank.eq(Cat(Const(0, 1), bank))]
+        with m.If(table.start):
+            m.d.sync += [self.bank_addr.eq(0), bank.eq(1)]
