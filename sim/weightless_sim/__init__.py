@@ -1,0 +1,1 @@
+"""Weightless simulation: cycle model, cocotb benches, area, report and command line."""

@@ -1,0 +1,138 @@
+"""The pictures of the report and of the docs."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from weightless_hw.config import DecoderConfig
+from weightless_sw import spec
+
+INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
+WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
+
+
+def _figure(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def sizes(report: dict[str, Any], path: Path) -> None:
+    """The layer as dense, CSR, Deep Compression, entropy bound, and our file."""
+    rows = sorted(report["sizes"], key=lambda row: float(row["bytes"]))
+    figure, axes = _figure(f"Size of {report['layer']}, every byte counted (log scale)")
+    places = np.arange(len(rows))
+    values = [row["bytes"] for row in rows]
+    colors = [MUTED if row["lossless"] else ACCENT for row in rows]
+    axes.barh(places, values, color=colors, height=0.65)
+    axes.set_yticks(places, [row["name"] for row in rows])
+    axes.set_xscale("log")
+    axes.set_xlim(min(values) / 2, max(values) * 12)
+    axes.set_xlabel("bytes")
+    for place, row in zip(places, rows, strict=True):
+        label = f" {row['bytes']:,} B, {row['bits_per_weight']:.3f} bit/weight"
+        axes.text(row["bytes"], float(place), label, va="center", fontsize=8, color=INK)
+    figure.text(0.99, 0.01, "grey: lossless; red: with false positives", ha="right", fontsize=7, color=INK)
+    figure.savefig(path)
+
+
+def false_positives(report: dict[str, Any], path: Path) -> None:
+    """Measured share of the zero weights against K / 2^t."""
+    points = report["false_positives"]
+    t = np.array([point["slot_bits"] for point in points])
+    rate = np.array([point["false_positive_rate"] for point in points])
+    n_zero = points[0]["n_weights"] - points[0]["n_nonzero"]
+    figure, axes = _figure(f"False positives of {report['layer']} ({n_zero:,} zero weights)")
+    fine = np.linspace(t[0], t[-1], 200)
+    n_codes = points[0]["n_codes"]
+    axes.plot(fine, n_codes / 2.0**fine, color=MUTED, label=f"theory: K / 2^t, K = {n_codes}")
+    sigma = np.array([point["false_positive_sigma"] for point in points])
+    axes.errorbar(t, rate, yerr=3 * sigma, fmt="o", color=ACCENT, capsize=3, label="measured, ±3σ of theory")
+    for point in points:
+        z = (point["false_positive_rate"] - point["expected_false_positive_rate"]) / point[
+            "false_positive_sigma"
+        ]
+        place = (point["slot_bits"], point["false_positive_rate"])
+        axes.annotate(f"{z:+.1f}σ", place, textcoords="offset points", xytext=(7, 6), fontsize=7, color=INK)
+    axes.set_yscale("log")
+    axes.set_xlim(t[0] - 0.4, t[-1] + 0.8)
+    axes.set_xlabel("slot bits t")
+    axes.set_ylabel("share of the zero weights")
+    size_axes = axes.twinx()
+    size_axes.plot(t, [point["bits_per_weight"] for point in points], "s--", color=SECOND, markersize=4, lw=1)
+    size_axes.set_ylabel("bits per weight, whole record", color=SECOND)
+    size_axes.spines[["top"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper center")
+    figure.savefig(path)
+
+
+def throughput(report: dict[str, Any], path: Path) -> None:
+    """Weights per cycle over the run, one panel per stall pattern."""
+    runs = [run for run in report["runs"] if run["name"] != "all layers"]
+    lanes = report["decoder"]["config"]["lanes"]
+    figure = Figure(figsize=(WIDTH, 1.35 * len(runs) + 0.8), dpi=DPI, layout="constrained")
+    panels = np.atleast_1d(figure.subplots(len(runs), sharex=True, sharey=True))
+    for axes, run in zip(panels, runs, strict=True):
+        axes.step(run["curve"]["cycle"], run["curve"]["weights_per_cycle"], where="mid", color=SECOND, lw=1.2)
+        axes.axhline(lanes, color=MUTED, lw=0.8, ls=":")
+        axes.set_ylim(0, lanes * 1.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        first = run["transfers"][-1]["first_valid"]
+        axes.axvspan(0, first, color=MUTED, alpha=0.25, lw=0)
+        title = f"{run['stall']}: {run['weights_per_cycle']:.2f} weights per cycle while decoding"
+        axes.set_title(title, loc="left", fontsize=9, color=INK)
+    panels[-1].set_xlabel("cycle (grey: loading and pipeline fill; the run goes on to the right)")
+    panels[len(runs) // 2].set_ylabel("weights per cycle")
+    figure.savefig(path)
+
+
+def data_path_stages(config: DecoderConfig) -> list[tuple[str, str, int]]:
+    """(stage, what it does, registers) in stage order; the registers sum to the fill latency."""
+    g, t = config.lanes, config.slot_bits
+    return [
+        ("index", "group number\none a clock", 1),
+        ("hash", f"{spec.ADDRESS_ROUNDS} SP-box rounds\n96-bit state", config.hash_stages),
+        ("range", "row = word × rows\n3 multiply-shifts", config.RANGE_STAGES),
+        ("banks", f"3 rows of\n{g} × {t} bits", config.BANK_STAGES),
+        ("permute", "lane l reads\nslot l ⊕ offset", config.permute_stages),
+        ("xor", "3 slots ⊕ mask\nper lane", config.XOR_STAGES),
+        ("codebook", "code < K ?\nvalue : 0", config.CODEBOOK_STAGES),
+        ("output", f"{g} weights,\nlast", config.OUTPUT_STAGES),
+    ]
+
+
+def data_path(config: DecoderConfig, path: Path) -> None:
+    """The decoder's data path: one box per stage, with its registers."""
+    stages = data_path_stages(config)
+    with mpl.rc_context({"svg.hashsalt": "weightless", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(11, 3.0), layout="constrained")
+        axes = figure.subplots()
+        axes.set_axis_off()
+        axes.set_xlim(-0.6, len(stages) - 0.35)
+        axes.set_ylim(-1.35, 1.15)
+        for k, (name, text, registers) in enumerate(stages):
+            color = ACCENT if name in ("banks", "codebook") else SECOND
+            box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": color, "linewidth": 1.6}
+            axes.text(k, 0, f"{name}\n\n{text}", ha="center", va="center", fontsize=8, color=INK, bbox=box)
+            label = f"{registers} register{'s' if registers != 1 else ''}"
+            axes.text(k, -0.62, label, ha="center", fontsize=7, color=INK)
+            if k:
+                arrow = {"arrowstyle": "-|>", "color": INK}
+                axes.annotate("", (k - 0.40, 0), (k - 0.60, 0), arrowprops=arrow)
+        down = {"arrowstyle": "-|>", "color": ACCENT}
+        for k, text in ((3, "table"), (6, "codebook")):
+            axes.annotate(text, (k, 0.45), (k, 0.95), ha="center", fontsize=8, color=ACCENT, arrowprops=down)
+        axes.text(1.5, 0.95, "load: descriptor, codebook, table (32-bit words of the .wls record)",
+                  ha="center", fontsize=8, color=ACCENT)  # fmt: skip
+        note = (
+            f"fill latency {config.fill_latency} cycles, then one beat of {config.lanes} weights per clock; "
+        )
+        note += "the output buffer's ready is the clock enable of all registers before it"
+        axes.text((len(stages) - 1) / 2, -1.2, note, ha="center", fontsize=8, color=INK)
+        figure.savefig(path, metadata={"Date": None})

