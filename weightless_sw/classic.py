@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from math import ceil, log2, sqrt
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,7 @@ def encode(
     Raises EncodeError when the weights are not finite, not clustered, or not exact in the format.
     """
     started = time.perf_counter()
+    spec.check_widths(lanes, slot_bits)
     array = check_weights(weights, name)
     flat = array.reshape(-1)
     keys = np.flatnonzero(flat).astype(np.uint32)
@@ -273,8 +274,3 @@ def _report(tensor: EncodedTensor, keys: NDArray[np.uint32], n_attempts: int, se
         n_attempts=n_attempts,
         seconds=seconds,
     )
-
-
-def smallest_slot_bits(n_codes: int) -> int:
-    """The fewest slot bits that leave a code for "zero": t > log2 K."""
-    return max(1, int(log2(n_codes)) + 1) if n_codes else 1

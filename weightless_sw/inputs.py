@@ -53,10 +53,10 @@ def bundled_info(name: str) -> dict[str, Any]:
 
 def _load_npz(data: bytes, name: str) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{name}: a single array, not an .npz archive; save it with np.savez")
-            return {key: archive[key] for key in archive.files}
+        archive = np.load(io.BytesIO(data), allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise InputError(f"{name}: a single array, not an .npz archive; save it with np.savez")
+        return {key: archive[key] for key in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         if isinstance(error, InputError):
             raise

@@ -4,6 +4,8 @@ They know the format only through :mod:`weightless_sw.spec`; the tests hold them
 functions and to the frozen vectors.  Words are kept in uint64 because numba widens uint32 anyway.
 """
 
+from pathlib import Path
+
 import numba as nb
 import numpy as np
 
@@ -15,6 +17,11 @@ _ROW_SHIFT = np.uint64(spec.WORD_BITS - spec.ROW_WORD_BITS)
 _ROW_WORD_BITS = np.uint64(spec.ROW_WORD_BITS)
 _DOMAIN_CLASSIC = np.uint64(spec.DOMAIN_CLASSIC)
 _DOMAIN_FILL = np.uint64(spec.DOMAIN_FILL)
+
+# numba's cache notices a change of this file, but not of the specification whose constants it compiles
+# in: so the folder is named after the digest.  The setting is read as each function is decorated.
+_numba_cache_dir = nb.config.CACHE_DIR
+nb.config.CACHE_DIR = str(Path(__file__).parent / "__pycache__" / f"numba-{spec.SPEC_DIGEST:08x}")
 
 jit = nb.njit(cache=True, nogil=True)
 
@@ -171,3 +178,6 @@ def decode_codes(codes, table, lanes_log2, bank_rows, slot_bits, seed, first_gro
             value ^= table[base_y | at ^ (y & lane_mask)]
             value ^= table[base_z | at ^ (z & lane_mask)]
             codes[(step << lanes_log2) + lane] = (value ^ _window(low, high, lane)) & code_mask
+
+
+nb.config.CACHE_DIR = _numba_cache_dir

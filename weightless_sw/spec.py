@@ -36,7 +36,7 @@ INDEX_ROTATE_Y, INDEX_ROTATE_Z = 16, 8
 ROTATE_X, ROTATE_Y = 24, 9
 SHIFT_AND_XY, SHIFT_OR_XZ, SHIFT_Z, SHIFT_AND_YZ = 3, 1, 1, 2
 ADDRESS_ROUNDS = 6  # rounds until the state names rows and lane offsets
-MASK_ROUNDS = 2  # further rounds until it gives the masks
+MASK_ROUNDS = 1  # further rounds until it gives the masks
 # Keeps the uses of the hash apart; the numbers are ASCII.
 DOMAIN_CLASSIC = int.from_bytes(b"WLSc", "big")
 DOMAIN_FILL = int.from_bytes(b"WLSf", "big")
@@ -123,6 +123,13 @@ def _require(name: str, value: int, low: int, high: int) -> None:
         raise ValueError(f"{name} must be an integer from {low} to {high}, not {value!r}")
 
 
+def check_widths(lanes: int, slot_bits: int) -> None:
+    """Raise ValueError unless a row of ``lanes`` slots of ``slot_bits`` bits is one that the format has."""
+    if lanes not in [1 << k for k in range(MAX_LANES_LOG2 + 1)]:
+        raise ValueError(f"lanes must be a power of two from 1 to {MAX_LANES}, not {lanes!r}")
+    _require("slot_bits", slot_bits, 1, MAX_SLOT_BITS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
     """Everything that a decoder must know of one encoded tensor, the tables themselves left out.
@@ -141,9 +148,7 @@ class Geometry:
 
     def __post_init__(self) -> None:
         _require("n_weights", self.n_weights, 1, MAX_WEIGHTS)
-        if self.lanes not in [1 << k for k in range(MAX_LANES_LOG2 + 1)]:
-            raise ValueError(f"lanes must be a power of two from 1 to {MAX_LANES}, not {self.lanes!r}")
-        _require("slot_bits", self.slot_bits, 1, MAX_SLOT_BITS)
+        check_widths(self.lanes, self.slot_bits)
         _require("bank_rows", self.bank_rows, 1, MAX_BANK_ROWS)
         _require("n_codes", self.n_codes, 0, (1 << self.slot_bits) - 1)
         _require("seed", self.seed, 0, MAX_SEED)
@@ -296,9 +301,9 @@ def _digest() -> int:
     The probes are there so that a changed formula changes the digest as a changed constant does.
     """
     constants = {
-        k: v
-        for k, v in globals().items()
-        if k.isupper() and isinstance(v, int) and not isinstance(v, IntEnum)
+        name: value
+        for name, value in globals().items()
+        if name.isupper() and type(value) is int and name != "SPEC_DIGEST"
     }
     probe = Geometry(n_weights=10**6, lanes=8, slot_bits=9, bank_rows=12345, n_codes=100, seed=77)
     indices = (0, 1, 8, 999_999)

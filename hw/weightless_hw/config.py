@@ -25,7 +25,7 @@ class DecoderConfig:
     rounds_per_stage: int = 2  # hash rounds between two pipeline registers
 
     def __post_init__(self) -> None:
-        Geometry(n_weights=1, lanes=self.lanes, slot_bits=self.slot_bits, bank_rows=1, n_codes=0, seed=0)
+        spec.check_widths(self.lanes, self.slot_bits)
         ranges = {
             "max_bank_rows": (1, spec.MAX_BANK_ROWS),
             "max_codes": (1, (1 << self.slot_bits) - 1),

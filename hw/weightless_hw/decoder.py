@@ -208,8 +208,11 @@ class LanePermutation(wiring.Component):
         row: Value = self.i
         offset: Value = self.offset
         for k in range(self.offset_width):
+            # A signal per step: nested expressions would grow with the power of the steps.
+            step = Signal(self.config.row_bits, name=f"step_{k}")
             swapped = Cat(row.word_select(lane ^ 1 << k, t) for lane in range(lanes))
-            row = Mux(offset[k], swapped, row)
+            m.d.comb += step.eq(Mux(offset[k], swapped, row))
+            row = step
             if k % 3 == 2 or k == self.offset_width - 1:
                 row = delayed(m, self.en, row, 1, f"row_{k}")
                 offset = delayed(m, self.en, offset, 1, f"offset_{k}")

@@ -94,8 +94,12 @@ def _add_encode(commands: Any) -> None:
         "input", help=".npz or .safetensors file, or a bundled model: " + ", ".join(inputs.BUNDLED)
     )
     command.add_argument("-o", "--output", type=Path, required=True, help="the .wls file to write")
-    command.add_argument("--tensor", action="append", metavar="NAME",
-                         help="tensor to put in a table (repeatable; default: all of 2 or more dimensions)")  # fmt: skip
+    command.add_argument(
+        "--tensor",
+        action="append",
+        metavar="NAME",
+        help="tensor to put in a table (may be repeated; default: all of two or more dimensions)",
+    )
     _add_layout_options(command)
     command.add_argument("--value-format", choices=FORMATS, default="fp16", help="codebook entries")
     command.add_argument(

@@ -1,5 +1,6 @@
 """Builds a decoder for a simulator and runs scenarios on it, through cocotb's Python runner."""
 
+import functools
 import hashlib
 import importlib.util
 import json
@@ -68,6 +69,7 @@ def missing(simulator: str) -> str:
     return ""
 
 
+@functools.cache
 def build(config: DecoderConfig, simulator: str = "verilator", *, waves: bool = False) -> Path:
     """Compile the decoder, once per Verilog text and simulator; returns the build folder.
 

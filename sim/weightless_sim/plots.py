@@ -1,5 +1,6 @@
 """The pictures of the report and of the docs."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import BoxStyle, FancyBboxPatch
 
 from weightless_hw.config import DecoderConfig
 from weightless_sw import spec
@@ -111,28 +113,49 @@ def data_path(config: DecoderConfig, path: Path) -> None:
     """The decoder's data path: one box per stage, with its registers."""
     stages = data_path_stages(config)
     with mpl.rc_context({"svg.hashsalt": "weightless", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(11, 3.0), layout="constrained")
+        figure = Figure(figsize=(11, 3.2), dpi=DPI, layout="constrained")
         axes = figure.subplots()
         axes.set_axis_off()
-        axes.set_xlim(-0.6, len(stages) - 0.35)
-        axes.set_ylim(-1.35, 1.15)
+        axes.set_xlim(-0.5, len(stages) - 0.5)
+        axes.set_ylim(-1.45, 1.35)
         for k, (name, text, registers) in enumerate(stages):
-            color = ACCENT if name in ("banks", "codebook") else SECOND
-            box = {"boxstyle": "round,pad=0.35", "facecolor": "white", "edgecolor": color, "linewidth": 1.6}
-            axes.text(k, 0, f"{name}\n\n{text}", ha="center", va="center", fontsize=8, color=INK, bbox=box)
-            label = f"{registers} register{'s' if registers != 1 else ''}"
-            axes.text(k, -0.62, label, ha="center", fontsize=7, color=INK)
-            if k:
-                arrow = {"arrowstyle": "-|>", "color": INK}
-                axes.annotate("", (k - 0.40, 0), (k - 0.60, 0), arrowprops=arrow)
-        down = {"arrowstyle": "-|>", "color": ACCENT}
-        for k, text in ((3, "table"), (6, "codebook")):
-            axes.annotate(text, (k, 0.45), (k, 0.95), ha="center", fontsize=8, color=ACCENT, arrowprops=down)
-        axes.text(1.5, 0.95, "load: descriptor, codebook, table (32-bit words of the .wls record)",
-                  ha="center", fontsize=8, color=ACCENT)  # fmt: skip
+            _stage(axes, k, name, text, registers)
+        forward = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0}
+        for k in range(1, len(stages)):
+            axes.annotate("", (k - 0.41, 0), (k - 0.59, 0), arrowprops=forward)
+        side = forward | {"color": MUTED, "connectionstyle": "arc3,rad=-0.16"}
+        for start, end, text in ((1, 4, "lane offsets"), (1, 5, "masks")):
+            axes.annotate(
+                "", (end, -0.48), (start, -0.48), arrowprops=side | {"connectionstyle": "arc3,rad=0.12"}
+            )
+            axes.text(end - 0.55, -0.72, text, ha="center", fontsize=7, color=INK)
+        down = forward | {"color": ACCENT}
+        axes.plot([0, 6], [1.0, 1.0], color=ACCENT, lw=1.2)
+        for k, text in ((0, "descriptor"), (3, "table"), (6, "codebook")):
+            axes.annotate("", (k, 0.48), (k, 1.0), arrowprops=down)
+            axes.text(k + 0.06, 0.72, text, fontsize=8, color=ACCENT)
+        title = "load: the record as it lies in the .wls file, 32-bit words"
+        axes.text(0, 1.12, title, fontsize=8, color=ACCENT)
         note = (
             f"fill latency {config.fill_latency} cycles, then one beat of {config.lanes} weights per clock; "
         )
-        note += "the output buffer's ready is the clock enable of all registers before it"
-        axes.text((len(stages) - 1) / 2, -1.2, note, ha="center", fontsize=8, color=INK)
-        figure.savefig(path, metadata={"Date": None})
+        note += "the output buffer's ready is the clock enable of every register before it"
+        axes.text((len(stages) - 1) / 2, -1.35, note, ha="center", fontsize=8, color=INK)
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _stage(axes: Axes, place: int, name: str, text: str, registers: int) -> None:
+    """One box of the data path."""
+    color = ACCENT if name in ("banks", "codebook") else SECOND
+    corner, round_box = (place - 0.38, -0.45), BoxStyle("round", pad=0.02)  # type: ignore[no-untyped-call]
+    axes.add_patch(
+        FancyBboxPatch(corner, 0.76, 0.9, round_box, facecolor="white", edgecolor=color, linewidth=1.6)
+    )
+    axes.text(place, 0.27, name, ha="center", va="center", fontsize=9, color=INK, weight="bold")
+    axes.text(place, -0.02, text, ha="center", va="center", fontsize=7, color=INK)
+    label = f"{registers} register{'s' if registers != 1 else ''}"
+    axes.text(place, -0.35, label, ha="center", va="center", fontsize=6.5, color=color)
+
+
+if __name__ == "__main__":
+    data_path(DecoderConfig(), Path(sys.argv[1]))

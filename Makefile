@@ -1,0 +1,55 @@
+# Thin: each target sets up its own environment and calls one command.  Everything made is in build/.
+PYTHON ?= python3
+VENV := build/venv
+BIN := $(VENV)/bin
+
+.PHONY: help sim test check area bench hash-study figures clean
+help:
+	@echo "make sim         encode the bundled model, simulate its decoding, write build/report/"
+	@echo "make test        run the tests"
+	@echo "make check       ruff and mypy"
+	@echo "make area        LUTs, flip-flops and RAMs of 1 and 8 lanes on ECP5"
+	@echo "make bench       encode and decode speed, side by side with peers"
+	@echo "make hash-study  the measurements behind docs/hash.md (ten minutes)"
+	@echo "make figures     draw the pictures of the docs again"
+	@echo "make clean       remove build/"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
+	@echo "Setting up $(VENV), once."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "venv failed; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/sim.stamp: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --disable-pip-version-check -e '.[sim]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml $(VENV)/sim.stamp
+	$(BIN)/pip install --disable-pip-version-check -e '.[sim,synth,dev]'
+	@touch $@
+
+sim: $(VENV)/sim.stamp
+	@$(BIN)/weightless sim
+
+test: $(VENV)/dev.stamp
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+area: $(VENV)/dev.stamp
+	@$(BIN)/weightless area --max-bank-rows 512
+
+bench: $(VENV)/dev.stamp
+	@$(BIN)/python tests/benchmarks/bench_codec.py
+
+hash-study: $(VENV)/dev.stamp
+	@$(BIN)/python tests/benchmarks/hash_study.py
+
+figures: $(VENV)/sim.stamp
+	@$(BIN)/python -m weightless_sim.plots docs/datapath.svg
+
+clean:
+	rm -rf build

@@ -1,0 +1,51 @@
+"""Shared helpers: sparse layers, the frozen vectors, and what to do about a missing tool."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def vectors() -> dict[str, Any]:
+    """The frozen known-answer vectors."""
+    return json.loads((ROOT / "tests" / "vectors" / "classic.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def sparse_layer() -> Any:
+    """A function that makes a pruned and clustered layer: (shape, n_nonzero, n_values, seed) -> array."""
+
+    def make(shape: Any, n_nonzero: int, n_values: int = 15, seed: int = 0) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        weights = np.zeros(int(np.prod(shape)), np.float32)
+        values = (np.arange(n_values) - n_values // 2 + 0.5).astype(np.float32) / 16
+        places = rng.choice(weights.size, n_nonzero, replace=False)
+        weights[places] = np.resize(values, n_nonzero)  # every value comes
+        return weights.reshape(shape)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def need() -> Any:
+    """A function that skips when told a reason; in CI a missing tool is a failure."""
+
+    def check(reason: str) -> None:
+        if reason and os.environ.get("CI"):
+            pytest.fail(f"missing in CI: {reason}")
+        if reason:
+            pytest.skip(reason)
+
+    return check
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_repository_root() -> None:
+    """Builds go to build/ of the repository, wherever pytest was started."""
+    os.chdir(ROOT)

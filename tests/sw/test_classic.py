@@ -1,0 +1,171 @@
+from math import sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weightless_sw import classic, container, golden, kernels, spec
+from weightless_sw.classic import EncodeError, encode
+from weightless_sw.spec import ValueFormat
+from weightless_sw.tensor import EncodedTensor
+
+LANES = [1, 2, 4, 8, 16, 32, 64]
+
+
+@st.composite
+def layers(draw):
+    """(weights, lanes, slot_bits): any size, density and burstiness; at most 2^t - 1 values."""
+    slot_bits = draw(st.integers(1, 16))
+    n = draw(st.integers(1, 2000))
+    n_values = draw(st.integers(1, min(40, (1 << slot_bits) - 1)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    density = draw(st.sampled_from([0.0, 0.01, 0.1, 0.5, 1.0]))
+    run = draw(st.sampled_from([1, 8, 100]))
+    support = np.repeat(rng.random(-(-n // run)) < density, run)[:n]
+    weights = np.where(support, rng.integers(1, n_values + 1, n) / 8, 0).astype(np.float32)
+    return weights, draw(st.sampled_from(LANES)), slot_bits
+
+
+@settings(max_examples=60, deadline=None)
+@given(layers())
+def test_nonzero_weights_come_back_and_decoders_agree(layer):
+    weights, lanes, slot_bits = layer
+    tensor, report = encode(weights, lanes=lanes, slot_bits=slot_bits)
+    decoded = classic.decode(tensor)
+    assert decoded.dtype == np.float32
+    assert np.array_equal(decoded[weights != 0], weights[weights != 0])
+    assert np.array_equal(decoded, golden.decode(tensor))
+    assert set(np.unique(decoded)) <= set(np.unique(weights)) | {0.0}
+    assert report.n_false_positives == np.count_nonzero(decoded) - np.count_nonzero(weights)
+    assert report.record_bytes == len(container.to_record(tensor))
+
+
+@settings(max_examples=20, deadline=None)
+@given(layers())
+def test_golden_decoder_is_the_scalar_definition(layer):
+    weights, lanes, slot_bits = layer
+    tensor, _ = encode(weights[:200], lanes=lanes, slot_bits=slot_bits)
+    table = tensor.table.tolist()
+    assert golden.decode_codes(tensor).tolist() == [
+        tensor.geometry.code(i, table) for i in range(len(weights[:200]))
+    ]
+
+
+def test_vectors_layers(vectors):
+    for case in vectors["layers"]:
+        record = bytes.fromhex(case["record"])
+        tensor = container.from_record(record, (spec.Geometry.from_descriptor(record[:24]).n_weights,))
+        assert golden.decode_codes(tensor).tolist() == case["codes"]
+        assert classic.decode_codes(tensor).tolist() == case["codes"]
+
+
+def test_a_planted_fault_is_seen(sparse_layer):
+    weights = sparse_layer(5000, 300)
+    tensor, _ = encode(weights)
+    index = int(np.flatnonzero(weights)[-1])
+    tensor.table[tensor.geometry.slots(index)[1]] ^= 1
+    assert classic.decode(tensor)[index] != weights[index]
+    assert golden.decode(tensor)[index] != weights[index]
+
+
+@pytest.mark.parametrize("lanes", [1, 8, 64])
+@pytest.mark.parametrize("slot_bits", [6, 8, 11])
+def test_false_positives_are_as_theory_says(sparse_layer, lanes, slot_bits):
+    _, report = encode(sparse_layer((300, 784), 9408), lanes=lanes, slot_bits=slot_bits)
+    p = 15 / 2**slot_bits
+    assert report.expected_false_positive_rate == p
+    assert report.false_positive_sigma == pytest.approx(sqrt(p * (1 - p) / (235_200 - 9408)))
+    assert abs(report.false_positive_rate - p) < 4 * report.false_positive_sigma
+
+
+@pytest.mark.parametrize("lanes", LANES)
+def test_size_is_near_the_peeling_threshold(sparse_layer, lanes):
+    _, report = encode(sparse_layer(10**6, 40_000), lanes=lanes)
+    assert 1.20 < report.slots_per_key < 1.235
+
+
+@pytest.mark.parametrize("lanes", [1, 4])
+def test_the_bank_size_is_the_smallest_of_those_tried(sparse_layer, lanes):
+    weights = sparse_layer(20_000, 900)
+    tensor, report = encode(weights, lanes=lanes)
+    keys = np.flatnonzero(weights).astype(np.uint32)
+    search = classic._Search(keys, lanes, 8, None)
+    assert search._first_seed(report.bank_rows) == report.seed
+    assert search._first_seed(report.bank_rows - 1) is None
+    assert tensor.geometry.bank_rows == report.bank_rows
+
+
+def test_encoding_is_deterministic(sparse_layer):
+    weights = sparse_layer((30, 50), 100)
+    first, second = (container.to_record(encode(weights)[0]) for _ in range(2))
+    assert first == second
+
+
+def test_free_slots_are_random_and_reproducible():
+    table = kernels.random_table(4096, 8, 5)
+    assert np.array_equal(table, kernels.random_table(4096, 8, 5))
+    counts = np.bincount(table, minlength=256)
+    assert ((counts - 16) ** 2 / 16).sum() < 255 + 5 * sqrt(2 * 255)
+
+
+def test_progress_tells_every_size(sparse_layer):
+    lines = []
+    _, report = encode(sparse_layer(5000, 300), progress=lines.append)
+    assert any(f"{report.bank_rows} rows" in line and f"seed {report.seed} peels" in line for line in lines)
+
+
+@pytest.mark.parametrize("value_format", list(ValueFormat))
+def test_value_formats(value_format):
+    weights = np.array([0, 0.5, -1.0, 0.25, 0, 1.0], np.float64)
+    tensor, _ = encode(weights, slot_bits=12, value_format=value_format, round_values=True)
+    decoded = classic.decode(tensor)
+    tolerance = {ValueFormat.FP16: 0, ValueFormat.FIXED8: 1 / 254, ValueFormat.FIXED16: 1 / 65534}[
+        value_format
+    ]
+    assert np.abs(decoded - weights)[weights != 0].max() <= tolerance
+    if value_format is not ValueFormat.FP16:
+        with pytest.raises(EncodeError, match="not exact in FIXED"):
+            encode(weights, slot_bits=12, value_format=value_format)
+
+
+@pytest.mark.parametrize(
+    ("weights", "options", "message"),
+    [
+        (np.array([1.0, np.nan, np.inf]), {}, "w: 2 weights are NaN or infinite"),
+        (np.array([], np.float32), {}, "w: a table holds 1 to 4294967295 weights, not 0"),
+        (np.array(["a"]), {}, "w: weights must be real numbers, not dtype <U1"),
+        (np.array([1j]), {}, "w: weights must be real numbers"),
+        (np.array([None]), {}, "w: weights must be real numbers, not dtype object"),
+        (
+            np.arange(5.0),
+            {"slot_bits": 2},
+            "w: 4 distinct non-zero values, but codes of 2 bits name at most 3",
+        ),
+        (np.array([0.1]), {}, "w: values are not exact in FP16 .*--round-values"),
+        (np.array([1e6]), {}, "w: values up to 1e\\+06 overflow fp16"),
+        (
+            np.array([1e-320]),
+            {"value_format": ValueFormat.FIXED8},
+            "w: magnitudes around .* are out of range",
+        ),
+    ],
+)
+def test_bad_weights_are_refused(weights, options, message):
+    with pytest.raises(EncodeError, match=f"^{message}"):
+        encode(weights, name="w", **options)
+
+
+@pytest.mark.parametrize(("option", "value"), [("lanes", 3), ("slot_bits", 0), ("slot_bits", 17)])
+def test_bad_options_are_refused(option, value):
+    with pytest.raises(ValueError, match=f"{option} must be"):
+        encode(np.ones(4), **{option: value})
+
+
+def test_any_shape_and_integer_weights():
+    weights = np.zeros((2, 3, 4, 5), np.int8)
+    weights[1, 2, 3, 4] = -3
+    tensor, _ = encode(weights)
+    assert isinstance(tensor, EncodedTensor)
+    assert classic.decode(tensor).shape == (2, 3, 4, 5)
+    assert classic.decode(tensor)[1, 2, 3, 4] == -3

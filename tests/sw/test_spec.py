@@ -1,0 +1,121 @@
+import ast
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weightless_sw import spec
+from weightless_sw.spec import Geometry, ValueFormat
+
+FIELDS = {"n_weights": 1000, "lanes": 8, "slot_bits": 8, "bank_rows": 50, "n_codes": 15, "seed": 3}
+
+
+def geometries() -> st.SearchStrategy[Geometry]:
+    @st.composite
+    def build(draw: st.DrawFn) -> Geometry:
+        slot_bits = draw(st.integers(1, 16))
+        return Geometry(
+            n_weights=draw(st.integers(1, spec.MAX_WEIGHTS)),
+            lanes=draw(st.sampled_from([1, 2, 4, 8, 16, 32, 64])),
+            slot_bits=slot_bits,
+            bank_rows=draw(st.integers(1, 1 << 20)),
+            n_codes=draw(st.integers(0, (1 << slot_bits) - 1)),
+            seed=draw(st.integers(0, spec.MAX_SEED)),
+            value_format=draw(st.sampled_from(list(ValueFormat))),
+            scale=draw(st.floats(2.0**-100, 2.0**100, width=32)),
+        )
+
+    return build()
+
+
+def test_vectors_hash(vectors):
+    assert vectors["specification_digest"] == spec.SPEC_DIGEST
+    for case in vectors["hash"]:
+        words = spec.hash_words(case["index"], case["seed"], case["domain"], case["rounds"])
+        assert list(words) == case["words"]
+
+
+def test_vectors_addresses(vectors):
+    for case in vectors["addresses"]:
+        names = ("lanes", "slot_bits", "bank_rows", "seed")
+        geometry = Geometry(n_weights=spec.MAX_WEIGHTS, n_codes=1, **{name: case[name] for name in names})
+        assert list(geometry.slots(case["index"])) == case["slots"]
+        assert geometry.mask(case["index"]) == case["mask"]
+
+
+@given(geometries(), st.integers(0, spec.MAX_WEIGHTS - 1))
+def test_addresses_lie_in_the_table(geometry, index):
+    slots = geometry.slots(index)
+    per_bank = geometry.bank_rows * geometry.lanes
+    assert [slot // per_bank for slot in slots] == [0, 1, 2]
+    assert 0 <= geometry.mask(index) < 1 << geometry.slot_bits
+
+
+@given(geometries(), st.integers(0, 1000))
+def test_lanes_of_a_group_never_share_a_slot(geometry, group):
+    slots = [geometry.slots(group * geometry.lanes + lane) for lane in range(geometry.lanes)]
+    assert len({slot for three in slots for slot in three}) == 3 * geometry.lanes
+
+
+@given(geometries())
+def test_descriptor_round_trip(geometry):
+    data = geometry.to_descriptor()
+    assert len(data) == 4 * spec.DESCRIPTOR_WORDS
+    assert Geometry.from_descriptor(data) == geometry
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("n_weights", 0, "n_weights must be an integer from 1"),
+        ("n_weights", 1 << 32, "n_weights must be"),
+        ("lanes", 3, "lanes must be a power of two from 1 to 64, not 3"),
+        ("lanes", 128, "lanes must be a power of two"),
+        ("slot_bits", 17, "slot_bits must be an integer from 1 to 16, not 17"),
+        ("bank_rows", 0, "bank_rows must be"),
+        ("n_codes", 256, "n_codes must be an integer from 0 to 255, not 256"),
+        ("seed", 1 << 16, "seed must be"),
+        ("seed", True, "seed must be"),
+        ("value_format", 1, "value_format must be a ValueFormat"),
+        ("scale", 0.0, "scale must be a positive"),
+        ("scale", float("nan"), "scale must be a positive"),
+        ("scale", 0.1, "scale must be a positive, finite 32-bit float"),
+    ],
+)
+def test_geometry_refuses(field, value, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Geometry(**(FIELDS | {field: value}))
+
+
+@pytest.mark.parametrize("place", range(spec.DESCRIPTOR.size))
+def test_a_changed_descriptor_is_refused_or_another_geometry(place):
+    good = Geometry(**FIELDS)
+    data = bytearray(good.to_descriptor())
+    data[place] ^= 0x81
+    try:
+        assert Geometry.from_descriptor(bytes(data)) != good
+    except ValueError as error:
+        assert str(error)  # noqa: PT017 - either outcome is right
+
+
+def test_geometry_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Geometry(**FIELDS).seed = 4
+
+
+def test_digest_follows_constants_and_formulas(monkeypatch):
+    assert spec._digest() == spec.SPEC_DIGEST
+    monkeypatch.setattr(spec, "MASK_ROUNDS", spec.MASK_ROUNDS + 1)
+    assert spec._digest() != spec.SPEC_DIGEST
+    monkeypatch.undo()
+    monkeypatch.setattr(spec, "mix_round", lambda x, y, z, rotate, shift: (y, z, x))
+    assert spec._digest() != spec.SPEC_DIGEST
+
+
+def test_standard_library_only():
+    tree = ast.parse(Path(spec.__file__).read_text())
+    imported = {n.names[0].name for n in ast.walk(tree) if isinstance(n, ast.Import)}
+    imported |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert imported <= {"hashlib", "json", "struct", "collections.abc", "dataclasses", "enum", "typing"}

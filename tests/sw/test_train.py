@@ -1,0 +1,135 @@
+import gzip
+import hashlib
+import http.server
+import threading
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from weightless_sw import inputs, mnist, train
+from weightless_sw.mnist import DataError, parse_idx
+
+IMAGES = b"\x00\x00\x08\x03" + bytes([0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3]) + bytes(range(12))
+
+
+@pytest.fixture
+def tiny_mnist(monkeypatch):
+    """Four small IDX files, gzipped, with their checksums in place of the real ones."""
+    rng = np.random.default_rng(0)
+    contents = {}
+    for kind, n in (("train", 5100), ("t10k", 50)):
+        images = rng.integers(0, 256, (n, 28, 28)).astype(np.uint8)
+        head = b"\x00\x00\x08\x03" + n.to_bytes(4, "big") + (28).to_bytes(4, "big") * 2
+        contents[f"{kind}-images-idx3-ubyte"] = head + images.tobytes()
+        labels = rng.integers(0, 10, n).astype(np.uint8)
+        contents[f"{kind}-labels-idx1-ubyte"] = b"\x00\x00\x08\x01" + n.to_bytes(4, "big") + labels.tobytes()
+    monkeypatch.setattr(
+        mnist, "FILES", {name: hashlib.md5(data).hexdigest() for name, data in contents.items()}
+    )
+    return {f"{name}.gz": gzip.compress(data) for name, data in contents.items()}
+
+
+def test_parse_idx():
+    assert parse_idx(IMAGES, "x").tolist() == np.arange(12).reshape(2, 2, 3).tolist()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not an IDX"),
+        (b"\x00\x00\x0d\x01" + IMAGES[4:], "not an IDX file of unsigned bytes"),
+        (IMAGES[:9], "truncated in its header"),
+        (IMAGES[:-1], r"shape \(2, 2, 3\) needs 12 bytes, the file has 11"),
+        (IMAGES + b"x", "needs 12 bytes, the file has 13"),
+        (b"\x00\x00\x08\xff" + b"\xff" * 1020, "needs .* bytes"),
+    ],
+)
+def test_parse_idx_refuses(data, message):
+    with pytest.raises(DataError, match=message):
+        parse_idx(data, "x")
+
+
+def test_folder_and_checksums(tmp_path, tiny_mnist):
+    with pytest.raises(DataError, match="is missing; give a folder"):
+        mnist.load(tmp_path)
+    for name, data in tiny_mnist.items():
+        (tmp_path / name).write_bytes(data)
+    arrays = mnist.load(tmp_path)
+    assert arrays["train-images-idx3-ubyte"].shape == (5100, 28, 28)
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"other"))
+    with pytest.raises(DataError, match="MD5 of the unpacked bytes"):
+        mnist.load(tmp_path)
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(tiny_mnist["t10k-labels-idx1-ubyte.gz"][:-9])
+    with pytest.raises(DataError, match="no complete gzip"):
+        mnist.load(tmp_path)
+
+
+def test_download_once_into_the_cache(tmp_path, tiny_mnist, monkeypatch):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(tiny_mnist[self.path.strip("/")])
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(mnist, "MIRRORS", ("http://127.0.0.1:1/", here))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        first = mnist.load()
+        server.shutdown()
+    assert np.array_equal(mnist.load()["t10k-labels-idx1-ubyte"], first["t10k-labels-idx1-ubyte"])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    monkeypatch.setattr(mnist, "MIRRORS", ("http://127.0.0.1:1/",))
+    with pytest.raises(DataError, match="could not be downloaded"):
+        mnist.load()
+
+
+def test_kmeans():
+    values = np.concatenate([np.full(50, -1.0), np.full(30, 0.5), np.full(20, 2.0)])
+    assert train.kmeans_1d(values, 3).tolist() == [-1.0, 0.5, 2.0]
+    assert len(train.kmeans_1d(values, 15)) == 3
+    rng = np.random.default_rng(0)
+    spread = rng.normal(size=1000)
+    centroids = train.kmeans_1d(spread, 8)
+    nearest = np.abs(spread[:, None] - centroids).argmin(1)
+    assert np.allclose(centroids, [spread[nearest == k].mean() for k in range(8)])
+
+
+def test_round_fp16():
+    assert train.round_fp16(np.array([0.1, 1.0])).tolist() == np.array([0.1, 1.0], np.float16).tolist()
+    with pytest.raises(ValueError, match="same in fp16"):
+        train.round_fp16(np.array([1.0, 1.0001]))
+    with pytest.raises(ValueError, match="one is zero"):
+        train.round_fp16(np.array([1e-9, 1.0]))
+
+
+def test_bundled_model_is_what_its_description_says():
+    arrays = inputs.load_tensors("lenet300")
+    info = inputs.bundled_info("lenet300")
+    assert train.digest(arrays) == info["sha256"]
+    assert len(files("weightless_sw").joinpath("models", "lenet300.npz").read_bytes()) < 200_000
+    for name, layer in info["layers"].items():
+        weight = arrays[f"{name}.weight"]
+        values = np.unique(weight[weight != 0])
+        assert np.count_nonzero(weight) == layer["n_nonzero"]
+        assert len(values) == layer["n_values"] <= 15
+        assert np.array_equal(values.astype(np.float16).astype(np.float32), values)
+
+
+def test_training_runs_and_repeats(tmp_path, tiny_mnist, need, monkeypatch):
+    """A few steps of everything.  torch is not installed by `make test`: then this is skipped, in CI too."""
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'weightless[train]'")
+    for name, data in tiny_mnist.items():
+        (tmp_path / name).write_bytes(data)
+    recipe = train.Recipe(dense_epochs=2, prune_epochs=4, cluster_epochs=2, batch=25)
+    monkeypatch.setattr(train, "Recipe", lambda seed: recipe)
+    for run in ("a", "b"):
+        train.main(["--data", str(tmp_path), "--out", str(tmp_path / run)])
+    first, second = (inputs.load_tensors(tmp_path / run / "lenet300.npz") for run in ("a", "b"))
+    assert train.digest(first) == train.digest(second)
+    assert np.count_nonzero(first["fc1.weight"]) == 9408

@@ -1,0 +1,96 @@
+"""Wrote the frozen vectors; they change only with the format version.
+
+    python tests/vectors/make_vectors.py
+
+Uses the specification's scalar functions only, and for the layers the encoder's table.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from weightless_sw import classic, container, spec
+from weightless_sw.spec import Geometry, ValueFormat
+
+INDICES = (0, 1, 2, 7, 8, 63, 64, 1000, 235_199, 2**31, 2**32 - 1)
+
+
+def hashes() -> list[dict[str, object]]:
+    """Hash words of a few indices, seeds, domains and rounds."""
+    rounds = (0, 1, spec.ADDRESS_ROUNDS, spec.ADDRESS_ROUNDS + spec.MASK_ROUNDS)
+    return [
+        {"index": i, "seed": s, "domain": d, "rounds": r, "words": spec.hash_words(i, s, d, r)}
+        for i in INDICES
+        for s in (0, 1, 65_535)
+        for d in (spec.DOMAIN_CLASSIC, spec.DOMAIN_FILL)
+        for r in rounds
+    ]
+
+
+def addresses() -> list[dict[str, object]]:
+    """Slots and masks of a few weights in a few geometries."""
+    cases = []
+    for lanes, slot_bits, bank_rows, seed in (
+        (1, 8, 3849, 0),
+        (8, 9, 475, 3),
+        (64, 16, 12_345_678, 9),
+        (4, 1, 1, 65_535),
+    ):
+        geometry = Geometry(
+            n_weights=spec.MAX_WEIGHTS,
+            lanes=lanes,
+            slot_bits=slot_bits,
+            bank_rows=bank_rows,
+            n_codes=1,
+            seed=seed,
+        )
+        for i in INDICES[:-1]:
+            fields = {"lanes": lanes, "slot_bits": slot_bits, "bank_rows": bank_rows, "seed": seed}
+            cases.append(fields | {"index": i, "slots": geometry.slots(i), "mask": geometry.mask(i)})
+    return cases
+
+
+def layers() -> list[dict[str, object]]:
+    """Whole records with the codes that they decode to."""
+    cases = []
+    plans = [
+        (1, 8, 40, 10, 5, ValueFormat.FP16),
+        (8, 9, 203, 20, 7, ValueFormat.FP16),
+        (8, 5, 64, 30, 15, ValueFormat.FIXED8),
+        (4, 3, 1, 1, 1, ValueFormat.FIXED16),
+        (64, 8, 500, 60, 6, ValueFormat.FP16),
+        (2, 4, 33, 0, 0, ValueFormat.FP16),
+    ]
+    for lanes, slot_bits, n, n_nonzero, n_codes, value_format in plans:
+        rng = np.random.default_rng([lanes, slot_bits, n])
+        weights = np.zeros(n, np.float32)
+        values = np.arange(1, n_codes + 1) / 8
+        weights[rng.choice(n, n_nonzero, replace=False)] = rng.choice(values, n_nonzero) if n_nonzero else 0
+        tensor, _ = classic.encode(
+            weights, lanes=lanes, slot_bits=slot_bits, value_format=value_format, round_values=True
+        )
+        table = tensor.table.tolist()
+        cases.append(
+            {
+                "record": container.to_record(tensor).hex(),
+                "codes": [tensor.geometry.code(i, table) for i in range(n)],
+            }
+        )
+    return cases
+
+
+def main() -> None:
+    """Write classic.json beside this file."""
+    vectors = {
+        "specification_digest": spec.SPEC_DIGEST,
+        "hash": hashes(),
+        "addresses": addresses(),
+        "layers": layers(),
+    }
+    text = json.dumps(vectors).replace("}, {", "},\n{")
+    (Path(__file__).parent / "classic.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
