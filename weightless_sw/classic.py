@@ -193,7 +193,11 @@ class _Search:
             return 1, 0
         per_row = spec.N_BANKS * self.lanes
         guess = ceil(n * (PEELING_THRESHOLD + 1 / sqrt(n)) / per_row)
-        limit = ceil(n * MAX_OVERHEAD / per_row) + 8
+        limit = min(ceil(n * MAX_OVERHEAD / per_row) + 8, spec.MAX_BANK_ROWS)
+        if guess > limit:
+            raise EncodeError(
+                f"{n} keys need about {guess} rows a bank, the format has {spec.MAX_BANK_ROWS}; use more lanes"
+            )
         resolution = max(1, guess >> 11)
         low, high, seed = self._bracket(guess, resolution, limit)
         while high - low > resolution:
@@ -229,7 +233,7 @@ class _Search:
 
     def _first_seed(self, bank_rows: int) -> int | None:
         n_slots = spec.N_BANKS * bank_rows * self.lanes
-        if n_slots < len(self.keys) or bank_rows > spec.MAX_BANK_ROWS:
+        if n_slots < len(self.keys):
             return None
         lanes_log2 = self.lanes.bit_length() - 1
         for seed in range(self.n_seeds):

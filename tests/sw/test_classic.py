@@ -162,6 +162,15 @@ def test_bad_options_are_refused(option, value):
         encode(np.ones(4), **{option: value})
 
 
+def test_too_many_keys_for_the_lanes(sparse_layer, monkeypatch):
+    monkeypatch.setattr(spec, "MAX_BANK_ROWS", 100)
+    assert encode(sparse_layer(5000, 500), lanes=4)[1].bank_rows < 100
+    with pytest.raises(
+        EncodeError, match=r"500 keys need about 2[0-9]+ rows a bank, the format has 100; use more lanes"
+    ):
+        encode(sparse_layer(5000, 500), lanes=1)
+
+
 def test_any_shape_and_integer_weights():
     weights = np.zeros((2, 3, 4, 5), np.int8)
     weights[1, 2, 3, 4] = -3
