@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import http.client
 import os
 import struct
 import urllib.request
@@ -53,29 +54,39 @@ def _unpacked(name: str, folder: Path | None) -> bytes:
                 f"{path} is missing; give a folder with the four MNIST files, or none to download them"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, _download(f"{name}.gz"))
+        write_atomically(path, _download(name))
     try:
-        data = gzip.decompress(path.read_bytes())
+        return _checked(path.read_bytes(), name)
+    except DataError as error:
+        raise DataError(f"{path}: {error}; remove it and try again") from error
+
+
+def _checked(packed: bytes, name: str) -> bytes:
+    """The unpacked bytes of a gzip file.  Raises DataError when they are not the ones of FILES."""
+    try:
+        data = gzip.decompress(packed)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is no complete gzip file ({error}); remove it and try again") from error
+        raise DataError(f"no complete gzip file ({error})") from error
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if digest != FILES[name]:
-        raise DataError(
-            f"{path}: MD5 of the unpacked bytes is {digest}, not {FILES[name]}; remove it and try again"
-        )
+        raise DataError(f"MD5 of the unpacked bytes is {digest}, not {FILES[name]}")
     return data
 
 
 def _download(name: str) -> bytes:
+    """The gzip file from the first mirror that sends the right one; a wrong one never reaches the cache."""
     failures = []
     for mirror in MIRRORS:
         try:
-            with urllib.request.urlopen(mirror + name, timeout=TIMEOUT_SECONDS) as response:
-                return bytes(response.read())
-        except OSError as error:
+            with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=TIMEOUT_SECONDS) as response:
+                packed = bytes(response.read())
+            _checked(packed, name)
+            return packed
+        # a transfer cut short is an HTTPException, which is no OSError
+        except (OSError, http.client.HTTPException, DataError) as error:
             failures.append(f"{mirror}: {error}")
     raise DataError(
-        f"{name} could not be downloaded ({'; '.join(failures)}); give a folder with the files instead"
+        f"{name}.gz could not be downloaded ({'; '.join(failures)}); give a folder with the files instead"
     )
 
 

@@ -190,7 +190,8 @@ class Trainer:
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """The model as numpy arrays."""
         return {
-            f"{name}.{kind}": getattr(layer, kind).detach().numpy().copy()
+            # + 0.0: a pruned place that is nearest a negative value would be stored as -0.0
+            f"{name}.{kind}": getattr(layer, kind).detach().numpy() + np.float32(0)
             for name, layer in self.layers.items()
             for kind in ("weight", "bias")
         }
@@ -235,7 +236,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     recipe = Recipe(seed=options.seed)
-    data = mnist.load(options.data)
+    try:
+        data = mnist.load(options.data)
+    except mnist.DataError as error:
+        parser.error(str(error))
     columns = (*Progress.get_default_columns()[:-1], TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         trainer = Trainer(recipe, data, progress)

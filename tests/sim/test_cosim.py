@@ -131,8 +131,8 @@ def test_vectors_layers(vectors, simulator):
     for number, case in enumerate(vectors["layers"]):
         data = bytes.fromhex(case["record"])
         geometry = geometry_of(data)
-        if simulator == "verilator" and number > 1:
-            continue  # each is a build of its own; Icarus builds at once and runs them all
+        if simulator == "verilator" and number != 1:
+            continue  # each is a build of half a minute; Icarus builds at once and runs them all
         scenario = Scenario(config=DecoderConfig.for_layer(geometry), records=[data])
         assert run(scenario, f"vector {number}", simulator).n_weights == len(case["codes"])
 

@@ -89,6 +89,33 @@ def test_download_once_into_the_cache(tmp_path, tiny_mnist, monkeypatch):
         mnist.load()
 
 
+@pytest.mark.parametrize("fault", ["short", "html"])
+def test_a_mirror_that_sends_rubbish_is_passed_over(tmp_path, tiny_mnist, monkeypatch, fault):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            mirror, name = self.path.strip("/").split("/")
+            data = tiny_mnist[name] if mirror != "html" else b"<html>log in</html>"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data[:-9] if mirror == "short" else data)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.setattr(mnist, "MIRRORS", (f"{here}{fault}/",))
+        with pytest.raises(DataError, match="could not be downloaded"):
+            mnist.load()
+        assert list(tmp_path.rglob("*.gz")) == []
+        monkeypatch.setattr(mnist, "MIRRORS", (f"{here}{fault}/", f"{here}good/"))
+        assert mnist.load()["t10k-images-idx3-ubyte"].shape == (50, 28, 28)
+        server.shutdown()
+
+
 def test_kmeans():
     values = np.concatenate([np.full(50, -1.0), np.full(30, 0.5), np.full(20, 2.0)])
     assert train.kmeans_1d(values, 3).tolist() == [-1.0, 0.5, 2.0]
@@ -117,6 +144,7 @@ def test_bundled_model_is_what_its_description_says():
         weight = arrays[f"{name}.weight"]
         values = np.unique(weight[weight != 0])
         assert np.count_nonzero(weight) == layer["n_nonzero"]
+        assert not np.signbit(weight[weight == 0]).any()  # a decoder writes +0.0
         assert len(values) == layer["n_values"] <= 15
         assert np.array_equal(values.astype(np.float16).astype(np.float32), values)
 
