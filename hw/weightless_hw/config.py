@@ -22,7 +22,7 @@ class DecoderConfig:
     max_bank_rows: int = 1024  # depth of each of the three banks
     max_codes: int = 16  # codebook entries
     value_bits: int = 16  # width of a codebook entry and of a decoded weight
-    rounds_per_stage: int = 2  # hash rounds between two pipeline registers
+    rounds_per_stage: int = 1  # hash rounds between two pipeline registers
 
     def __post_init__(self) -> None:
         spec.check_widths(self.lanes, self.slot_bits)

@@ -50,14 +50,15 @@ def test_names_tell_configurations_apart():
         DecoderConfig(),
         DecoderConfig(lanes=4),
         DecoderConfig(slot_bits=9),
-        DecoderConfig(rounds_per_stage=1),
+        DecoderConfig(rounds_per_stage=2),
     ]
     assert len({config.name for config in configs}) == len(configs)
 
 
 def test_latency_is_the_sum_of_the_stages():
-    config = DecoderConfig(lanes=8, rounds_per_stage=2)
-    assert config.hash_stages == -(-spec.ADDRESS_ROUNDS // 2)
+    config = DecoderConfig(lanes=8)
+    assert config.hash_stages == spec.ADDRESS_ROUNDS
+    assert DecoderConfig(rounds_per_stage=4).hash_stages == -(-spec.ADDRESS_ROUNDS // 4)
     assert config.fill_latency == 1 + config.hash_stages + 2 + 2 + 1 + 1 + 1 + 1
     assert DecoderConfig(lanes=1).fill_latency == config.fill_latency - 1  # nothing to permute
     assert DecoderConfig(lanes=16).fill_latency == config.fill_latency + 1  # four bits of offset
