@@ -10,7 +10,7 @@ help:
 	@echo "make check       ruff and mypy"
 	@echo "make area        LUTs, flip-flops and RAMs of 1 and 8 lanes on ECP5"
 	@echo "make bench       encode and decode speed, side by side with peers"
-	@echo "make hash-study  the measurements behind docs/hash.md (ten minutes)"
+	@echo "make hash-study  the measurements behind docs/hash.md (half an hour)"
 	@echo "make figures     draw the pictures of the docs again"
 	@echo "make clean       remove build/"
 

@@ -45,6 +45,8 @@ def test_constants_of_the_format_page():
     assert f"version {spec.FORMAT_VERSION}" in page
     assert f"0x{spec.DOMAIN_CLASSIC:08x}" in page
     assert f"After {spec.ADDRESS_ROUNDS} rounds" in page
+    decision = (ROOT / "docs" / "hash.md").read_text()
+    assert f"`ADDRESS_ROUNDS` = {spec.ADDRESS_ROUNDS}, `MASK_ROUNDS` = {spec.MASK_ROUNDS}" in decision
 
 
 def test_latencies_of_the_hardware_page():

@@ -232,8 +232,12 @@ def _add_sim(commands: Any) -> None:
     )
     _add_layout_options(command)
     command.add_argument("--simulator", choices=("verilator", "icarus"), default="verilator")
+    command.add_argument("--round-values", action="store_true", help="allow values that fp16 must round")
     command.add_argument(
-        "--build", type=Path, default=Path("build"), help="folder for everything that is made"
+        "--build",
+        type=Path,
+        default=Path("build"),
+        help="folder for the file, the Verilog and the report (simulators are built in build/sim)",
     )
     _add_json(command)
 
@@ -242,10 +246,15 @@ def _sim(options: argparse.Namespace) -> int:
     from weightless_sim import report, study
 
     console = Console(stderr=options.json)
-    result = study.run(
-        study.Options(options.model, options.lanes, options.slot_bits, options.simulator, options.build),
-        Steps(console),
+    asked = study.Options(
+        model=options.model,
+        lanes=options.lanes,
+        slot_bits=options.slot_bits,
+        simulator=options.simulator,
+        round_values=options.round_values,
+        build=options.build,
     )
+    result = study.run(asked, Steps(console))
     paths = report.write(result, options.build / "report")
     if options.json:
         print(json.dumps(result, indent=1))

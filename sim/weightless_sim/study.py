@@ -27,7 +27,7 @@ from weightless_sw.sizes import baseline_sizes
 from weightless_sw.tensor import EncodedTensor
 
 SCHEMA = "weightless-report/1"
-SWEEP_SLOT_BITS = range(5, 13)
+SWEEP_POINTS = 8  # slot widths in the plot of false positives
 CURVE_CYCLES = 4_000  # of decoding that the throughput plot shows
 STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
 
@@ -44,17 +44,26 @@ class Options:
     lanes: int = 8
     slot_bits: int = 8
     simulator: str = "verilator"
-    build: Path = Path("build")
+    round_values: bool = False  # allow values that fp16 holds only after rounding
+    build: Path = Path("build")  # for file, Verilog and report; simulators are built in cosim.BUILD
+
+
+class StudyError(RuntimeError):
+    """The parts disagree with each other: a bug, not an input error."""
 
 
 def run(options: Options, step: Step) -> dict[str, Any]:
     """Encode, write, read back, simulate and compare everything; ``step`` shows the progress.
 
-    Raises SimulationError, EncodeError or InputError when a part fails: there is no report of a
-    failed run.
+    Raises SimulationError, StudyError, EncodeError or InputError when a part fails: there is no
+    report of a failed run.
     """
     weights = inputs.load_tensors(options.model)
-    tables = [name for name, array in weights.items() if array.ndim == 2]
+    tables = [name for name, array in weights.items() if array.ndim >= 2 and array.size]
+    if not tables:
+        raise inputs.InputError(f"{options.model}: no tensor of two or more dimensions to put in a table")
+    if options.round_values:
+        weights |= {name: weights[name].astype(np.float16).astype(np.float32) for name in tables}
     with step("encode") as bar:
         tensors, reports = _encode(weights, tables, options, bar)
     path = options.build / f"{Path(options.model).stem}.wls"
@@ -81,7 +90,7 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         "file": {"path": str(path), "bytes": n_bytes},
         "layer": layer,
         "encoding": {name: report.as_dict() for name, report in reports.items()},
-        "sizes": _sizes(weights[layer], reports[layer]),
+        "sizes": _sizes(weights[layer], reports[layer], options.slot_bits),
         "false_positives": sweep,
         "decoder": {
             "config": vars(config),
@@ -96,7 +105,7 @@ def run(options: Options, step: Step) -> dict[str, Any]:
 def _encode(
     weights: dict[str, NDArray[Any]], tables: list[str], options: Options, bar: Bar
 ) -> tuple[dict[str, container.Tensor], dict[str, EncodeReport]]:
-    """Two-dimensional tensors into tables, the others as they are."""
+    """Tensors of two or more dimensions into tables, the others as they are."""
     tensors: dict[str, container.Tensor] = {}
     reports = {}
     for k, (name, array) in enumerate(weights.items()):
@@ -120,17 +129,19 @@ def _check_decoders(
         assert isinstance(tensor, EncodedTensor)
         decoded = classic.decode(tensor)
         if not np.array_equal(decoded, golden.decode(tensor)):
-            raise AssertionError(f"{name}: fast and golden decoder differ")
+            raise StudyError(f"{name}: fast and golden decoder differ")
         nonzero = weights[name] != 0
         if not np.array_equal(decoded[nonzero], weights[name][nonzero]):
-            raise AssertionError(f"{name}: a non-zero weight came back changed")
+            raise StudyError(f"{name}: a non-zero weight came back changed")
 
 
 def _sweep(array: NDArray[Any], lanes: int, bar: Bar) -> list[dict[str, Any]]:
     """The layer at other slot widths: false positives and size."""
     points = []
-    for k, slot_bits in enumerate(SWEEP_SLOT_BITS):
-        bar(k, len(SWEEP_SLOT_BITS))
+    fewest = (len(np.unique(array[array != 0])) + 1).bit_length()
+    widths = range(fewest, min(fewest + SWEEP_POINTS, spec.MAX_SLOT_BITS + 1))
+    for k, slot_bits in enumerate(widths):
+        bar(k, len(widths))
         report = classic.encode(array, lanes=lanes, slot_bits=slot_bits)[1]
         points.append({"slot_bits": slot_bits} | report.as_dict())
     return points
@@ -197,15 +208,15 @@ def _throughput_curve(transfers: list[int], lanes: int, n_points: int = 150) -> 
     }
 
 
-def _sizes(array: NDArray[Any], report: EncodeReport) -> list[dict[str, Any]]:
+def _sizes(array: NDArray[Any], report: EncodeReport, slot_bits: int) -> list[dict[str, Any]]:
     """The largest layer, as others would store it and as our file does."""
     rows: list[dict[str, Any]] = [
         {"name": size.name, "bytes": size.bytes, "how": size.how, "lossless": True}
-        for size in baseline_sizes(array)
+        for size in baseline_sizes(array.reshape(len(array), -1).astype(np.float64))
     ]
     rows.append(
         {
-            "name": f"Weightless table, t={round(-np.log2(report.expected_false_positive_rate / report.n_codes))}",
+            "name": f"Weightless table, t = {slot_bits}",
             "bytes": report.record_bytes,
             "how": "the record's bytes in the .wls file: descriptor, codebook, table",
             "lossless": False,

@@ -68,7 +68,7 @@ def test_errors_are_one_line_and_code_2(model, tmp_path, monkeypatch, capsys, ar
 def test_rtl(tmp_path, capsys):
     path = tmp_path / "decoder.v"
     assert cli.main(["rtl", "-o", str(path), "--lanes", "1"]) == 0
-    assert "fill latency 11 cycles" in capsys.readouterr().out
+    assert "fill latency 14 cycles" in capsys.readouterr().out
     assert "module weightless_decoder(" in path.read_text()
 
 

@@ -20,7 +20,7 @@ CONFIGS = {
     "paper's table": DecoderConfig(lanes=1, slot_bits=8, max_bank_rows=120, max_codes=16),
     "8 lanes, rows of 72 bits": DecoderConfig(lanes=8, slot_bits=9, max_bank_rows=40, max_codes=40),
     "16 lanes, 8-bit values": DecoderConfig(
-        lanes=16, slot_bits=5, max_bank_rows=16, max_codes=7, value_bits=8
+        lanes=16, slot_bits=5, max_bank_rows=16, max_codes=7, value_bits=8, rounds_per_stage=4
     ),
 }
 SIMULATORS = [pytest.param(name, id=name) for name in cosim.SIMULATORS]
@@ -117,10 +117,10 @@ def test_planted_faults_turn_the_run_red(config, fault, message, simulator):
 
 
 def test_a_wrong_cycle_model_turns_the_run_red(simulator, monkeypatch):
-    """The model in the simulator reads the latency from the configuration: give it one register more."""
+    """The model in the simulator reads the latency from the configuration: give it three registers less."""
     config = CONFIGS["paper's table"]
     folder = cosim.build(config, simulator)
-    other = dataclasses.replace(config, rounds_per_stage=1)
+    other = dataclasses.replace(config, rounds_per_stage=2)
     monkeypatch.setattr(cosim, "build", lambda *_, **__: folder)
     with pytest.raises(SimulationError, match="cycles: RTL"):
         run(Scenario(config=other, records=layers(config)[:1]), "wrong model", simulator)
