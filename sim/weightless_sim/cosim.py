@@ -158,6 +158,8 @@ def _run_bench(
                 "WEIGHTLESS_SCENARIO": str(scenario.resolve()),
                 "WEIGHTLESS_RESULT": str(result.resolve()),
                 "COCOTB_ANSI_OUTPUT": "0",
+                # Our assertions carry their messages; rewriting every import would take seconds.
+                "COCOTB_REWRITE_ASSERTION_FILES": "",
             },
         )
     except (SystemExit, RuntimeError) as error:
