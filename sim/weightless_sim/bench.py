@@ -8,7 +8,6 @@ file, WEIGHTLESS_RESULT the file for the result.
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -274,15 +273,9 @@ async def run_scenario(dut: Any) -> None:
         "predicted": [layer.as_dict() for layer in predicted],
         "output_transfers": [cycle for cycle, _ in bench.weights.transfers],
     }
-    _write(result_path, json.dumps(result))
+    container.write_atomically(result_path, json.dumps(result).encode())
     assert registers[1] == spec.SPEC_DIGEST, "the decoder follows another specification"
     assert bench.driver.place == len(bench.driver.words), "the decoder did not take every word"
     assert board.n_mismatches == 0, f"{board.n_mismatches} mismatches; the first: {board.first_mismatch}"
     assert board.n_beats == len(board.expected), f"{board.n_beats} beats of {len(board.expected)} came out"
     assert bench.layers == predicted, f"cycles: RTL {bench.layers}, model {predicted}"
-
-
-def _write(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)

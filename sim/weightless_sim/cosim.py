@@ -178,8 +178,10 @@ def _assertion(log: Path) -> str:
 
 
 def _wave_file(folder: Path, build_folder: Path) -> Path:
-    found = [p for place in (folder, build_folder) for p in place.glob("*.[vf][cs][dt]")]
-    return found[0] if found else folder
+    """The run's waveform; Icarus leaves it in the build folder, where the next run would overwrite it."""
+    for left in build_folder.glob("*.fst"):
+        shutil.move(left, folder / left.name)
+    return next((p for p in folder.iterdir() if p.suffix in (".fst", ".vcd")), folder)
 
 
 class _Watcher:

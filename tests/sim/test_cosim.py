@@ -5,6 +5,7 @@ Each run checks every beat, every cycle, the stream rules and the registers (wei
 
 import dataclasses
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,6 +150,17 @@ def test_whole_first_layer_of_lenet(need):
     assert result.n_weights == 235_200
     assert result.n_mismatches == 0
     assert result.layers[0]["decode_cycles"] == 29_400
+
+
+def test_waveform_is_written_and_named(need, monkeypatch, capsys):
+    need(cosim.missing("icarus"))
+    monkeypatch.setenv("WAVES", "1")
+    config = CONFIGS["paper's table"]
+    run(Scenario(config=config, records=layers(config)[1:2]), "waves", "icarus")
+    named = re.search(r"waveform: (\S+)", capsys.readouterr().out)
+    assert named
+    assert Path(named[1]).stat().st_size > 1000
+    assert "runs" in named[1]
 
 
 def test_fault_names_are_checked():
