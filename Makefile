@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := build/venv
 BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help sim test check area bench hash-study figures clean
 help:

@@ -35,7 +35,7 @@ def sizes(report: dict[str, Any], path: Path) -> None:
     axes.barh(places, values, color=colors, height=0.65)
     axes.set_yticks(places, [row["name"] for row in rows])
     axes.set_xscale("log")
-    axes.set_xlim(min(values) / 2, max(values) * 12)
+    axes.set_xlim(min(values) / 2, max(values) * 60)
     axes.set_xlabel("bytes")
     for place, row in zip(places, rows, strict=True):
         label = f" {row['bytes']:,} B, {row['bits_per_weight']:.3f} bit/weight"

@@ -201,7 +201,7 @@ def _run_entry(
 def _throughput_curve(transfers: list[int], lanes: int, n_points: int = 150) -> dict[str, list[float]]:
     """Weights per cycle in windows over loading and the first CURVE_CYCLES of decoding."""
     edges = np.linspace(0, min(transfers[0] + CURVE_CYCLES, transfers[-1] + 1), n_points + 1).round()
-    counts, _ = np.histogram(transfers, bins=edges)
+    counts, _ = np.histogram([cycle for cycle in transfers if cycle < edges[-1]], bins=edges)
     return {
         "cycle": ((edges[:-1] + edges[1:]) / 2).tolist(),
         "weights_per_cycle": (counts * lanes / np.diff(edges)).round(4).tolist(),

