@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +70,7 @@ def ecp5(config: DecoderConfig) -> Area:
     )
 
 
-def table(areas: Iterable[Area]) -> Table:
+def table(areas: list[Area]) -> Table:
     """For people."""
     result = Table("lanes", "LUT4", "LUT4 as memory", "LUT4 per lane", "FF", "block RAM", "18x18", "decoder")
     for area in areas:
@@ -80,5 +79,5 @@ def table(areas: Iterable[Area]) -> Table:
             *map(str, (area.lanes, area.lut4, area.lut4_memory, round(total / area.lanes))),
             *map(str, (area.flip_flops, area.block_rams, area.multipliers, area.config)),
         )
-    result.caption = f"ECP5, {areas[0].tool}" if isinstance(areas, list) and areas else None
+    result.caption = "ECP5, " + ", ".join(sorted({area.tool.split(" (")[0] for area in areas}))
     return result
