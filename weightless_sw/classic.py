@@ -16,7 +16,7 @@ from weightless_sw.tensor import CODEBOOK_DTYPES, EncodedTensor
 # A random 3-partite hypergraph peels when it has more slots per key than this (Molloy 2005; the same
 # constant as in Reagen et al., section 3), the sooner the more keys there are.
 PEELING_THRESHOLD = 1.2219
-# What the search may cost: keys peeled per bank size that is tried.
+# What the search may cost: fewer keys than this are peeled per bank size that is tried.
 SEARCH_KEYS = 2_000_000
 MAX_OVERHEAD = 8.0
 
@@ -173,8 +173,8 @@ def build_table(
 class _Search:
     """Finds the smallest bank size that peels with one of the first few seeds.
 
-    Few keys get many seeds, since their luck varies; a million keys get two.  Sizes are tried in steps
-    of 1 / 2048 of the size, at least of one row.  Success is all but monotone in the size, so a bisection finds
+    Few keys get many seeds, since their luck varies; a million keys get one.  Sizes are tried in steps
+    of 1 / 1024 of the size, at least of one row.  Success is all but monotone in the size, so a bisection finds
     the place: the size returned peels, and the next smaller one that was tried did not.
     """
 
@@ -184,7 +184,7 @@ class _Search:
         self.slot_bits = slot_bits
         self.progress = progress
         self.n_attempts = 0
-        self.n_seeds = min(max(SEARCH_KEYS // max(1, len(keys)), 2), 1024)
+        self.n_seeds = min(max((SEARCH_KEYS - 1) // max(1, len(keys)), 1), 1024)
 
     def smallest(self) -> tuple[int, int]:
         """(bank_rows, seed)."""
@@ -198,7 +198,7 @@ class _Search:
             raise EncodeError(
                 f"{n} keys need about {guess} rows a bank, the format has {spec.MAX_BANK_ROWS}; use more lanes"
             )
-        resolution = max(1, guess >> 11)
+        resolution = max(1, guess >> 10)
         low, high, seed = self._bracket(guess, resolution, limit)
         while high - low > resolution:
             middle = (low + high) // 2
