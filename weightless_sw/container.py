@@ -246,8 +246,12 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> int:
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """``data`` under ``path``, or, on any failure, the old file untouched."""
+    """``data`` under ``path``, or, on any failure (an OSError), the old file untouched."""
     target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target}: there is no folder {target.parent}")
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder; name a file")
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

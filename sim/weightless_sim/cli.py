@@ -75,13 +75,17 @@ def _command(commands: Any, name: str, run: Callable[[Any], int], text: str) -> 
     return command
 
 
+def _add_slot_bits(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--slot-bits", type=int, default=8, help="bits per slot (t), 1 to 16; more than log2 of the values"
+    )
+
+
 def _add_layout_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--lanes", type=int, default=8, help="weights per row group and per clock: 1, 2, 4 .. 64"
     )
-    command.add_argument(
-        "--slot-bits", type=int, default=8, help="bits per slot (t), 1 to 16; more than log2 of the values"
-    )
+    _add_slot_bits(command)
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
@@ -192,8 +196,7 @@ def _describe(tensor: container.Tensor) -> dict[str, Any]:
     return {"shape": list(tensor.shape), "dtype": str(tensor.dtype), "bytes": tensor.nbytes}
 
 
-def _add_decoder_options(command: argparse.ArgumentParser) -> None:
-    _add_layout_options(command)
+def _add_decoder_sizes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-bank-rows", type=int, default=1024, help="rows of each of the three banks")
     command.add_argument("--max-codes", type=int, default=16, help="codebook entries")
     command.add_argument("--value-bits", type=int, default=16, help="width of a decoded weight: 8 or 16")
@@ -201,7 +204,8 @@ def _add_decoder_options(command: argparse.ArgumentParser) -> None:
 
 def _add_rtl(commands: Any) -> None:
     command = _command(commands, "rtl", _rtl, "Write a decoder's Verilog.")
-    _add_decoder_options(command)
+    _add_layout_options(command)
+    _add_decoder_sizes(command)
     command.add_argument("-o", "--output", type=Path, required=True, help="the .v file to write")
 
 
@@ -273,11 +277,9 @@ def _add_area(commands: Any) -> None:
     command = _command(
         commands, "area", _area, "Synthesise decoders for ECP5 with yosys and count LUTs, FFs and RAMs."
     )
-    _add_decoder_options(command)
-    command.set_defaults(lanes=[1, 8])
-    command.add_argument(
-        "--compare", dest="lanes", type=int, nargs="+", metavar="LANES", help="lane counts (default: 1 8)"
-    )
+    command.add_argument("--lanes", type=int, nargs="+", default=[1, 8], help="lane counts (default: 1 8)")
+    _add_slot_bits(command)
+    _add_decoder_sizes(command)
     _add_json(command)
 
 

@@ -49,7 +49,10 @@ def test_encode_json_and_chosen_tensors(model, tmp_path, capsys):
         (["encode", "MODEL", "-o", "x.wls", "--tensor", "fc"], "no tensor fc in"),
         (["encode", "MODEL", "-o", "x.wls", "--lanes", "3"], "lanes must be a power of two"),
         (["encode", "MODEL", "-o", "x.wls", "--slot-bits", "2"], "fc.weight: 15 distinct non-zero values"),
-        (["encode", "MODEL", "-o", "nowhere/x.wls"], "nowhere"),
+        (["encode", "MODEL", "-o", "nowhere/x.wls"], "nowhere/x.wls: there is no folder nowhere"),
+        (["encode", "MODEL", "-o", "."], ". is a folder; name a file"),
+        (["area", "--lanes", "3"], "lanes must be a power of two"),
+        (["sim", "FLAT"], "no tensor of two or more dimensions"),
         (["decode", "MODEL", "-o", "x.npz"], "not a .wls file"),
         (["info", "none.wls"], "none.wls"),
         (["rtl", "--max-codes", "999", "-o", "x.v"], "max_codes must be from 1 to 255, not 999"),
@@ -57,7 +60,10 @@ def test_encode_json_and_chosen_tensors(model, tmp_path, capsys):
 )
 def test_errors_are_one_line_and_code_2(model, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert cli.main([str(model) if a == "MODEL" else a for a in arguments]) == cli.EXIT_USAGE
+    flat = tmp_path / "flat.npz"
+    inputs.save_tensors(flat, {"b": np.zeros(3)})
+    files = {"MODEL": str(model), "FLAT": str(flat)}
+    assert cli.main([files.get(a, a) for a in arguments]) == cli.EXIT_USAGE
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.err.splitlines()[-1].startswith("weightless: ")
@@ -99,5 +105,5 @@ def test_area_counts_are_of_the_right_size(need):
 
 def test_area_without_yosys_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(area, "find_yosys", lambda: None)
-    assert cli.main(["area", "--compare", "1"]) == cli.EXIT_FAILED
+    assert cli.main(["area", "--lanes", "1"]) == cli.EXIT_FAILED
     assert "pip install 'weightless[synth]'" in capsys.readouterr().err
