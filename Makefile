@@ -4,13 +4,14 @@ VENV := build/venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help sim test check area bench hash-study figures clean
+.PHONY: help sim test check area bench fuzz hash-study figures clean
 help:
 	@echo "make sim         encode the bundled model, simulate its decoding, write build/report/"
 	@echo "make test        run the tests"
 	@echo "make check       ruff and mypy"
 	@echo "make area        LUTs, flip-flops and RAMs of 1 and 8 lanes on ECP5"
 	@echo "make bench       encode and decode speed, side by side with peers"
+	@echo "make fuzz        random decoders and layers on Icarus, five minutes"
 	@echo "make hash-study  the measurements behind docs/hash.md (half an hour)"
 	@echo "make figures     draw the pictures of the docs again"
 	@echo "make clean       remove build/"
@@ -45,6 +46,9 @@ area: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/bench_codec.py
+
+fuzz: $(VENV)/dev.stamp
+	@$(BIN)/python tests/benchmarks/fuzz_cosim.py
 
 hash-study: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/hash_study.py
