@@ -4,7 +4,7 @@ VENV := build/venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help sim test check area bench fuzz hash-study figures clean
+.PHONY: help tools sim test check area bench fuzz hash-study figures clean
 help:
 	@echo "make sim         encode the bundled model, simulate its decoding, write build/report/"
 	@echo "make test        run the tests"
@@ -16,13 +16,16 @@ help:
 	@echo "make figures     draw the pictures of the docs again"
 	@echo "make clean       remove build/"
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 1; }
-	@echo "Setting up $(VENV), once."
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "venv failed; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+# Checked before any work, each time: it takes a tenth of a second.
+tools:
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON); on Debian or Ubuntu: apt-get install python3"; exit 1; }
+	@$(PYTHON) sim/weightless_sim/system.py
 
-$(VENV)/sim.stamp: pyproject.toml | $(VENV)/bin/python
+$(VENV)/bin/python: | tools
+	@echo "Setting up $(VENV), once."
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/sim.stamp: pyproject.toml | tools $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check -e '.[sim]'
 	@touch $@
 

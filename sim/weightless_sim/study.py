@@ -58,6 +58,8 @@ def run(options: Options, step: Step) -> dict[str, Any]:
     Raises SimulationError, StudyError, EncodeError or InputError when a part fails: there is no
     report of a failed run.
     """
+    if reason := cosim.missing(options.simulator):
+        raise cosim.SimulationError(reason)
     weights = inputs.load_tensors(options.model)
     tables = [name for name, array in weights.items() if array.ndim >= 2 and array.size]
     if not tables:
