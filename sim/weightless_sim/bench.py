@@ -79,27 +79,34 @@ class StreamMonitor:
 
 
 class GoldenModel:
-    """Turns the words that the load monitor saw into the beats that must come, as payload integers."""
+    """Turns the words that the load monitor saw into the beats that must come, as payload integers.
+
+    A layout decides which beats a word completes: the classic table's all come with the record's last
+    word, since any group may read any row.
+    """
 
     def __init__(self, config: DecoderConfig):
         self.config = config
         self.words: list[int] = []
         self.loaded: EncodedTensor | None = None
+        self.record_ended = False  # with the word that was taken last
 
-    def take(self, word: int) -> list[int] | None:
-        """One more word; the beats of a layer when it was the record's last."""
+    def take(self, word: int) -> list[int]:
+        """One more word; the beats that it completes."""
         self.words.append(word)
+        self.record_ended = False
         if len(self.words) < spec.DESCRIPTOR_WORDS:
-            return None
+            return []
         record = b"".join(word.to_bytes(4, "little") for word in self.words)
         geometry = geometry_of(record)
         if is_resident(record):
             assert self.loaded is not None and self.loaded.geometry == geometry
         else:
-            if len(self.words) < spec.DESCRIPTOR_WORDS + geometry.codebook_words + geometry.table_words:
-                return None
+            if len(self.words) < geometry.record_words:
+                return []
             self.loaded = container.from_record(record, (geometry.n_weights,))
         self.words = []
+        self.record_ended = True
         return self.beats(self.loaded)
 
     def beats(self, tensor: EncodedTensor) -> list[int]:
@@ -132,7 +139,7 @@ class Scoreboard:
 
     def compare(self, cycle: int, beat: int) -> None:
         """One beat that came out."""
-        assert self.n_beats < len(self.expected), f"a beat in cycle {cycle} that nobody expects"
+        assert self.n_beats < len(self.expected), f"a beat in cycle {cycle} that no word so far has completed"
         expected = self.expected[self.n_beats]
         bits = self.config.value_bits
         self.n_weights += (expected >> self.config.lanes * bits & (1 << self.config.lanes) - 1).bit_count()
@@ -168,20 +175,35 @@ class Bench:
         self.driver.drive(cycle)
         self.dut.weights__ready.value = int(sink[cycle % len(sink)])
         await ReadOnly()
-        if self.load.sample(cycle):
-            self.driver.taken()
-            beats = self.model.take(self.load.transfers[-1][1])
-            if beats is not None:
-                self.n_layers_loaded += 1
-                if self.scenario.fault == "expectation":
-                    beats[len(beats) // 2] ^= 1
-                self.scoreboard.expected += beats
-                self.layer_starts.append((len(self.load.transfers), len(self.scoreboard.expected)))
+        self.check(cycle)
+        await FallingEdge(self.dut.clk)
+
+    def check(self, cycle: int) -> None:
+        """Look at one settled cycle: beats first, what they may depend on came in the cycles before."""
         if self.weights.sample(cycle):
             self.scoreboard.compare(*self.weights.transfers[-1])
-            if len(self.weights.transfers) == self.layer_starts[len(self.layers) + 1][1]:
+            starts = self.layer_starts
+            if (
+                len(starts) > len(self.layers) + 1
+                and len(self.weights.transfers) == starts[len(self.layers) + 1][1]
+            ):
                 self._close_layer()
-        await FallingEdge(self.dut.clk)
+        assert len(self.weights.first_valid) <= len(self.scoreboard.expected), (
+            f"a beat was offered in cycle {cycle} before the words that it depends on"
+        )
+        if self.load.sample(cycle):
+            self.driver.taken()
+            self._take(self.load.transfers[-1][1])
+
+    def _take(self, word: int) -> None:
+        """A word was loaded: what it completes is expected from the next cycle on."""
+        beats = self.model.take(word)
+        if beats and self.scenario.fault == "expectation":
+            beats[len(beats) // 2] ^= 1
+        self.scoreboard.expected += beats
+        if self.model.record_ended:
+            self.n_layers_loaded += 1
+            self.layer_starts.append((len(self.load.transfers), len(self.scoreboard.expected)))
 
     def _close_layer(self) -> None:
         """The last beat of a layer was taken: note when it was served."""

@@ -1,11 +1,13 @@
 """The bench's own checkers, each shown a planted fault, without a simulator."""
 
+import types
+
 import numpy as np
 import pytest
 
 from weightless_hw.config import DecoderConfig
-from weightless_sim.bench import GoldenModel, Scoreboard, SourceDriver, StreamMonitor
-from weightless_sim.scenario import resident_record
+from weightless_sim.bench import Bench, GoldenModel, Scoreboard, SourceDriver, StreamMonitor
+from weightless_sim.scenario import Scenario, resident_record
 from weightless_sw import classic, container
 
 
@@ -62,8 +64,22 @@ def test_scoreboard_finds_what_is_wrong():
     board.compare(1, 0x1_0007)
     assert (board.n_weights, board.n_mismatches) == (2, 1)
     assert board.first_mismatch == "beat 1, cycle 1: 0x10007 instead of 0x10006"
-    with pytest.raises(AssertionError, match="a beat in cycle 2 that nobody expects"):
+    with pytest.raises(AssertionError, match="a beat in cycle 2 that no word so far has completed"):
         board.compare(2, 0)
+
+
+def test_bench_finds_a_beat_before_its_words():
+    """The planted fault is a decoder that offers a beat when no record is complete."""
+    dut = types.SimpleNamespace(clk=None)
+    for name in ("load__valid", "load__payload", "load__ready", "weights__valid", "weights__payload"):
+        setattr(dut, name, Wire())
+    dut.weights__ready = Wire()
+    scenario = Scenario(config=DecoderConfig(lanes=1), records=[b""], sink=np.array([False, True]))
+    bench = Bench(dut, scenario)
+    bench.check(0)
+    dut.weights__valid.value = 1
+    with pytest.raises(AssertionError, match="a beat was offered in cycle 1 before the words"):
+        bench.check(1)
 
 
 def test_model_knows_only_the_words(sparse_layer):
@@ -72,8 +88,9 @@ def test_model_knows_only_the_words(sparse_layer):
     model = GoldenModel(DecoderConfig(lanes=4))
     record = container.to_record(tensor)
     words = np.frombuffer(record, "<u4").tolist()
-    assert all(model.take(word) is None for word in words[:-1])
+    assert all(model.take(word) == [] and not model.record_ended for word in words[:-1])
     beats = model.take(words[-1])
+    assert model.record_ended
     entries = [beat >> 16 * lane & 0xFFFF for beat in beats for lane in range(4)]
     values = np.array(entries, np.uint16).view(np.float16)
     assert values[:10].tolist() == classic.decode(tensor).tolist()
