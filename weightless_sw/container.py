@@ -69,9 +69,11 @@ def unpack_bits(data: bytes, n_values: int, bits: int) -> NDArray[np.uint16]:
 def to_record(tensor: EncodedTensor) -> bytes:
     """Descriptor, codebook and table of a tensor, each in whole 32-bit words: hardware's load stream."""
     g = tensor.geometry
-    codebook = tensor.codebook.astype(CODEBOOK_DTYPES[g.value_format]).tobytes()
-    table = pack_bits(tensor.table, g.slot_bits)
-    padded = [section.ljust(-(-len(section) // 4) * 4, b"\0") for section in (codebook, table)]
+    content = {
+        "codebook": tensor.codebook.astype(CODEBOOK_DTYPES[g.value_format]).tobytes(),
+        "table": pack_bits(tensor.table, g.slot_bits),
+    }
+    padded = [content[section.name].ljust(4 * section.n_words, b"\0") for section in g.sections]
     return g.to_descriptor() + b"".join(padded)
 
 
@@ -83,15 +85,16 @@ def from_record(record: bytes, shape: tuple[int, ...]) -> EncodedTensor:
         raise FormatError(str(error)) from error
     if prod(shape) != g.n_weights:
         raise FormatError(f"shape {shape} has {prod(shape)} weights, the descriptor {g.n_weights}")
-    sizes = [spec.DESCRIPTOR.size, 4 * g.codebook_words, 4 * g.table_words]
-    if len(record) != sum(sizes):
-        raise FormatError(f"the record has {len(record)} bytes, its descriptor asks for {sum(sizes)}")
-    codebook_bytes = record[sizes[0] : sizes[0] + sizes[1]]
-    dtype = CODEBOOK_DTYPES[g.value_format]
-    codebook = np.frombuffer(codebook_bytes, dtype, count=g.n_codes)
+    if len(record) != 4 * g.record_words:
+        raise FormatError(f"the record has {len(record)} bytes, its descriptor asks for {4 * g.record_words}")
+    content, place = {}, spec.DESCRIPTOR.size
+    for section in g.sections:
+        content[section.name] = record[place : place + 4 * section.n_words]
+        place += 4 * section.n_words
+    codebook = np.frombuffer(content["codebook"], CODEBOOK_DTYPES[g.value_format], count=g.n_codes)
     if not np.isfinite(codebook.astype(np.float64)).all():
         raise FormatError("the codebook holds NaN or infinite values")
-    table = unpack_bits(record[sizes[0] + sizes[1] :], g.n_slots, g.slot_bits)
+    table = unpack_bits(content["table"], g.n_slots, g.slot_bits)
     tensor = EncodedTensor(shape, g, codebook, table)
     if to_record(tensor) != record:
         raise FormatError("the padding behind codebook or table is not zero")

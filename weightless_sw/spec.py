@@ -21,7 +21,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import IntEnum
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 FORMAT_VERSION = 1
 
@@ -118,6 +118,19 @@ class ValueFormat(IntEnum):
         return 8 if self is ValueFormat.FIXED8 else 16
 
 
+class Section(NamedTuple):
+    """A part of a record behind the descriptor: items without gaps, low bits first, padded to whole words."""
+
+    name: str
+    n_items: int
+    item_bits: int
+
+    @property
+    def n_words(self) -> int:
+        """32-bit words."""
+        return words_for_bits(self.n_items * self.item_bits)
+
+
 def _require(name: str, value: int, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"{name} must be an integer from {low} to {high}, not {value!r}")
@@ -178,14 +191,22 @@ class Geometry:
         return N_BANKS * self.bank_rows * self.lanes
 
     @property
-    def table_words(self) -> int:
-        """32-bit words that hold the bit-packed table."""
-        return words_for_bits(self.n_slots * self.slot_bits)
+    def sections(self) -> tuple[Section, ...]:
+        """What follows the descriptor in a record, in order; an item is what hardware takes at a time."""
+        return (
+            Section("codebook", self.n_codes, self.value_format.bits),
+            Section("table", N_BANKS * self.bank_rows, self.row_bits),
+        )
 
     @property
-    def codebook_words(self) -> int:
-        """32-bit words that hold the codebook."""
-        return words_for_bits(self.n_codes * self.value_format.bits)
+    def record_words(self) -> int:
+        """32-bit words of the whole record, descriptor included."""
+        return DESCRIPTOR_WORDS + sum(section.n_words for section in self.sections)
+
+    @property
+    def payload_words(self) -> int:
+        """32-bit words behind descriptor and codebook."""
+        return sum(section.n_words for section in self.sections[1:])
 
     def rows(self, group: int) -> tuple[int, ...]:
         """The row that ``group`` reads in each bank."""
@@ -237,7 +258,7 @@ class Geometry:
             self.bank_rows,
             self.seed,
             self.n_codes,
-            self.table_words,
+            self.payload_words,
             self.scale,
         )
 
@@ -265,8 +286,8 @@ class Geometry:
             value_format=ValueFormat(value_format),
             scale=scale,
         )
-        if words != geometry.table_words:
-            raise ValueError(f"table_words is {words}, but the geometry needs {geometry.table_words}")
+        if words != geometry.payload_words:
+            raise ValueError(f"table_words is {words}, but the geometry needs {geometry.payload_words}")
         return geometry
 
     def as_dict(self) -> dict[str, Any]:

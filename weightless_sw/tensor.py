@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw import spec
 from weightless_sw.spec import Geometry, ValueFormat
 
 CODEBOOK_DTYPES: dict[ValueFormat, np.dtype[Any]] = {
@@ -37,7 +36,7 @@ class EncodedTensor:
     @property
     def record_bytes(self) -> int:
         """Bytes of the record in a file: descriptor, codebook, table."""
-        return spec.DESCRIPTOR.size + 4 * (self.geometry.codebook_words + self.geometry.table_words)
+        return 4 * self.geometry.record_words
 
     def look_up(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
         """The weights of ``codes`` ((n_weights,)) in the tensor's shape; no value's code is a zero."""

@@ -6,7 +6,7 @@ Specification and standard library only, so that the cycle model can use it with
 from dataclasses import dataclass
 
 from weightless_sw import spec
-from weightless_sw.spec import Geometry
+from weightless_sw.spec import Geometry, Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,14 @@ class DecoderConfig:
     def row_bits(self) -> int:
         """Width of a bank row."""
         return self.lanes * self.slot_bits
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """The sections of the largest record that fits."""
+        return (
+            Section("codebook", self.max_codes, self.value_bits),
+            Section("table", spec.N_BANKS * self.max_bank_rows, self.row_bits),
+        )
 
     @property
     def table_bits(self) -> int:

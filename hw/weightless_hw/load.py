@@ -127,10 +127,13 @@ class Loader(wiring.Component):
         config = self.config
         words = Signal(32 * spec.DESCRIPTOR_WORDS)
         fields = self._fields(words)
-        m.submodules.codebook = codebook = Unpacker(
-            config.value_bits, spec.words_for_bits(config.max_codes * config.value_bits)
-        )
-        m.submodules.table = table = Unpacker(config.row_bits, spec.words_for_bits(config.table_bits))
+        unpackers = {
+            section.name: Unpacker(section.item_bits, section.n_words) for section in config.sections
+        }
+        for name, unpacker in unpackers.items():
+            m.submodules[name] = unpacker
+            m.d.comb += unpacker.i.payload.eq(self.load.payload)
+        codebook, table = unpackers["codebook"], unpackers["table"]
         resident = Signal()  # a table was loaded
         n_words = Signal(range(spec.DESCRIPTOR_WORDS))
 
@@ -141,8 +144,6 @@ class Loader(wiring.Component):
             self.seed.eq(fields["seed"]),
             codebook.n_words.eq((fields["n_codes"] * config.value_bits + 31) >> 5),
             table.n_words.eq(fields["table_words"]),
-            codebook.i.payload.eq(self.load.payload),
-            table.i.payload.eq(self.load.payload),
         ]
         with m.Switch(self.phase):
             with m.Case(Phase.DESCRIPTOR):
@@ -162,16 +163,18 @@ class Loader(wiring.Component):
                 with m.Else():
                     m.d.comb += codebook.start.eq(1)
                     m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]
-            with m.Case(Phase.CODEBOOK):
-                m.d.comb += [self.load.ready.eq(codebook.i.ready), codebook.i.valid.eq(self.load.valid)]
-                with m.If(codebook.done):
-                    m.d.comb += table.start.eq(1)
-                    m.d.sync += self.phase.eq(Phase.TABLE)
-            with m.Case(Phase.TABLE):
-                m.d.comb += [self.load.ready.eq(table.i.ready), table.i.valid.eq(self.load.valid)]
-                with m.If(table.done):
-                    m.d.comb += self.start.eq(1)
-                    m.d.sync += [self.phase.eq(Phase.DECODE), resident.eq(1)]
+            # A section after the other, as the geometry lists them; the last one starts the decoding.
+            order = [(Phase.__members__[name.upper()], unpacker) for name, unpacker in unpackers.items()]
+            for (phase, unpacker), following in zip(order, [*order[1:], None], strict=True):
+                with m.Case(phase):
+                    m.d.comb += [self.load.ready.eq(unpacker.i.ready), unpacker.i.valid.eq(self.load.valid)]
+                    with m.If(unpacker.done):
+                        if following:
+                            m.d.comb += following[1].start.eq(1)
+                            m.d.sync += self.phase.eq(following[0])
+                        else:
+                            m.d.comb += self.start.eq(1)
+                            m.d.sync += [self.phase.eq(Phase.DECODE), resident.eq(1)]
             with m.Case(Phase.DECODE):
                 with m.If(self.finished):
                     m.d.sync += self.phase.eq(Phase.DESCRIPTOR)

@@ -82,7 +82,7 @@ def predict(
     offered = offers.at_or_after(0)  # when the next word is offered
     free = 0  # the first cycle in which the loader waits for a descriptor
     for geometry, again in zip(layers, resident or [False] * len(layers), strict=True):
-        first_word, last_word, loaded, offered = _load(config, geometry, again, offers, offered, free)
+        first_word, last_word, loaded, offered = _load(geometry, again, offers, offered, free)
         first_valid = loaded + config.fill_latency
         last_beat = takes.at_or_after(first_valid, geometry.n_groups - 1)
         result.append(LayerCycles(first_word, last_word, first_valid, last_beat, geometry.n_groups))
@@ -91,7 +91,7 @@ def predict(
 
 
 def _load(
-    config: DecoderConfig, geometry: Geometry, again: bool, offers: _Events, offered: int, free: int
+    geometry: Geometry, again: bool, offers: _Events, offered: int, free: int
 ) -> tuple[int, int, int, int]:
     """(first word taken, last word taken, cycle in which loading ended, next word offered)."""
     first = taken = max(offered, free)
@@ -102,11 +102,8 @@ def _load(
     if again:
         return first, taken, check, offered
     done = check
-    for n_words, width in (
-        (geometry.codebook_words, config.value_bits),
-        (geometry.table_words, config.row_bits),
-    ):
-        section_taken, done, offered = _unpack(n_words, width, offers, offered, done + 1)
+    for section in geometry.sections:
+        section_taken, done, offered = _unpack(section.n_words, section.item_bits, offers, offered, done + 1)
         taken = max(taken, section_taken)
     return first, taken, done, offered
 

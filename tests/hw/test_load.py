@@ -103,7 +103,7 @@ def changed(**fields):
 
 
 def test_a_good_record_starts_decoding():
-    state = load([GOOD.to_descriptor()], GOOD.codebook_words + GOOD.table_words)
+    state = load([GOOD.to_descriptor()], sum(section.n_words for section in GOOD.sections))
     assert state == {"phase": Phase.DECODE, "error": LoadError(0), "started": 1}
 
 

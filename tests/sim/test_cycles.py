@@ -30,9 +30,8 @@ def step_by_step(config, layers, source, sink, resident):
             if tick(True):
                 taken.append(cycle - 1)
         tick(False)  # the descriptor is checked
-        sections = [(layer.codebook_words, config.value_bits), (layer.table_words, config.row_bits)]
-        for n_words, width in [] if again else sections:
-            left, count = n_words, 0
+        for section in [] if again else layer.sections:
+            left, count, width = section.n_words, 0, section.item_bits
             while left or count >= width:
                 count -= width if count >= width else 0
                 if tick(left > 0 and count < width):
@@ -82,7 +81,7 @@ def test_no_bubble_without_stalls():
     (cycles,) = predict(config, [layer])
     assert cycles.decode_cycles == cycles.n_beats == 29_400
     # Descriptor, check, 15 codebook entries and their padding at one a clock, two changes of section, table.
-    assert cycles.load_cycles == spec.DESCRIPTOR_WORDS + 1 + 16 + 2 + layer.table_words
+    assert cycles.load_cycles == spec.DESCRIPTOR_WORDS + 1 + 16 + 2 + layer.payload_words
 
 
 def test_a_layer_that_does_not_fit_is_refused():
