@@ -43,6 +43,8 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
 def test_constants_of_the_format_page():
     page = (ROOT / "docs" / "format.md").read_text()
     assert f"version {spec.FORMAT_VERSION}" in page
+    assert f"\n{spec.digest_text()}\n" in page
+    assert f"0x{spec.CLASSIC_DIGEST:08x}" in page
     assert f"0x{spec.DOMAIN_CLASSIC:08x}" in page
     assert f"After {spec.ADDRESS_ROUNDS} rounds" in page
     decision = (ROOT / "docs" / "hash.md").read_text()

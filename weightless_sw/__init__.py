@@ -10,10 +10,11 @@ from weightless_sw.classic import EncodeError, EncodeReport, decode, encode
 from weightless_sw.container import FormatError, read, write
 from weightless_sw.inputs import InputError, load_tensors, save_tensors
 from weightless_sw.spec import Geometry, ValueFormat
-from weightless_sw.tensor import EncodedTensor
+from weightless_sw.tensor import Arrangement, EncodedTensor
 
 __version__ = "0.1.0"
 __all__ = [
+    "Arrangement",
     "EncodeError",
     "EncodeReport",
     "EncodedTensor",

@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from math import ceil, sqrt
+from dataclasses import asdict, dataclass, replace
+from math import ceil, prod, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from weightless_sw import kernels, spec
+from weightless_sw.container import live_map, map_bytes
 from weightless_sw.spec import Geometry, ValueFormat
-from weightless_sw.tensor import CODEBOOK_DTYPES, EncodedTensor
+from weightless_sw.tensor import CODEBOOK_DTYPES, Arrangement, EncodedTensor
 
 # A random 3-partite hypergraph peels when it has more slots per key than this (Molloy 2005; the same
 # constant as in Reagen et al., section 3), the sooner the more keys there are.
@@ -19,6 +20,10 @@ PEELING_THRESHOLD = 1.2219
 # What the search may cost: fewer keys than this are peeled per bank size that is tried.
 SEARCH_KEYS = 2_000_000
 MAX_OVERHEAD = 8.0
+LIVE = ("off", "auto")
+ORDERS = ("rows", "columns")
+MAP_SHARE = 0.05  # of a record's bytes that a live map may take at most
+LEAST_SLOTS_PER_KEY = 1.2  # a record is hardly ever smaller, and its size must be known before it is made
 
 Progress = Callable[[str], None]
 
@@ -31,7 +36,8 @@ class EncodeError(ValueError):
 class EncodeReport:
     """What an encoding came to.  Sizes are those of the record in the file, everything included."""
 
-    n_weights: int
+    n_weights: int  # of the tensor
+    n_stored: int  # N, of the live block
     n_nonzero: int
     n_codes: int
     seed: int
@@ -40,10 +46,15 @@ class EncodeReport:
     load: float  # keys per slot
     slots_per_key: float  # c, the overhead
     n_false_positives: int
-    false_positive_rate: float  # share of the zero weights
+    false_positive_rate: float  # share of the stored zero weights
     expected_false_positive_rate: float  # K / 2^t
     false_positive_sigma: float  # standard deviation of the rate if it is as expected
     false_positives_per_nonzero: float
+    expected_false_positives: float
+    map_bytes: int  # live maps, in the directory
+    live_choices: dict[
+        str, dict[str, float]
+    ]  # what live="off" and "auto" come to: N, map bytes, false positives
     record_bytes: int
     bits_per_weight: float
     bits_per_nonzero: float
@@ -62,22 +73,30 @@ def encode(
     slot_bits: int = 8,
     value_format: ValueFormat = ValueFormat.FP16,
     round_values: bool = False,
+    live: str = "off",
+    order: str = "rows",
     name: str = "tensor",
     progress: Progress | None = None,
 ) -> tuple[EncodedTensor, EncodeReport]:
     """Store pruned and clustered weights in a table (Reagen et al. 2018, section 3).
 
-    ``weights`` is any real array with at most ``2**slot_bits - 1`` distinct non-zero values, indexed in
-    C order.  Every non-zero weight decodes exactly; a zero weight becomes a random one of the values
-    with probability K / 2^t.  ``round_values`` allows codebook entries that ``value_format`` holds only
-    after rounding.  ``progress`` is called with a line per bank size that is tried.
+    ``weights`` is any real array with at most ``2**slot_bits - 1`` distinct non-zero values, taken as a
+    matrix of its first dimension by all others.  Every non-zero weight decodes exactly; a zero weight that
+    is stored becomes a random one of the values with probability K / 2^t.  ``round_values`` allows codebook
+    entries that ``value_format`` holds only after rounding.
+
+    ``live="auto"`` leaves out rows and columns without a non-zero weight, and stores which, where that
+    takes at most MAP_SHARE of the record's bytes.  The size stays (it depends on the keys), but each zero
+    left in is a chance of a false positive and a slot in time.  ``order`` is that of the weights in the
+    record: by ``"rows"`` or by ``"columns"``.  ``progress`` is called with a line per bank size tried.
 
     Raises EncodeError when the weights are not finite, not clustered, or not exact in the format.
     """
     started = time.perf_counter()
     spec.check_widths(lanes, slot_bits)
     array = check_weights(weights, name)
-    flat = array.reshape(-1)
+    arrangement = arrange(array, slot_bits, live, order)
+    flat = arrangement.gather(array)
     keys = np.flatnonzero(flat).astype(np.uint32)
     distinct, codes = np.unique(flat[keys], return_inverse=True)
     if len(distinct) >= 1 << slot_bits:
@@ -86,17 +105,46 @@ def encode(
             f"{(1 << slot_bits) - 1}; cluster the weights to fewer values, or use a larger slot_bits (up to 16)"
         )
     codebook, scale = quantize_codebook(distinct, value_format, round_values, name)
+    codebook, merged = np.unique(codebook, return_inverse=True)  # rounding may make two values one
+    codes = merged[codes]
     search = _Search(keys, lanes, slot_bits, progress)
     bank_rows, seed = search.smallest()
     geometry = Geometry(
-        n_weights=flat.size, lanes=lanes, slot_bits=slot_bits, bank_rows=bank_rows, n_codes=len(distinct),
+        n_weights=flat.size, lanes=lanes, slot_bits=slot_bits, bank_rows=bank_rows, n_codes=len(codebook),
         seed=seed, value_format=value_format, scale=scale,
     )  # fmt: skip
     table = build_table(geometry, keys, codes.astype(np.uint16))
     if table is None:
         raise AssertionError("the seed that the search found does not peel")
-    tensor = EncodedTensor(array.shape, geometry, codebook, table)
-    return tensor, _report(tensor, keys, search.n_attempts, time.perf_counter() - started)
+    tensor = EncodedTensor(arrangement, geometry, codebook, table)
+    seconds = time.perf_counter() - started
+    return tensor, _report(tensor, _choices(array, tensor, order), len(keys), search.n_attempts, seconds)
+
+
+def arrange(array: NDArray[Any], slot_bits: int, live: str = "off", order: str = "rows") -> Arrangement:
+    """Which part of ``array`` goes into the record, in which order; see :func:`encode`.
+
+    Raises ValueError for another ``live`` or ``order``.
+    """
+    if live not in LIVE or order not in ORDERS:
+        raise ValueError(f"live must be one of {LIVE}, order one of {ORDERS}, not {live!r}, {order!r}")
+    rows = columns = None
+    whole = Arrangement(array.shape)
+    n_keys = np.count_nonzero(array)
+    if live == "auto" and n_keys:
+        nonzero = array.reshape(whole.n_rows, whole.n_columns) != 0
+        least = spec.DESCRIPTOR_BYTES + n_keys * slot_bits * LEAST_SLOTS_PER_KEY / 8
+        rows, columns = (_live(nonzero.any(axis), least * MAP_SHARE) for axis in (1, 0))
+    arrangement = Arrangement(array.shape, rows, columns)
+    by_columns = order == "columns" and 1 not in arrangement.block_shape
+    return replace(arrangement, by_columns=by_columns)
+
+
+def _live(has_weights: NDArray[np.bool_], most_bytes: float) -> NDArray[np.int64] | None:
+    """Numbers of the live ones, None when all are or when their map would take more than ``most_bytes``."""
+    live = np.flatnonzero(has_weights)
+    n = len(has_weights)
+    return live if len(live) < n and len(live_map(live, n)) <= most_bytes else None
 
 
 def decode_codes(tensor: EncodedTensor) -> NDArray[np.uint16]:
@@ -145,13 +193,19 @@ def quantize_codebook(
             raise EncodeError(f"{name}: magnitudes around {peak:g} are out of range; rescale the weights")
         quantized = np.rint(values.astype(np.float64) / scale).clip(-largest, largest)
         entries = quantized.astype(CODEBOOK_DTYPES[value_format])
-    if not np.isfinite(entries.astype(np.float64)).all():
+    decoded = entries.astype(np.float32) * np.float32(scale)  # as every decoder computes it
+    if not np.isfinite(decoded).all():
         raise EncodeError(f"{name}: values up to {np.abs(values).max():g} overflow fp16; rescale the weights")
-    error = np.abs(entries.astype(np.float64) * scale - values.astype(np.float64)).max(initial=0.0)
+    error = np.abs(decoded.astype(np.float64) - values.astype(np.float64)).max(initial=0.0)
     if error > 0 and not round_values:
         raise EncodeError(
             f"{name}: values are not exact in {value_format.name} (off by up to {error:.3g}); "
             "round the weights first, or allow it with round_values (--round-values)"
+        )
+    if not decoded.all():
+        raise EncodeError(
+            f"{name}: {int(np.count_nonzero(decoded == 0))} of the values are so small that {value_format.name} "
+            "rounds them to zero; prune or rescale them first"
         )
     return entries, scale
 
@@ -251,30 +305,52 @@ class _Search:
             self.progress(f"{bank_rows} rows, {per_key:.4f} slots per key: {outcome}")
 
 
-def _report(tensor: EncodedTensor, keys: NDArray[np.uint32], n_attempts: int, seconds: float) -> EncodeReport:
+def _choices(array: NDArray[Any], tensor: EncodedTensor, order: str) -> dict[str, dict[str, float]]:
+    """N, map bytes and expected false positives of each choice of ``live``."""
     g = tensor.geometry
-    n_zero = g.n_weights - len(keys)
+    result = {}
+    for live in LIVE:
+        arrangement = arrange(array, g.slot_bits, live, order)
+        n_zero = arrangement.n_weights - np.count_nonzero(array)
+        result[live] = {
+            "n_stored": arrangement.n_weights,
+            "map_bytes": map_bytes(arrangement),
+            "expected_false_positives": int(n_zero) * g.n_codes / (1 << g.slot_bits),
+        }
+    return result
+
+
+def _report(
+    tensor: EncodedTensor, choices: dict[str, dict[str, float]], n_keys: int, n_attempts: int, seconds: float
+) -> EncodeReport:
+    g = tensor.geometry
+    n_weights = prod(tensor.shape)
+    n_zero = g.n_weights - n_keys
     n_named = int(np.count_nonzero(decode_codes(tensor) < g.n_codes))
-    n_false = n_named - len(keys)
+    n_false = n_named - n_keys
     expected = g.n_codes / (1 << g.slot_bits)
     bits = 8 * tensor.record_bytes
     return EncodeReport(
-        n_weights=g.n_weights,
-        n_nonzero=len(keys),
+        n_weights=n_weights,
+        n_stored=g.n_weights,
+        n_nonzero=n_keys,
         n_codes=g.n_codes,
         seed=g.seed,
         bank_rows=g.bank_rows,
         n_slots=g.n_slots,
-        load=len(keys) / g.n_slots,
-        slots_per_key=g.n_slots / max(1, len(keys)),
+        load=n_keys / g.n_slots,
+        slots_per_key=g.n_slots / max(1, n_keys),
         n_false_positives=n_false,
         false_positive_rate=n_false / max(1, n_zero),
         expected_false_positive_rate=expected,
         false_positive_sigma=sqrt(expected * (1 - expected) / max(1, n_zero)),
-        false_positives_per_nonzero=n_false / max(1, len(keys)),
+        false_positives_per_nonzero=n_false / max(1, n_keys),
+        expected_false_positives=n_zero * expected,
+        map_bytes=map_bytes(tensor.arrangement),
+        live_choices=choices,
         record_bytes=tensor.record_bytes,
-        bits_per_weight=bits / g.n_weights,
-        bits_per_nonzero=bits / max(1, len(keys)),
+        bits_per_weight=bits / n_weights,
+        bits_per_nonzero=bits / max(1, n_keys),
         n_attempts=n_attempts,
         seconds=seconds,
     )

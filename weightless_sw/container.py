@@ -4,6 +4,7 @@
 it is used, every section has a CRC-32, and anything this writer would not write is refused.
 """
 
+import json
 import os
 import struct
 import tempfile
@@ -19,19 +20,28 @@ from numpy.typing import NDArray
 
 from weightless_sw import spec
 from weightless_sw.spec import Geometry
-from weightless_sw.tensor import CODEBOOK_DTYPES, EncodedTensor
+from weightless_sw.tensor import CODEBOOK_DTYPES, Arrangement, EncodedTensor
 
 MAGIC = b"WLS\x1a"
-HEADER = struct.Struct("<4sHHII")  # magic, version, number of tensors, specification digest, directory bytes
-ENTRY = struct.Struct("<BBBBQ")  # kind, raw dtype, name bytes, dimensions, record bytes
+HEADER = struct.Struct("<4sHHI")  # magic, version, number of tensors, directory bytes
 CRC = struct.Struct("<I")
-KIND_TABLE, KIND_RAW = 1, 2
+KIND_TABLE, KIND_RAW, KIND_CODED = 1, 2, 3
+KIND_MASK = 15
+BY_COLUMNS, LIVE_ROWS, LIVE_COLUMNS = 16, 32, 64  # flags beside the kind
 # Raw element types by number; the numbers are part of the format.
 RAW_DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"), 2: np.dtype("<f2"), 3: np.dtype("<f8"), 4: np.dtype("i1"), 5: np.dtype("u1"),
     6: np.dtype("<i2"), 7: np.dtype("<i4"), 8: np.dtype("<i8"), 9: np.dtype("?"), 10: np.dtype("<u2"),
     11: np.dtype("<u4"), 12: np.dtype("<u8"),
 }  # fmt: skip
+DTYPE_BOOL = 9
+FUTURE_DTYPES = {13: "bfloat16", 14: "float8_e4m3fn", 15: "float8_e5m2"}  # the format has them, we do not yet
+MAX_TENSORS = 0xFFFF
+MAX_NAME_BYTES = 4096
+MAX_DIMENSIONS = 32
+SIZE_LIMIT = 1 << 32  # of a dimension, and of the product of all
+MAX_VARINT_BYTES = 9  # below 2^63
+BITMAP, GAPS = 0, 1  # forms of a live map
 BITS_CHUNK = 1 << 20  # values packed at a time; a multiple of 8, so that chunks end on whole bytes
 
 Tensor = EncodedTensor | NDArray[Any]
@@ -39,6 +49,16 @@ Tensor = EncodedTensor | NDArray[Any]
 
 class FormatError(ValueError):
     """The bytes are no valid ``.wls`` file; the message says what is wrong and where."""
+
+
+class Tensors(dict[str, Tensor]):
+    """The tensors of a file by name, in its order, and its ``metadata`` (str to str)."""
+
+    def __init__(
+        self, tensors: Mapping[str, Tensor] | None = None, metadata: Mapping[str, str] | None = None
+    ):
+        super().__init__(tensors or {})
+        self.metadata = dict(metadata or {})
 
 
 def pack_bits(values: NDArray[np.uint16], bits: int) -> bytes:
@@ -66,6 +86,38 @@ def unpack_bits(data: bytes, n_values: int, bits: int) -> NDArray[np.uint16]:
     return values
 
 
+def varint(number: int) -> bytes:
+    """``number`` as an unsigned LEB128 in its shortest form."""
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*encoded, number])
+
+
+def live_map(live: NDArray[np.int64], n: int) -> bytes:
+    """Which of ``n`` rows or columns are ``live`` (sorted numbers): a bitmap, or gaps where they are shorter."""
+    bitmap_bytes = 1 + -(-n // 8)
+    gaps = bytearray([GAPS]) + varint(len(live))
+    for gap in (np.diff(live, prepend=-1) - 1).tolist():
+        gaps += varint(gap)
+        if len(gaps) >= bitmap_bytes:  # only now is room for n bits taken: a map of few may claim billions
+            bits = np.zeros(n, np.bool_)
+            bits[live] = True
+            return bytes([BITMAP]) + np.packbits(bits, bitorder="little").tobytes()
+    return bytes(gaps)
+
+
+def map_bytes(arrangement: Arrangement) -> int:
+    """Bytes that the live maps take in the directory."""
+    return len(_live_maps(arrangement))
+
+
+def _live_maps(a: Arrangement) -> bytes:
+    maps = [(a.live_rows, a.n_rows), (a.live_columns, a.n_columns)]
+    return b"".join(live_map(live, n) for live, n in maps if live is not None)
+
+
 def to_record(tensor: EncodedTensor) -> bytes:
     """Descriptor, codebook and table of a tensor, each in whole 32-bit words: hardware's load stream."""
     g = tensor.geometry
@@ -77,41 +129,62 @@ def to_record(tensor: EncodedTensor) -> bytes:
     return g.to_descriptor() + b"".join(padded)
 
 
-def from_record(record: bytes, shape: tuple[int, ...]) -> EncodedTensor:
+def from_record(record: bytes, arrangement: Arrangement) -> EncodedTensor:
     """The inverse of :func:`to_record`.  Raises FormatError when the record is not what it writes."""
     try:
-        g = Geometry.from_descriptor(record[: spec.DESCRIPTOR.size])
+        g = Geometry.from_descriptor(record[: spec.DESCRIPTOR_BYTES])
     except ValueError as error:
         raise FormatError(str(error)) from error
-    if prod(shape) != g.n_weights:
-        raise FormatError(f"shape {shape} has {prod(shape)} weights, the descriptor {g.n_weights}")
+    if arrangement.n_weights != g.n_weights:
+        rows, columns = arrangement.block_shape
+        raise FormatError(
+            f"the live block has {rows} x {columns} = {rows * columns} weights, the descriptor {g.n_weights}"
+        )
     if len(record) != 4 * g.record_words:
         raise FormatError(f"the record has {len(record)} bytes, its descriptor asks for {4 * g.record_words}")
-    content, place = {}, spec.DESCRIPTOR.size
+    content, place = {}, spec.DESCRIPTOR_BYTES
     for section in g.sections:
         content[section.name] = record[place : place + 4 * section.n_words]
         place += 4 * section.n_words
     codebook = np.frombuffer(content["codebook"], CODEBOOK_DTYPES[g.value_format], count=g.n_codes)
-    if not np.isfinite(codebook.astype(np.float64)).all():
-        raise FormatError("the codebook holds NaN or infinite values")
     table = unpack_bits(content["table"], g.n_slots, g.slot_bits)
-    tensor = EncodedTensor(shape, g, codebook, table)
+    tensor = EncodedTensor(arrangement, g, codebook, table)
+    check_codebook(tensor.values)
     if to_record(tensor) != record:
         raise FormatError("the padding behind codebook or table is not zero")
     return tensor
 
 
-def to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """A whole file.  Raises ValueError for a name, shape or dtype that the format can't hold."""
-    if len(tensors) > 0xFFFF:
-        raise ValueError(f"a file holds at most 65535 tensors, not {len(tensors)}")
+def check_codebook(values: NDArray[np.float32]) -> None:
+    """Raise FormatError unless the decoded ``values`` ((K,) float32) are finite, not zero, and distinct."""
+    if not np.isfinite(values).all():
+        raise FormatError("the codebook holds NaN or infinite values")
+    if not values.all():
+        raise FormatError("the codebook holds a zero; zero weights have no entry")
+    if len(np.unique(values)) < len(values):
+        raise FormatError("the codebook holds a value twice")
+
+
+def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """A whole file; without ``metadata``, with that of ``tensors`` if they were read from one.
+
+    Raises ValueError for a name, shape, dtype or metadata that the format can't hold.
+    """
+    if len(tensors) > MAX_TENSORS:
+        raise ValueError(f"a file holds at most {MAX_TENSORS} tensors, not {len(tensors)}")
+    if metadata is None:
+        metadata = tensors.metadata if isinstance(tensors, Tensors) else {}
     directory, records = b"", []
     for name, tensor in tensors.items():
         record = to_record(tensor) if isinstance(tensor, EncodedTensor) else _raw_bytes(name, tensor)
         directory += _entry(name, tensor, len(record))
-        records.append(record)
-    directory += b"\0" * (-len(directory) % 4)
-    header = HEADER.pack(MAGIC, spec.FORMAT_VERSION, len(tensors), spec.SPEC_DIGEST, len(directory))
+        records.append(record + b"\0" * (-len(record) % 4))
+    text = _metadata_text(metadata)
+    directory += varint(len(text)) + text
+    directory += b"\0" * (-(HEADER.size + len(directory)) % 4)
+    if len(directory) >= SIZE_LIMIT:
+        raise ValueError("names and metadata take more than 4 GiB")
+    header = HEADER.pack(MAGIC, spec.FORMAT_VERSION, len(tensors), len(directory))
     return b"".join(_with_crc(section) for section in [header + directory, *records])
 
 
@@ -119,28 +192,42 @@ def _with_crc(section: bytes) -> bytes:
     return section + CRC.pack(zlib.crc32(section))
 
 
+def _metadata_text(metadata: Mapping[str, str]) -> bytes:
+    if any(not isinstance(text, str) for pair in metadata.items() for text in pair):
+        raise ValueError("metadata must be strings by string")
+    text = json.dumps(dict(metadata), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return text.encode() if metadata else b""
+
+
 def _raw_bytes(name: str, array: NDArray[Any]) -> bytes:
     if array.dtype.newbyteorder("<") not in RAW_DTYPES.values():
         raise ValueError(
             f"{name}: dtype {array.dtype} can't be stored; convert it to one of float16/32/64, int, bool"
         )
-    data = array.astype(array.dtype.newbyteorder("<")).tobytes()
-    return data + b"\0" * (-len(data) % 4)
+    return array.astype(array.dtype.newbyteorder("<")).tobytes()
 
 
 def _entry(name: str, tensor: Tensor, n_bytes: int) -> bytes:
     encoded = name.encode()
-    if not 1 <= len(encoded) <= 255:
-        raise ValueError(f"a tensor's name must have 1 to 255 UTF-8 bytes: {name!r} has {len(encoded)}")
-    if any(not 0 <= d <= 0xFFFFFFFF for d in tensor.shape) or len(tensor.shape) > 255:
-        raise ValueError(f"{name}: shape {tensor.shape} does not fit the format (255 dimensions below 2^32)")
+    if not 1 <= len(encoded) <= MAX_NAME_BYTES:
+        raise ValueError(
+            f"a tensor's name must have 1 to {MAX_NAME_BYTES} UTF-8 bytes: {name[:40]!r} has {len(encoded)}"
+        )
+    shape = tensor.shape
+    if len(shape) > MAX_DIMENSIONS or any(d >= SIZE_LIMIT for d in shape) or prod(shape) >= SIZE_LIMIT:
+        raise ValueError(
+            f"{name}: shape {shape} does not fit the format ({MAX_DIMENSIONS} dimensions, 2^32 - 1 weights)"
+        )
+    kind, dtype, maps = KIND_RAW, 0, b""
     if isinstance(tensor, EncodedTensor):
-        kind, dtype = KIND_TABLE, 0
+        a = tensor.arrangement
+        kind = KIND_TABLE | BY_COLUMNS * a.by_columns
+        kind |= LIVE_ROWS * (a.live_rows is not None) | LIVE_COLUMNS * (a.live_columns is not None)
+        maps = _live_maps(a)
     else:
-        kind = KIND_RAW
         dtype = next(k for k, v in RAW_DTYPES.items() if v == tensor.dtype.newbyteorder("<"))
-    dims = struct.pack(f"<{len(tensor.shape)}I", *tensor.shape)
-    return ENTRY.pack(kind, dtype, len(encoded), len(tensor.shape), n_bytes) + encoded + dims
+    numbers = [len(shape), *shape, n_bytes]
+    return bytes([kind, dtype]) + varint(len(encoded)) + encoded + b"".join(map(varint, numbers)) + maps
 
 
 @dataclass(frozen=True)
@@ -148,7 +235,7 @@ class _Entry:
     name: str
     kind: int
     dtype: int
-    shape: tuple[int, ...]
+    arrangement: Arrangement
     n_bytes: int
 
 
@@ -168,6 +255,17 @@ class _Reader:
         self.place += n_bytes
         return self.data[self.place - n_bytes : self.place]
 
+    def varint(self, what: str) -> int:
+        number = 0
+        for k in range(MAX_VARINT_BYTES):
+            byte = self.take(1, what)[0]
+            number |= (byte & 0x7F) << 7 * k
+            if byte < 0x80:
+                if byte == 0 and k:
+                    raise FormatError(f"{what}: a number is not in its shortest form")
+                return number
+        raise FormatError(f"{what}: a number of more than 63 bits")
+
     def check_crc(self, start: int, what: str) -> None:
         expected = zlib.crc32(self.data[start : self.place])
         (stored,) = CRC.unpack(self.take(CRC.size, f"CRC of {what}"))
@@ -175,17 +273,22 @@ class _Reader:
             raise FormatError(f"{what} is corrupt: CRC-32 is {expected:08x}, the file says {stored:08x}")
 
 
-def from_bytes(data: bytes) -> dict[str, Tensor]:
+def from_bytes(data: bytes) -> Tensors:
     """The tensors of a file by name, in the file's order.  Raises FormatError for anything malformed."""
     reader = _Reader(data)
-    tensors: dict[str, Tensor] = {}
-    for entry in _read_directory(reader):
-        start = reader.place
-        record = reader.take(entry.n_bytes, f"the record of {entry.name!r}")
-        reader.check_crc(start, f"the record of {entry.name!r}")
+    entries, metadata = _read_directory(reader)
+    tensors = Tensors(metadata=metadata)
+    for entry in entries:
+        start, what = reader.place, f"the record of {entry.name!r}"
+        record = reader.take(entry.n_bytes, what)
+        padding = reader.take(-entry.n_bytes % 4, f"the padding behind {what}")
+        reader.check_crc(start, what)
         try:
+            if any(padding):
+                raise FormatError("the padding behind the record is not zero")
+            is_table = entry.kind == KIND_TABLE
             tensors[entry.name] = (
-                from_record(record, entry.shape) if entry.kind == KIND_TABLE else _read_raw(record, entry)
+                from_record(record, entry.arrangement) if is_table else _read_raw(record, entry)
             )
         except FormatError as error:
             raise FormatError(f"{entry.name!r}: {error}") from error
@@ -194,56 +297,132 @@ def from_bytes(data: bytes) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_directory(reader: _Reader) -> list[_Entry]:
-    header = reader.take(HEADER.size, "the header")
-    magic, version, n_tensors, digest, n_bytes = HEADER.unpack(header)
+def _read_directory(reader: _Reader) -> tuple[list[_Entry], dict[str, str]]:
+    magic, version, n_tensors, n_bytes = HEADER.unpack(reader.take(HEADER.size, "the header"))
     if magic != MAGIC:
         raise FormatError(f"not a .wls file: it starts with {magic!r}, not {MAGIC!r}")
     if version != spec.FORMAT_VERSION:
-        raise FormatError(f"format version {version}; this program reads version {spec.FORMAT_VERSION}")
-    if digest != spec.SPEC_DIGEST:
+        remedy = ": encode it again" if version < spec.FORMAT_VERSION else ""
         raise FormatError(
-            f"written for specification {digest:08x}, this program follows {spec.SPEC_DIGEST:08x}: "
-            "encode it again, or use the release that wrote it"
+            f"format version {version}; this program reads version {spec.FORMAT_VERSION}{remedy}"
         )
     directory = _Reader(reader.take(n_bytes, "the directory"))
     reader.check_crc(0, "the header and directory")
     entries = [_read_entry(directory) for _ in range(n_tensors)]
-    names = {entry.name for entry in entries}
-    if len(names) < len(entries):
+    if len({entry.name for entry in entries}) < len(entries):
         raise FormatError("two tensors have the same name")
+    metadata = _read_metadata(directory)
     rest = directory.take(len(directory.data) - directory.place, "padding")
-    if len(rest) > 3 or any(rest):
-        raise FormatError("the directory does not end where its entries do")
-    return entries
+    if len(rest) > 3 or any(rest) or (HEADER.size + n_bytes) % 4:
+        raise FormatError("the directory does not end where its entries and metadata do")
+    return entries, metadata
 
 
 def _read_entry(directory: _Reader) -> _Entry:
-    fields = ENTRY.unpack(directory.take(ENTRY.size, "a directory entry"))
-    kind, dtype, name_bytes, n_dims, n_bytes = fields
+    byte, dtype = directory.take(2, "a directory entry")
+    n_name = directory.varint("the length of a tensor's name")
+    if not 1 <= n_name <= MAX_NAME_BYTES:
+        raise FormatError(f"a tensor's name of {n_name} bytes; it must have 1 to {MAX_NAME_BYTES}")
     try:
-        name = directory.take(name_bytes, "a tensor's name").decode()
+        name = directory.take(n_name, "a tensor's name").decode()
     except UnicodeDecodeError as error:
         raise FormatError(f"a tensor's name is not UTF-8: {error}") from error
-    shape = struct.unpack(f"<{n_dims}I", directory.take(4 * n_dims, f"the shape of {name!r}"))
-    if kind not in (KIND_TABLE, KIND_RAW) or (kind == KIND_RAW) != (dtype in RAW_DTYPES) or not name:
-        raise FormatError(f"{name!r}: unknown kind {kind}, dtype {dtype}, or an empty name")
-    return _Entry(name, kind, dtype, shape, n_bytes)
+    kind, flags = byte & KIND_MASK, byte & ~KIND_MASK
+    _check_kind(name, kind, flags, dtype)
+    n_dims = directory.varint(f"the dimensions of {name!r}")
+    if n_dims > MAX_DIMENSIONS:
+        raise FormatError(f"{name!r}: {n_dims} dimensions; at most {MAX_DIMENSIONS}")
+    shape = tuple(directory.varint(f"the shape of {name!r}") for _ in range(n_dims))
+    if any(d >= SIZE_LIMIT for d in shape) or prod(shape) >= SIZE_LIMIT:
+        raise FormatError(f"{name!r}: shape {shape} has a dimension or a product of 2^32 or more")
+    n_bytes = directory.varint(f"the record bytes of {name!r}")
+    if kind == KIND_TABLE and (n_bytes % 4 or 0 in shape):
+        raise FormatError(f"{name!r}: a table of {n_bytes} bytes for shape {shape}")
+    return _Entry(name, kind, dtype, _read_arrangement(directory, name, flags, shape), n_bytes)
+
+
+def _check_kind(name: str, kind: int, flags: int, dtype: int) -> None:
+    if kind == KIND_CODED:
+        raise FormatError(f"{name!r}: a coded record (kind 3), which this version does not read")
+    if kind == KIND_RAW and dtype in FUTURE_DTYPES:
+        raise FormatError(f"{name!r}: raw {FUTURE_DTYPES[dtype]}, which this version does not read")
+    allowed = {KIND_TABLE: BY_COLUMNS | LIVE_ROWS | LIVE_COLUMNS, KIND_RAW: 0}
+    if kind not in allowed or flags & ~allowed[kind]:
+        raise FormatError(f"{name!r}: unknown kind {kind} or flags {flags:#x}")
+    if (kind == KIND_RAW) != (dtype in RAW_DTYPES) or (kind != KIND_RAW and dtype):
+        raise FormatError(f"{name!r}: unknown dtype {dtype} of kind {kind}")
+
+
+def _read_arrangement(directory: _Reader, name: str, flags: int, shape: tuple[int, ...]) -> Arrangement:
+    whole = Arrangement(shape)
+    rows = columns = None
+    if flags & LIVE_ROWS:
+        rows = _read_live_map(directory, whole.n_rows, f"the live rows of {name!r}")
+    if flags & LIVE_COLUMNS:
+        columns = _read_live_map(directory, whole.n_columns, f"the live columns of {name!r}")
+    arrangement = Arrangement(shape, rows, columns, bool(flags & BY_COLUMNS))
+    if arrangement.by_columns and 1 in arrangement.block_shape:
+        raise FormatError(f"{name!r}: by columns, yet its live block has one row or one column")
+    return arrangement
+
+
+def _read_live_map(directory: _Reader, n: int, what: str) -> NDArray[np.int64]:
+    """Sorted numbers of the live ones of ``n``."""
+    start = directory.place
+    form = directory.take(1, what)[0]
+    if form == BITMAP:
+        packed = np.frombuffer(directory.take(-(-n // 8), what), np.uint8)
+        live = np.flatnonzero(
+            np.unpackbits(packed, bitorder="little")
+        )  # spare bits that are set give n or more
+    elif form == GAPS:
+        n_live = directory.varint(what)
+        if n_live > len(directory.data) - directory.place:
+            raise FormatError(f"{what}: {n_live} of them, more than there are bytes")
+        gaps = [directory.varint(what) for _ in range(n_live)]
+        if sum(gaps) >= n:
+            raise FormatError(f"{what}: they end behind {n}")
+        live = np.cumsum(np.array(gaps, np.int64) + 1) - 1
+    else:
+        raise FormatError(f"{what}: unknown form {form}")
+    if not 0 < len(live) < n or live[-1] >= n:
+        raise FormatError(f"{what}: none, all, or one behind {n}")
+    if live_map(live, n) != directory.data[start : directory.place]:
+        raise FormatError(f"{what}: not in the shorter form")
+    return live
+
+
+def _read_metadata(directory: _Reader) -> dict[str, str]:
+    text = directory.take(directory.varint("the length of the metadata"), "the metadata")
+    if not text:
+        return {}
+    try:
+        metadata = json.loads(text)
+        if isinstance(metadata, dict) and metadata and _metadata_text(metadata) == text:
+            return metadata
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"the metadata is no JSON object of strings by string: {error}") from error
+    raise FormatError("the metadata is not in the form that a writer gives it")
 
 
 def _read_raw(record: bytes, entry: _Entry) -> NDArray[Any]:
-    dtype = RAW_DTYPES[entry.dtype]
-    n_bytes = prod(entry.shape) * dtype.itemsize
-    if len(record) != -(-n_bytes // 4) * 4 or any(record[n_bytes:]):
-        raise FormatError(
-            f"shape {entry.shape} of {dtype} needs {n_bytes} bytes, the record has {len(record)}"
-        )
-    return np.frombuffer(record, dtype, count=prod(entry.shape)).reshape(entry.shape)
+    dtype, shape = RAW_DTYPES[entry.dtype], entry.arrangement.shape
+    n_bytes = prod(shape) * dtype.itemsize
+    if len(record) != n_bytes:
+        raise FormatError(f"shape {shape} of {dtype} needs {n_bytes} bytes, the record has {len(record)}")
+    if entry.dtype == DTYPE_BOOL and record.strip(b"\0\1"):
+        raise FormatError("a bool that is neither 0 nor 1")
+    return np.frombuffer(record, dtype, count=prod(shape)).reshape(shape)
 
 
-def write(path: str | os.PathLike[str], tensors: Mapping[str, Tensor]) -> int:
-    """Write a file (to a temporary name, then moved into place); returns its size in bytes."""
-    data = to_bytes(tensors)
+def write(
+    path: str | os.PathLike[str], tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> int:
+    """Write a file (to a temporary name, then moved into place); returns its size in bytes.
+
+    Without ``metadata``, that of ``tensors`` is written if they were read from a file.
+    """
+    data = to_bytes(tensors, metadata)
     write_atomically(path, data)
     return len(data)
 
@@ -268,7 +447,7 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         raise
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+def read(path: str | os.PathLike[str]) -> Tensors:
     """Read a file.  Raises FormatError with the file's name when it is malformed, OSError when unreadable."""
     try:
         return from_bytes(Path(path).read_bytes())

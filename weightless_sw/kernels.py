@@ -4,6 +4,7 @@ They know the format only through :mod:`weightless_sw.spec`; the tests hold them
 functions and to the frozen vectors.  Words are kept in uint64 because numba widens uint32 anyway.
 """
 
+import zlib
 from pathlib import Path
 
 import numba as nb
@@ -19,9 +20,10 @@ _DOMAIN_CLASSIC = np.uint64(spec.DOMAIN_CLASSIC)
 _DOMAIN_FILL = np.uint64(spec.DOMAIN_FILL)
 
 # numba's cache notices a change of this file, but not of the specification whose constants it compiles
-# in: so the folder is named after the digest.  The setting is read as each function is decorated.
+# in: so the folder is named after the specification's text.  The setting is read as each function is decorated.
+SPECIFICATION_CRC = zlib.crc32(Path(spec.__file__).read_bytes())
 _numba_cache_dir = nb.config.CACHE_DIR
-nb.config.CACHE_DIR = str(Path(__file__).parent / "__pycache__" / f"numba-{spec.SPEC_DIGEST:08x}")
+nb.config.CACHE_DIR = str(Path(__file__).parent / "__pycache__" / f"numba-{SPECIFICATION_CRC:08x}")
 
 jit = nb.njit(cache=True, nogil=True)
 

@@ -4,10 +4,11 @@ Standard library only.  The golden model, the fast kernels, the RTL and the cycl
 constant and each width from here; the frozen vectors in ``tests/vectors`` hold them together.
 The functions are slow and obvious on purpose: they define the format, others make it fast.
 
-Terms.  A *weight index* ``i`` counts the weights of a tensor in C order.  ``lanes`` (G) consecutive
-weights form a *group* ``g = i // G``; the weight is in lane ``l = i % G`` of it.  The table has three
-*banks* of ``bank_rows`` *rows* of G *slots* of ``slot_bits`` (t) bits.  A group hashes to one row in
-each bank, and in each of these rows its lanes are permuted by XOR with a *lane offset*.
+Terms.  A *weight index* ``i`` counts the weights that a record holds, in the order in which it holds
+them.  ``lanes`` (G) consecutive weights form a *group* ``g = i // G``; the weight is in lane
+``l = i % G`` of it.  The table has three *banks* of ``bank_rows`` *rows* of G *slots* of ``slot_bits``
+(t) bits.  A group hashes to one row in each bank, and in each of these rows its lanes are permuted by
+XOR with a *lane offset*.
 
     code(i) = mask(i) ^ slot0 ^ slot1 ^ slot2;   weight(i) = codebook[code] if code < n_codes else 0
 
@@ -18,12 +19,12 @@ This is the Bloomier filter of Reagen et al., "Weightless" (ICML 2018), section 
 import hashlib
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 # --- hash -----------------------------------------------------------------------------------------
 # A 96-bit state of three 32-bit words goes through rounds of one lookup-table level each: the SP-box
@@ -118,6 +119,50 @@ class ValueFormat(IntEnum):
         return 8 if self is ValueFormat.FIXED8 else 16
 
 
+class Field(NamedTuple):
+    """A part of the descriptor; fields stand one after another, low bits first."""
+
+    name: str
+    bits: int
+
+
+# The six words that every layout's descriptor begins with.
+COMMON_FIELDS = (
+    Field("layout", 8),
+    Field("widths", 8),  # classic: log2 of the lanes in the low 4 bits; slot_bits - 1 in the high 4
+    Field("value_format", 8),
+    Field("flags", 8),
+    Field("n_weights", 32),
+    Field("seed", 16),
+    Field("n_codes", 16),
+    Field("scale", 32),  # a 32-bit float
+    Field("payload_words", 32),
+    Field("digest", 32),
+)
+DESCRIPTOR_WORDS = 7
+DESCRIPTOR_BYTES = DESCRIPTOR_WORDS * WORD_BITS // 8
+# Set by a driver, never in a file: the tables of the layer before are still loaded; decode them again.
+FLAG_RESIDENT = 1
+
+
+def pack_fields(fields: tuple[Field, ...], values: Mapping[str, int]) -> bytes:
+    """``values`` by name as the bytes of a descriptor."""
+    word, place = 0, 0
+    for name, bits in fields:
+        word |= values[name] << place
+        place += bits
+    return word.to_bytes(place // 8, "little")
+
+
+def unpack_fields(fields: tuple[Field, ...], data: bytes) -> dict[str, int]:
+    """The inverse of :func:`pack_fields`."""
+    word, values = int.from_bytes(data, "little"), {}
+    for name, bits in fields:
+        values[name] = word & (1 << bits) - 1
+        word >>= bits
+    return values
+
+
 class Section(NamedTuple):
     """A part of a record behind the descriptor: items without gaps, low bits first, padded to whole words."""
 
@@ -150,7 +195,9 @@ class Geometry:
     Raises ValueError for a field outside its range.
     """
 
-    n_weights: int  # N
+    FIELDS: ClassVar = (*COMMON_FIELDS, Field("bank_rows", 32))
+
+    n_weights: int  # N, of the live block
     lanes: int  # G, a power of two
     slot_bits: int  # t
     bank_rows: int
@@ -249,45 +296,59 @@ class Geometry:
 
     def to_descriptor(self) -> bytes:
         """The descriptor that opens a tensor's record and that hardware loads first."""
-        return DESCRIPTOR.pack(
-            Layout.CLASSIC,
-            self.lanes_log2 | (self.slot_bits - 1) << 4,
-            self.value_format,
-            0,
-            self.n_weights,
-            self.bank_rows,
-            self.seed,
-            self.n_codes,
-            self.payload_words,
-            self.scale,
+        return pack_fields(
+            self.FIELDS,
+            {
+                "layout": Layout.CLASSIC,
+                "widths": self.lanes_log2 | (self.slot_bits - 1) << 4,
+                "value_format": self.value_format,
+                "flags": 0,
+                "n_weights": self.n_weights,
+                "seed": self.seed,
+                "n_codes": self.n_codes,
+                "scale": float32_bits(self.scale),
+                "payload_words": self.payload_words,
+                "digest": CLASSIC_DIGEST,
+                "bank_rows": self.bank_rows,
+            },
         )
 
     @classmethod
     def from_descriptor(cls, data: bytes) -> Self:
         """The inverse of :meth:`to_descriptor`; raises ValueError on anything it would not write."""
-        if len(data) != DESCRIPTOR.size:
-            raise ValueError(f"a descriptor has {DESCRIPTOR.size} bytes, not {len(data)}")
-        layout, widths, value_format, flags, n_weights, rows, seed, codes, words, scale = DESCRIPTOR.unpack(
-            data
-        )
-        if layout != Layout.CLASSIC:
+        if len(data) != DESCRIPTOR_BYTES:
+            raise ValueError(f"a descriptor has {DESCRIPTOR_BYTES} bytes, not {len(data)}")
+        fields = unpack_fields(cls.FIELDS, data)
+        if fields["layout"] != Layout.CLASSIC:
+            name = {2: " (ribbon)"}.get(fields["layout"], "")
             raise ValueError(
-                f"unknown layout {layout}; this version reads layout {int(Layout.CLASSIC)} (classic)"
+                f"layout {fields['layout']}{name} is unknown to this version, which reads layout "
+                f"{int(Layout.CLASSIC)} (classic)"
             )
-        if flags:
-            raise ValueError(f"unknown flags {flags:#x} in a stored descriptor; they must be 0")
+        if fields["digest"] != CLASSIC_DIGEST:
+            raise ValueError(
+                f"written for classic layout {fields['digest']:08x}, this program follows {CLASSIC_DIGEST:08x}: "
+                "encode it again, or use the release that wrote it"
+            )
+        if fields["flags"]:
+            raise ValueError(f"unknown flags {fields['flags']:#x} in a stored descriptor; they must be 0")
+        scale = bits_float32(fields["scale"])
+        if fields["value_format"] == ValueFormat.FP16 and scale != 1.0:
+            raise ValueError(f"scale must be 1.0 for fp16, not {scale!r}")
         geometry = cls(
-            n_weights=n_weights,
-            lanes=1 << (widths & 15),
-            slot_bits=(widths >> 4) + 1,
-            bank_rows=rows,
-            n_codes=codes,
-            seed=seed,
-            value_format=ValueFormat(value_format),
+            n_weights=fields["n_weights"],
+            lanes=1 << (fields["widths"] & 15),
+            slot_bits=(fields["widths"] >> 4) + 1,
+            bank_rows=fields["bank_rows"],
+            n_codes=fields["n_codes"],
+            seed=fields["seed"],
+            value_format=ValueFormat(fields["value_format"]),
             scale=scale,
         )
-        if words != geometry.payload_words:
-            raise ValueError(f"table_words is {words}, but the geometry needs {geometry.payload_words}")
+        if fields["payload_words"] != geometry.payload_words:
+            raise ValueError(
+                f"payload words are {fields['payload_words']}, but the geometry needs {geometry.payload_words}"
+            )
         return geometry
 
     def as_dict(self) -> dict[str, Any]:
@@ -295,17 +356,19 @@ class Geometry:
         return asdict(self) | {"value_format": self.value_format.name}
 
 
-# The descriptor, little-endian: layout, lanes_log2 (low 4 bits) and slot_bits - 1 (high 4 bits),
-# value format, flags | n_weights | bank_rows | seed, n_codes | table_words | scale.
-DESCRIPTOR = struct.Struct("<BBBBIIHHIf")
-DESCRIPTOR_WORDS = DESCRIPTOR.size // 4
-# Set by a driver, never in a file: the tables of the layer before are still loaded; decode them again.
-FLAG_RESIDENT = 1
-
-
 def words_for_bits(n_bits: int) -> int:
     """32-bit words that hold ``n_bits`` bits; sections are padded to whole words with zeros."""
     return -(-n_bits // WORD_BITS)
+
+
+def float32_bits(value: float) -> int:
+    """``value``, which must be a 32-bit float, as the word that stores it."""
+    return int.from_bytes(struct.pack("<f", value), "little")
+
+
+def bits_float32(word: int) -> float:
+    """The inverse of :func:`float32_bits`."""
+    return float(struct.unpack("<f", word.to_bytes(4, "little"))[0])
 
 
 def round_to_float32(value: float) -> float:
@@ -316,23 +379,31 @@ def round_to_float32(value: float) -> float:
         return float("inf")
 
 
-def _digest() -> int:
-    """First 32 bits of the SHA-256 of every constant, and of what the functions make of a few inputs.
+def digest_text() -> str:
+    """What the classic layout's digest is taken of: its constants, and what its functions make of a few inputs.
 
-    The probes are there so that a changed formula changes the digest as a changed constant does.
+    The probes are there so that a changed formula changes the digest as a changed constant does.  Nothing
+    of another layout, of the container or of the encoder is in it.
     """
-    constants = {
-        name: value
-        for name, value in globals().items()
-        if name.isupper() and type(value) is int and name != "SPEC_DIGEST"
-    }
     probe = Geometry(n_weights=10**6, lanes=8, slot_bits=9, bank_rows=12345, n_codes=100, seed=77)
-    indices = (0, 1, 8, 999_999)
-    outputs = [
-        [probe.slots(i), probe.mask(i), hash_words(i, 3, DOMAIN_FILL, ADDRESS_ROUNDS)] for i in indices
-    ]
-    text = json.dumps([constants, outputs, probe.to_descriptor().hex()], sort_keys=True)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    content = {
+        "layout": int(Layout.CLASSIC),
+        "descriptor": [list(field) for field in Geometry.FIELDS],
+        "index_rotate": [INDEX_ROTATE_Y, INDEX_ROTATE_Z],
+        "rotate": [ROTATE_X, ROTATE_Y],
+        "shift": [SHIFT_AND_XY, SHIFT_OR_XZ, SHIFT_Z, SHIFT_AND_YZ],
+        "rounds": [ADDRESS_ROUNDS, MASK_ROUNDS],
+        "domain": DOMAIN_CLASSIC,
+        "banks": N_BANKS,
+        "row_word_bits": ROW_WORD_BITS,
+        "probes": [[i, *probe.slots(i), probe.mask(i)] for i in (0, 1, 8, 999_999)],
+    }
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
-SPEC_DIGEST = _digest()
+def digest(text: str) -> int:
+    """A layout's digest: the first eight hexadecimal digits of the SHA-256 of ``text``, as a number."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+
+
+CLASSIC_DIGEST = digest(digest_text())

@@ -1,6 +1,7 @@
 """An encoded tensor in memory, as encoder, decoders and container share it."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,66 @@ CODEBOOK_DTYPES: dict[ValueFormat, np.dtype[Any]] = {
 }
 
 
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """Which part of a tensor a record holds, the *live block*, and in which order.
+
+    As a matrix, a tensor has as many rows as its first dimension (one if it has none), and as many
+    columns as the others make together.  ``live_rows`` and ``live_columns`` are sorted numbers of those
+    that are stored, None for all; what is outside is +0.0.  The weights of the block follow each other row
+    by row, or column by column with ``by_columns``.
+    """
+
+    shape: tuple[int, ...]
+    live_rows: NDArray[np.int64] | None = None
+    live_columns: NDArray[np.int64] | None = None
+    by_columns: bool = False
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the whole matrix."""
+        return self.shape[0] if self.shape else 1
+
+    @property
+    def n_columns(self) -> int:
+        """Columns of the whole matrix."""
+        return prod(self.shape[1:])
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Rows and columns of the live block."""
+        rows = self.n_rows if self.live_rows is None else len(self.live_rows)
+        columns = self.n_columns if self.live_columns is None else len(self.live_columns)
+        return rows, columns
+
+    @property
+    def n_weights(self) -> int:
+        """Weights of the live block (N)."""
+        return prod(self.block_shape)
+
+    def gather(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The live block of ``array`` (of this shape) in record order, (n_weights,)."""
+        block = array.reshape(self.n_rows, self.n_columns)
+        if self.live_rows is not None:
+            block = block[self.live_rows]
+        if self.live_columns is not None:
+            block = block[:, self.live_columns]
+        return block.reshape(-1, order="F" if self.by_columns else "C")
+
+    def scatter(self, weights: NDArray[Any]) -> NDArray[Any]:
+        """The inverse of :meth:`gather`: ``weights`` (n_weights,) in place, zeros elsewhere, in this shape."""
+        block = weights.reshape(self.block_shape, order="F" if self.by_columns else "C")
+        if self.live_rows is None and self.live_columns is None:
+            return np.ascontiguousarray(block).reshape(self.shape)
+        matrix = np.zeros((self.n_rows, self.n_columns), weights.dtype)
+        if self.live_columns is None:
+            matrix[self.live_rows] = block
+        else:
+            rows = slice(None) if self.live_rows is None else self.live_rows[:, None]
+            matrix[rows, self.live_columns] = block
+        return matrix.reshape(self.shape)
+
+
 @dataclass(frozen=True)
 class EncodedTensor:
     """One tensor in a table.
@@ -23,15 +84,21 @@ class EncodedTensor:
     (n_slots,) uint16 with t bits used.
     """
 
-    shape: tuple[int, ...]
+    arrangement: Arrangement
     geometry: Geometry
     codebook: NDArray[Any]
     table: NDArray[np.uint16]
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's, dead rows and columns included."""
+        return self.arrangement.shape
+
+    @property
     def values(self) -> NDArray[np.float32]:
-        """The weights that the codes name, (n_codes,) float32."""
-        return self.codebook.astype(np.float32) * np.float32(self.geometry.scale)
+        """The weights that the codes name, (n_codes,) float32; infinite where a file's scale is too large."""
+        with np.errstate(over="ignore"):
+            return self.codebook.astype(np.float32) * np.float32(self.geometry.scale)
 
     @property
     def record_bytes(self) -> int:
@@ -41,4 +108,5 @@ class EncodedTensor:
     def look_up(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
         """The weights of ``codes`` ((n_weights,)) in the tensor's shape; no value's code is a zero."""
         padded = np.append(self.values, np.float32(0))
-        return padded[np.minimum(codes, len(self.codebook))].reshape(self.shape)
+        weights: NDArray[np.float32] = padded[np.minimum(codes, len(self.codebook))]
+        return self.arrangement.scatter(weights)

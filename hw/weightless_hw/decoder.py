@@ -405,7 +405,7 @@ class Decoder(wiring.Component):
         widths = config.lanes.bit_length() - 1 | config.slot_bits << 8 | config.value_bits << 16
         registers = [
             Const(REGISTER_ID, 32),
-            Const(spec.SPEC_DIGEST, 32),
+            Const(spec.CLASSIC_DIGEST, 32),
             Const(spec.FORMAT_VERSION, 32),
             Const(widths, 32),
             Const(config.max_bank_rows, 32),

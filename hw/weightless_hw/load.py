@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from weightless_hw.config import DecoderConfig
 from weightless_sw import spec
-from weightless_sw.spec import FLAG_RESIDENT, Layout, ValueFormat
+from weightless_sw.spec import FLAG_RESIDENT, Geometry, Layout, ValueFormat
 
 
 class Unpacker(wiring.Component):
@@ -79,7 +79,7 @@ class Phase(enum.Enum, shape=3):
     ERROR = 5
 
 
-class LoadError(enum.Flag, shape=8):
+class LoadError(enum.Flag, shape=9):
     """Why a descriptor was refused."""
 
     LAYOUT = 1
@@ -87,9 +87,10 @@ class LoadError(enum.Flag, shape=8):
     VALUE_FORMAT = 4
     FLAGS = 8
     N_WEIGHTS = 16
-    BANK_ROWS = 32  # or more table words than the banks hold
+    BANK_ROWS = 32  # or more payload words than the banks hold
     N_CODES = 64
     NOT_RESIDENT = 128  # FLAG_RESIDENT before any table was loaded
+    DIGEST = 256  # another form of the layout
 
 
 class Loader(wiring.Component):
@@ -122,7 +123,7 @@ class Loader(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """``words`` holds the descriptor; its fields are named as in ``spec.DESCRIPTOR``."""
+        """``words`` holds the descriptor; its fields are named as in the specification."""
         m = Module()
         config = self.config
         words = Signal(32 * spec.DESCRIPTOR_WORDS)
@@ -143,7 +144,7 @@ class Loader(wiring.Component):
             self.n_codes.eq(fields["n_codes"]),
             self.seed.eq(fields["seed"]),
             codebook.n_words.eq((fields["n_codes"] * config.value_bits + 31) >> 5),
-            table.n_words.eq(fields["table_words"]),
+            table.n_words.eq(fields["payload_words"]),
         ]
         with m.Switch(self.phase):
             with m.Case(Phase.DESCRIPTOR):
@@ -183,14 +184,11 @@ class Loader(wiring.Component):
         return m
 
     def _fields(self, words: Signal) -> dict[str, Any]:
-        """The descriptor's fields; offsets and widths follow from ``spec.DESCRIPTOR``."""
-        widths = {"B": 8, "H": 16, "I": 32, "f": 32}
-        names = ["layout", "widths", "value_format", "flags", "n_weights", "bank_rows", "seed", "n_codes",
-                 "table_words", "scale"]  # fmt: skip
+        """The descriptor's fields by name."""
         fields, place = {}, 0
-        for name, letter in zip(names, spec.DESCRIPTOR.format.strip("<"), strict=True):
-            fields[name] = words[place : place + widths[letter]]
-            place += widths[letter]
+        for name, bits in Geometry.FIELDS:
+            fields[name] = words[place : place + bits]
+            place += bits
         return fields
 
     def _faults(self, fields: dict[str, Any], resident: Signal) -> list[Any]:
@@ -206,9 +204,10 @@ class Loader(wiring.Component):
             fields["n_weights"] == 0,
             (fields["bank_rows"] == 0)
             | (fields["bank_rows"] > config.max_bank_rows)
-            | (fields["table_words"] > spec.words_for_bits(config.table_bits)),
+            | (fields["payload_words"] > spec.words_for_bits(config.table_bits)),
             fields["n_codes"] > config.max_codes,
             is_resident & ~resident,
+            fields["digest"] != spec.CLASSIC_DIGEST,
         ]
 
     def _write_codebook(self, m: Module, codebook: Unpacker) -> None:

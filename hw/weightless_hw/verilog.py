@@ -44,7 +44,7 @@ def _header(config: DecoderConfig, body: str) -> str:
     parameters = "\n".join(f"//   {name} = {value}" for name, value in vars(config).items())
     return f"""\
 // Weightless streaming decoder, classic layout.  Generated; do not edit.
-// specification digest {spec.SPEC_DIGEST:08x}, format version {spec.FORMAT_VERSION}
+// layout digest {spec.CLASSIC_DIGEST:08x}, format version {spec.FORMAT_VERSION}
 // text digest          {hashlib.sha256(body.encode()).hexdigest()[:16]}
 // parameters:
 {parameters}

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,16 @@ def _add_encode(commands: Any) -> None:
         help="tensor to put in a table (may be repeated; default: all of two or more dimensions)",
     )
     _add_layout_options(command)
+    command.add_argument(
+        "--live", choices=classic.LIVE, default="off",
+        help="auto: leave out rows and columns without a weight, where a map of them is worth it (default: off)",
+    )  # fmt: skip
+    command.add_argument(
+        "--order",
+        choices=classic.ORDERS,
+        default="rows",
+        help="order of the weights in a table (default: rows)",
+    )
     command.add_argument("--value-format", choices=FORMATS, default="fp16", help="codebook entries")
     command.add_argument(
         "--round-values", action="store_true", help="allow values that the format must round"
@@ -130,6 +141,7 @@ def _encode(options: argparse.Namespace) -> int:
             tensors[name], reports[name] = classic.encode(
                 array, lanes=options.lanes, slot_bits=options.slot_bits, name=name,
                 value_format=FORMATS[options.value_format], round_values=options.round_values,
+                live=options.live, order=options.order,
             )  # fmt: skip
     n_bytes = container.write(options.output, tensors)
     if options.json:
@@ -143,8 +155,20 @@ def _encode(options: argparse.Namespace) -> int:
         table.add_row(name, f"{r.n_weights:,}", f"{r.n_nonzero:,}", f"{r.slots_per_key:.4f}", str(r.seed),
                       f"{r.false_positive_rate:.3%}", f"{r.bits_per_weight:.4f}", f"{r.record_bytes:,}")  # fmt: skip
     Console().print(table)
+    _print_live_choices(reports, options.live)
     print(f"{options.output}: {n_bytes:,} bytes")
     return 0
+
+
+def _print_live_choices(reports: dict[str, classic.EncodeReport], chosen: str) -> None:
+    """What leaving out dead rows and columns comes to, chosen or not."""
+    table = Table("tensor", "live", "weights in the table", "map bytes", "false positives expected")
+    for name, r in reports.items():
+        for live, choice in r.live_choices.items():
+            mark = " (chosen)" if live == chosen else ""
+            table.add_row(name, live + mark, f"{choice['n_stored']:,}", f"{choice['map_bytes']:,}",
+                          f"{choice['expected_false_positives']:,.0f}")  # fmt: skip
+    Console().print(table)
 
 
 def _add_decode(commands: Any) -> None:
@@ -163,10 +187,22 @@ def _decode(options: argparse.Namespace) -> int:
     arrays = {}
     for name, tensor in tensors.items():
         with step(f"decode {name}"):
-            arrays[name] = classic.decode(tensor) if isinstance(tensor, EncodedTensor) else tensor
+            arrays[name] = _decoded(name, tensor)
     inputs.save_tensors(options.output, arrays)
     print(f"{options.output}: {len(arrays)} tensors")
     return 0
+
+
+def _decoded(name: str, tensor: container.Tensor) -> Any:
+    if not isinstance(tensor, EncodedTensor):
+        return tensor
+    try:
+        return classic.decode(tensor)
+    except MemoryError as error:
+        n_bytes = 4 * prod(tensor.shape)
+        raise OSError(
+            f"{name}: not enough memory; decoded, shape {tensor.shape} takes {n_bytes:,} bytes"
+        ) from error
 
 
 def _add_info(commands: Any) -> None:
@@ -179,9 +215,12 @@ def _info(options: argparse.Namespace) -> int:
     tensors = container.read(options.input)
     rows = {name: _describe(tensor) for name, tensor in tensors.items()}
     if options.json:
-        print(json.dumps({"bytes": options.input.stat().st_size, "tensors": rows}, indent=1))
+        result = {"bytes": options.input.stat().st_size, "metadata": tensors.metadata, "tensors": rows}
+        print(json.dumps(result, indent=1))
         return 0
     table = Table("tensor", "shape", "stored as", "bytes")
+    for key, text in tensors.metadata.items():
+        print(f"{key}: {text}")
     for name, row in rows.items():
         detail = ", ".join(f"{k} {v}" for k, v in row.items() if k not in ("shape", "bytes", "n_weights"))
         table.add_row(name, "x".join(map(str, row["shape"])), detail, f"{row['bytes']:,}")
@@ -192,7 +231,19 @@ def _info(options: argparse.Namespace) -> int:
 def _describe(tensor: container.Tensor) -> dict[str, Any]:
     if isinstance(tensor, EncodedTensor):
         fields = tensor.geometry.as_dict()
-        return {"shape": list(tensor.shape), "layout": "classic", **fields, "bytes": tensor.record_bytes}
+        a = tensor.arrangement
+        where = {
+            "order": "columns" if a.by_columns else "rows",
+            "live_block": "x".join(map(str, a.block_shape)),
+        }
+        where["map_bytes"] = str(container.map_bytes(a))
+        return {
+            "shape": list(tensor.shape),
+            "layout": "classic",
+            **fields,
+            **where,
+            "bytes": tensor.record_bytes,
+        }
     return {"shape": list(tensor.shape), "dtype": str(tensor.dtype), "bytes": tensor.nbytes}
 
 

@@ -17,9 +17,13 @@ FAULTS = ("", "slot", "expectation")
 
 def resident_record(record: bytes) -> bytes:
     """The descriptor of ``record`` with the flag that decodes the loaded tables once more."""
-    fields = list(spec.DESCRIPTOR.unpack(record[: spec.DESCRIPTOR.size]))
-    fields[3] = spec.FLAG_RESIDENT
-    return spec.DESCRIPTOR.pack(*fields)
+    return _with_flags(record, spec.FLAG_RESIDENT)
+
+
+def _with_flags(record: bytes, flags: int) -> bytes:
+    """The descriptor of ``record`` with other flags."""
+    fields = spec.unpack_fields(Geometry.FIELDS, record[: spec.DESCRIPTOR_BYTES])
+    return spec.pack_fields(Geometry.FIELDS, fields | {"flags": flags})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +87,14 @@ class Scenario:
 
 def is_resident(record: bytes) -> bool:
     """Whether the record's descriptor has the resident flag."""
-    return bool(record[3] & spec.FLAG_RESIDENT)
+    fields = spec.unpack_fields(Geometry.FIELDS, record[: spec.DESCRIPTOR_BYTES])
+    return bool(fields["flags"] & spec.FLAG_RESIDENT)
 
 
 def geometry_of(record: bytes) -> Geometry:
     """The geometry in a record's descriptor, the resident flag left aside."""
-    descriptor = bytearray(record[: spec.DESCRIPTOR.size])
-    descriptor[3] &= ~spec.FLAG_RESIDENT
-    return Geometry.from_descriptor(bytes(descriptor))
+    fields = spec.unpack_fields(Geometry.FIELDS, record[: spec.DESCRIPTOR_BYTES])
+    return Geometry.from_descriptor(_with_flags(record, fields["flags"] & ~spec.FLAG_RESIDENT))
 
 
 def stall_patterns(seed: int = 0, length: int = 997) -> dict[str, tuple[Pattern, Pattern]]:

@@ -262,7 +262,7 @@ def provenance() -> dict[str, Any]:
     )
     return {
         "commit": git.stdout.strip() or "unknown",
-        "specification_digest": f"{spec.SPEC_DIGEST:08x}",
+        "specification_digest": f"{spec.CLASSIC_DIGEST:08x}",
         "format_version": spec.FORMAT_VERSION,
         "python": ".".join(map(str, sys.version_info[:3])),
         "versions": {name: version(name) for name in names},

@@ -96,10 +96,9 @@ def load(descriptors, words_after=0):
 
 
 def changed(**fields):
-    names = ["layout", "widths", "value_format", "flags", "n_weights", "bank_rows", "seed", "n_codes", "table_words",
-             "scale"]  # fmt: skip
-    values = dict(zip(names, spec.DESCRIPTOR.unpack(GOOD.to_descriptor()), strict=True)) | fields
-    return spec.DESCRIPTOR.pack(*values.values())
+    return spec.pack_fields(
+        Geometry.FIELDS, spec.unpack_fields(Geometry.FIELDS, GOOD.to_descriptor()) | fields
+    )
 
 
 def test_a_good_record_starts_decoding():
@@ -119,9 +118,10 @@ def test_a_good_record_starts_decoding():
         ({"n_weights": 0}, LoadError.N_WEIGHTS),
         ({"bank_rows": 0}, LoadError.BANK_ROWS),
         ({"bank_rows": 21}, LoadError.BANK_ROWS),
-        ({"table_words": 61}, LoadError.BANK_ROWS),
+        ({"payload_words": 61}, LoadError.BANK_ROWS),
         ({"n_codes": 8}, LoadError.N_CODES),
         ({"flags": spec.FLAG_RESIDENT}, LoadError.NOT_RESIDENT),
+        ({"digest": spec.CLASSIC_DIGEST ^ 1}, LoadError.DIGEST),
         ({"layout": 0, "n_weights": 0}, LoadError.LAYOUT | LoadError.N_WEIGHTS),
     ],
 )

@@ -14,7 +14,7 @@ CONFIGS = [DecoderConfig(lanes=1, max_bank_rows=64), DecoderConfig(lanes=8, slot
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_header_and_ports_are_stable(config):
     text = to_verilog(config)
-    assert f"specification digest {spec.SPEC_DIGEST:08x}" in text
+    assert f"layout digest {spec.CLASSIC_DIGEST:08x}" in text
     assert f"fill latency {config.fill_latency} cycles" in text
     ports = re.search(rf"module {TOP}\((.*?)\);", text)
     assert ports

@@ -23,15 +23,15 @@ def geometries() -> st.SearchStrategy[Geometry]:
             bank_rows=draw(st.integers(1, 1 << 20)),
             n_codes=draw(st.integers(0, (1 << slot_bits) - 1)),
             seed=draw(st.integers(0, spec.MAX_SEED)),
-            value_format=draw(st.sampled_from(list(ValueFormat))),
-            scale=draw(st.floats(2.0**-100, 2.0**100, width=32)),
+            value_format=(value_format := draw(st.sampled_from(list(ValueFormat)))),
+            scale=1.0 if value_format is ValueFormat.FP16 else draw(st.floats(2.0**-100, 2.0**100, width=32)),
         )
 
     return build()
 
 
 def test_vectors_hash(vectors):
-    assert vectors["specification_digest"] == spec.SPEC_DIGEST
+    assert vectors["digest"] == spec.CLASSIC_DIGEST
     for case in vectors["hash"]:
         words = spec.hash_words(case["index"], case["seed"], case["domain"], case["rounds"])
         assert list(words) == case["words"]
@@ -89,7 +89,7 @@ def test_geometry_refuses(field, value, message):
         Geometry(**(FIELDS | {field: value}))
 
 
-@pytest.mark.parametrize("place", range(spec.DESCRIPTOR.size))
+@pytest.mark.parametrize("place", range(spec.DESCRIPTOR_BYTES))
 def test_a_changed_descriptor_is_refused_or_another_geometry(place):
     good = Geometry(**FIELDS)
     data = bytearray(good.to_descriptor())
@@ -106,12 +106,41 @@ def test_geometry_is_frozen():
 
 
 def test_digest_follows_constants_and_formulas(monkeypatch):
-    assert spec._digest() == spec.SPEC_DIGEST
+    assert spec.digest(spec.digest_text()) == spec.CLASSIC_DIGEST
     monkeypatch.setattr(spec, "MASK_ROUNDS", spec.MASK_ROUNDS + 1)
-    assert spec._digest() != spec.SPEC_DIGEST
+    assert spec.digest(spec.digest_text()) != spec.CLASSIC_DIGEST
     monkeypatch.undo()
     monkeypatch.setattr(spec, "mix_round", lambda x, y, z, rotate, shift: (y, z, x))
-    assert spec._digest() != spec.SPEC_DIGEST
+    assert spec.digest(spec.digest_text()) != spec.CLASSIC_DIGEST
+    monkeypatch.undo()
+    monkeypatch.setattr(spec, "FORMAT_VERSION", 99)
+    monkeypatch.setattr(spec, "DOMAIN_FILL", 1)
+    monkeypatch.setattr(spec, "MAX_SEED", 99)
+    monkeypatch.setattr(spec, "NEW_LAYOUT_CONSTANT", 7, raising=False)
+    assert spec.digest(spec.digest_text()) == spec.CLASSIC_DIGEST
+
+
+def test_common_fields_are_six_words_and_the_layout_has_one():
+    assert sum(bits for _, bits in spec.COMMON_FIELDS) == 6 * spec.WORD_BITS
+    assert sum(bits for _, bits in Geometry.FIELDS) == spec.DESCRIPTOR_WORDS * spec.WORD_BITS
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layout": 2}, r"layout 2 \(ribbon\) is unknown to this version"),
+        ({"layout": 9}, "layout 9 is unknown"),
+        ({"digest": 1}, "written for classic layout 00000001, this program follows"),
+        ({"flags": 1}, "unknown flags 0x1 in a stored descriptor"),
+        ({"payload_words": 299}, "payload words are 299, but the geometry needs 300"),
+        ({"scale": 0x40000000}, "scale must be 1.0 for fp16, not 2.0"),
+        ({"value_format": 0}, "0 is not a valid ValueFormat"),
+    ],
+)
+def test_descriptor_refuses(changes, message):
+    fields = spec.unpack_fields(Geometry.FIELDS, Geometry(**FIELDS).to_descriptor())
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Geometry.from_descriptor(spec.pack_fields(Geometry.FIELDS, fields | changes))
 
 
 def test_standard_library_only():

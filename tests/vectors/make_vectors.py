@@ -83,7 +83,7 @@ def layers() -> list[dict[str, object]]:
 def main() -> None:
     """Write classic.json beside this file."""
     vectors = {
-        "specification_digest": spec.SPEC_DIGEST,
+        "digest": spec.CLASSIC_DIGEST,
         "hash": hashes(),
         "addresses": addresses(),
         "layers": layers(),

@@ -1,0 +1,151 @@
+"""A second reader of ``.wls`` files: standard library only, written from docs/format.md, shares no line.
+
+``read(data)`` gives name -> (shape, weights as floats, or the raw bytes) and the metadata, and raises
+ValueError for everything that the page says a reader refuses.  Slow and short on purpose.
+"""
+
+import json
+import struct
+import zlib
+from math import isfinite, prod
+
+DIGEST = 0x344C0B8B
+RAW_BYTES = {1: 4, 2: 2, 3: 8, 4: 1, 5: 1, 6: 2, 7: 4, 8: 8, 9: 1, 10: 2, 11: 4, 12: 8}
+
+
+def need(condition):
+    if not condition:
+        raise ValueError("refused")
+
+
+class Bytes:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, n):
+        need(n <= len(self.data) - self.at)
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def varint(self):
+        value = k = 0
+        while True:
+            need(k < 9)
+            byte = self.take(1)[0]
+            value |= (byte & 127) << 7 * k
+            k += 1
+            if byte < 128:
+                need(byte or k == 1)
+                return value
+
+
+def live(source, n):
+    form = source.take(1)[0]
+    need(form < 2)
+    if form == 0:
+        bits = int.from_bytes(source.take((n + 7) // 8), "little")
+        need(bits >> n == 0)
+        numbers = [k for k in range(n) if bits >> k & 1]
+    else:
+        gaps = [source.varint() for _ in range(min(source.varint(), len(source.data)))]
+        numbers = [sum(gaps[: k + 1]) + k for k in range(len(gaps))]
+    need(0 < len(numbers) < n and numbers[-1] < n)
+    gaps = [b - a - 1 for a, b in zip([-1, *numbers], numbers, strict=False)]
+    in_gaps = 1 + sum(max(1, -(-v.bit_length() // 7)) for v in [len(numbers), *gaps])
+    need((form == 1) == (in_gaps < 1 + (n + 7) // 8))
+    return numbers
+
+
+def entry(source):
+    kind, dtype = source.take(2)
+    n_name = source.varint()
+    need(1 <= n_name <= 4096)
+    name = source.take(n_name).decode()
+    n_dims = source.varint()
+    need(n_dims <= 32)
+    shape = [source.varint() for _ in range(n_dims)]
+    need(all(d < 1 << 32 for d in shape) and prod(shape) < 1 << 32)
+    n_bytes = source.varint()
+    if kind == 2:
+        need(dtype in RAW_BYTES and n_bytes == prod(shape) * RAW_BYTES[dtype])
+        return name, shape, n_bytes, dtype, None
+    need(kind & 0x8F == 1 and dtype == 0 and n_bytes % 4 == 0 and 0 not in shape)
+    n_rows, n_columns = (shape[0] if shape else 1), prod(shape[1:])
+    rows = live(source, n_rows) if kind & 32 else range(n_rows)
+    columns = live(source, n_columns) if kind & 64 else range(n_columns)
+    need(not kind & 16 or (len(rows) > 1 and len(columns) > 1))
+    return name, shape, n_bytes, 0, (rows, columns, bool(kind & 16))
+
+
+def hash_words(g, seed, rounds):
+    def rotate(v, k):
+        return (v << k | v >> 32 - k) & 0xFFFFFFFF
+
+    x, y, z = g, rotate(g, 16) ^ seed, rotate(g, 8) ^ 0x574C5363
+    for _ in range(rounds):
+        x, y = rotate(x, 24), rotate(y, 9)
+        x, y, z = z ^ y ^ (x & y) << 3, y ^ x ^ (x | z) << 1, x ^ z << 1 ^ (y & z) << 2
+        x, y, z = (v & 0xFFFFFFFF for v in (x, y, z))
+    return x, y, z
+
+
+def table(record, shape, rows, columns, by_columns):
+    need(len(record) >= 28)
+    layout, widths, form, flags, n, seed, k, scale, words, digest, bank_rows = struct.unpack(
+        "<4BIHHfIII", record[:28]
+    )
+    lanes, t = 1 << (widths & 15), (widths >> 4) + 1
+    need(layout == 1 and lanes <= 64 and form in (1, 2, 3) and flags == 0 and digest == DIGEST)
+    need(n == len(rows) * len(columns) and k < 1 << t and 1 <= bank_rows <= 1 << 24)
+    need(scale == 1 if form == 1 else isfinite(scale) and scale > 0)
+    n_slots, letter = 3 * bank_rows * lanes, " ebh"[form]
+    need(words == (n_slots * t + 31) // 32)
+    n_book = (k * struct.calcsize(letter) + 3) // 4 * 4
+    need(len(record) == 28 + n_book + 4 * words)
+    entries = struct.unpack_from(f"<{k}{letter}", record, 28)
+    need(all(abs(q * scale) < 2.0**128 * (1 - 2.0**-25) for q in entries))  # else it rounds to infinity
+    book = [struct.unpack("<f", struct.pack("<f", q * scale))[0] for q in entries]
+    need(all(isfinite(v) and v for v in book) and len(set(book)) == k)
+    slots = int.from_bytes(record[28 + n_book :], "little")
+    need(slots >> n_slots * t == 0 and not any(record[28 + k * struct.calcsize(letter) : 28 + n_book]))
+    weights = [0.0] * prod(shape)
+    places = (
+        [(r, c) for c in columns for r in rows] if by_columns else [(r, c) for r in rows for c in columns]
+    )
+    for i, (row, column) in enumerate(places):
+        g, lane = divmod(i, lanes)
+        x, y, z = hash_words(g, seed, 7)
+        code = (x | y << 32 | z << 64) >> lane
+        for bank, word in enumerate(hash_words(g, seed, 6)):
+            slot = (bank * bank_rows + ((word >> 8) * bank_rows >> 24)) * lanes + (lane ^ word % lanes)
+            code ^= slots >> slot * t
+        code %= 1 << t
+        weights[row * prod(shape[1:]) + column] = book[code] if code < k else 0.0
+    return weights
+
+
+def read(data):
+    source = Bytes(data)
+    magic, version, n_tensors, n_bytes = struct.unpack("<4sHHI", source.take(12))
+    need(magic == b"WLS\x1a" and version == 2 and n_bytes % 4 == 0)
+    directory = Bytes(source.take(n_bytes))
+    need(source.take(4) == struct.pack("<I", zlib.crc32(data[: 12 + n_bytes])))
+    entries = [entry(directory) for _ in range(n_tensors)]
+    need(len({e[0] for e in entries}) == n_tensors)
+    text, metadata = directory.take(directory.varint()), {}
+    if text:
+        metadata = json.loads(text)
+        need(isinstance(metadata, dict) and metadata and all(isinstance(v, str) for v in metadata.values()))
+        need(json.dumps(metadata, sort_keys=True, separators=(",", ":")).encode() == text)
+    need(len(directory.data) - directory.at < 4 and not any(directory.data[directory.at :]))
+    tensors = {}
+    for name, shape, n_record, dtype, arrangement in entries:
+        start = source.at
+        record, padding = source.take(n_record), source.take(-n_record % 4)
+        need(
+            source.take(4) == struct.pack("<I", zlib.crc32(data[start : source.at - 4])) and not any(padding)
+        )
+        need(dtype != 9 or not record.strip(b"\0\1"))
+        tensors[name] = (tuple(shape), record if arrangement is None else table(record, shape, *arrangement))
+    need(source.at == len(data))
+    return tensors, metadata
