@@ -34,6 +34,38 @@ def test_encode_info_decode(model, tmp_path, capsys):
     assert np.array_equal(before["fc.weight"][nonzero], after["fc.weight"][nonzero])
 
 
+def test_encode_without_dead_rows_and_columns(tmp_path, capsys):
+    """Both choices are shown; what comes back has the whole shape, and zeros where nothing was stored."""
+    path, wls, back = tmp_path / "m.npz", tmp_path / "m.wls", tmp_path / "back.npz"
+    weights = np.zeros((100, 60), np.float32)
+    weights[:40, 5:35] = np.resize([0.5, 0, 0, -0.25], (40, 30))
+    np.savez(path, w=weights)
+    assert cli.main(["encode", str(path), "-o", str(wls), "--live", "auto", "--order", "columns"]) == 0
+    printed = capsys.readouterr().out
+    assert "auto (chosen)" in printed
+    assert "6,000" in printed
+    assert "1,200" in printed
+    assert cli.main(["info", str(wls), "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)["tensors"]["w"]
+    assert (row["live_block"], row["order"], row["shape"]) == ("40x30", "columns", [100, 60])
+    assert cli.main(["decode", str(wls), "-o", str(back)]) == 0
+    decoded = np.load(back)["w"]
+    assert decoded.shape == (100, 60)
+    assert not decoded[40:].any()
+    assert np.array_equal(decoded[weights != 0], weights[weights != 0])
+
+
+def test_missing_memory_names_the_tensor_and_counts_the_scattered_array(model, tmp_path, capsys, monkeypatch):
+    wls = tmp_path / "m.wls"
+    assert cli.main(["encode", str(model), "-o", str(wls)]) == 0
+    size = 4 * int(np.load(model)["fc.weight"].size)
+    monkeypatch.setattr(cli.classic, "decode", lambda _: (_ for _ in ()).throw(MemoryError()))
+    capsys.readouterr()
+    assert cli.main(["decode", str(wls), "-o", str(tmp_path / "back.npz")]) == 2
+    assert "fc.weight: not enough memory; decoded, shape" in (error := capsys.readouterr().err)
+    assert f"takes {size:,} bytes" in error
+
+
 def test_encode_json_and_chosen_tensors(model, tmp_path, capsys):
     wls = tmp_path / "model.wls"
     assert cli.main(["encode", str(model), "-o", str(wls), "--tensor", "fc.bias", "--json"]) == 0

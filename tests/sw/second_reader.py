@@ -23,8 +23,8 @@ class Bytes:
         self.data, self.at = data, 0
 
     def take(self, n):
-        need(n <= len(self.data) - self.at)
         self.at += n
+        need(self.at <= len(self.data))
         return self.data[self.at - n : self.at]
 
     def varint(self):
@@ -33,15 +33,14 @@ class Bytes:
             need(k < 9)
             byte = self.take(1)[0]
             value |= (byte & 127) << 7 * k
-            k += 1
             if byte < 128:
-                need(byte or k == 1)
+                need(byte or k == 0)
                 return value
+            k += 1
 
 
 def live(source, n):
     form = source.take(1)[0]
-    need(form < 2)
     if form == 0:
         bits = int.from_bytes(source.take((n + 7) // 8), "little")
         need(bits >> n == 0)
@@ -52,7 +51,7 @@ def live(source, n):
     need(0 < len(numbers) < n and numbers[-1] < n)
     gaps = [b - a - 1 for a, b in zip([-1, *numbers], numbers, strict=False)]
     in_gaps = 1 + sum(max(1, -(-v.bit_length() // 7)) for v in [len(numbers), *gaps])
-    need((form == 1) == (in_gaps < 1 + (n + 7) // 8))
+    need(form == (in_gaps < 1 + (n + 7) // 8))  # 0 or 1, whichever is shorter
     return numbers
 
 
@@ -70,9 +69,9 @@ def entry(source):
         need(dtype in RAW_BYTES and n_bytes == prod(shape) * RAW_BYTES[dtype])
         return name, shape, n_bytes, dtype, None
     need(kind & 0x8F == 1 and dtype == 0 and n_bytes % 4 == 0 and 0 not in shape)
-    n_rows, n_columns = (shape[0] if shape else 1), prod(shape[1:])
-    rows = live(source, n_rows) if kind & 32 else range(n_rows)
-    columns = live(source, n_columns) if kind & 64 else range(n_columns)
+    rows, columns = range(shape[0] if shape else 1), range(prod(shape[1:]))
+    rows = live(source, len(rows)) if kind & 32 else rows
+    columns = live(source, len(columns)) if kind & 64 else columns
     need(not kind & 16 or (len(rows) > 1 and len(columns) > 1))
     return name, shape, n_bytes, 0, (rows, columns, bool(kind & 16))
 
@@ -135,13 +134,12 @@ def read(data):
     text, metadata = directory.take(directory.varint()), {}
     if text:
         metadata = json.loads(text)
-        need(isinstance(metadata, dict) and metadata and all(isinstance(v, str) for v in metadata.values()))
+        need(type(metadata) is dict and metadata and all(type(v) is str for v in metadata.values()))
         need(json.dumps(metadata, sort_keys=True, separators=(",", ":")).encode() == text)
     need(len(directory.data) - directory.at < 4 and not any(directory.data[directory.at :]))
     tensors = {}
     for name, shape, n_record, dtype, arrangement in entries:
-        start = source.at
-        record, padding = source.take(n_record), source.take(-n_record % 4)
+        start, record, padding = source.at, source.take(n_record), source.take(-n_record % 4)
         need(
             source.take(4) == struct.pack("<I", zlib.crc32(data[start : source.at - 4])) and not any(padding)
         )
