@@ -130,7 +130,7 @@ def test_area_counts_are_of_the_right_size(need):
 
     result = area.synthesise(DecoderConfig(lanes=1, max_bank_rows=512), area.FAMILIES["ecp5"])
     assert 900 < result.lut4 < 1600
-    assert 600 < result.flip_flops < 1200
+    assert 600 < result.flip_flops < 1300  # 224 of them hold the descriptor
     assert (result.block_rams, result.multipliers) == (3, 6)
     assert area.table([result]).row_count == 1
 
