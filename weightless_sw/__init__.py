@@ -6,10 +6,11 @@ wl.write("layer.wls", {"fc1.weight": tensor})
 weights = wl.decode(wl.read("layer.wls")["fc1.weight"])
 """
 
-from weightless_sw.classic import EncodeError, EncodeReport, decode, encode
+from weightless_sw.codebook import EncodeError
+from weightless_sw.codec import EncodeReport, decode, encode
 from weightless_sw.container import FormatError, read, write
 from weightless_sw.inputs import InputError, load_tensors, save_tensors
-from weightless_sw.spec import Geometry, ValueFormat
+from weightless_sw.spec.record import Geometry, ValueFormat
 from weightless_sw.tensor import Arrangement, EncodedTensor
 
 __version__ = "0.1.0"

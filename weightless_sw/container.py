@@ -7,7 +7,6 @@ it is used, every section has a CRC-32, and anything this writer would not write
 import json
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw import spec
-from weightless_sw.spec import Geometry
-from weightless_sw.tensor import CODEBOOK_DTYPES, Arrangement, EncodedTensor
+from weightless_sw import layouts
+from weightless_sw.codebook import CODEBOOK_DTYPES
+from weightless_sw.files import write_atomically
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, FORMAT_VERSION
+from weightless_sw.tensor import Arrangement, EncodedTensor
 
 MAGIC = b"WLS\x1a"
 HEADER = struct.Struct("<4sHHI")  # magic, version, number of tensors, directory bytes
@@ -121,18 +122,19 @@ def _live_maps(a: Arrangement) -> bytes:
 def to_record(tensor: EncodedTensor) -> bytes:
     """Descriptor, codebook and table of a tensor, each in whole 32-bit words: hardware's load stream."""
     g = tensor.geometry
-    content = {
-        "codebook": tensor.codebook.astype(CODEBOOK_DTYPES[g.value_format]).tobytes(),
-        "table": pack_bits(tensor.table, g.slot_bits),
-    }
-    padded = [content[section.name].ljust(4 * section.n_words, b"\0") for section in g.sections]
-    return g.to_descriptor() + b"".join(padded)
+    codebook = tensor.codebook.astype(CODEBOOK_DTYPES[g.value_format]).tobytes()
+    table = pack_bits(tensor.table, g.table_entries[1])
+    return (
+        g.to_descriptor()
+        + codebook.ljust(4 * g.codebook_section.n_words, b"\0")
+        + table.ljust(4 * g.payload_words, b"\0")
+    )
 
 
 def from_record(record: bytes, arrangement: Arrangement) -> EncodedTensor:
     """The inverse of :func:`to_record`.  Raises FormatError when the record is not what it writes."""
     try:
-        g = Geometry.from_descriptor(record[: spec.DESCRIPTOR_BYTES])
+        g = layouts.read_descriptor(record[:DESCRIPTOR_BYTES])
     except ValueError as error:
         raise FormatError(str(error)) from error
     if arrangement.n_weights != g.n_weights:
@@ -142,12 +144,11 @@ def from_record(record: bytes, arrangement: Arrangement) -> EncodedTensor:
         )
     if len(record) != 4 * g.record_words:
         raise FormatError(f"the record has {len(record)} bytes, its descriptor asks for {4 * g.record_words}")
-    content, place = {}, spec.DESCRIPTOR_BYTES
-    for section in g.sections:
-        content[section.name] = record[place : place + 4 * section.n_words]
-        place += 4 * section.n_words
-    codebook = np.frombuffer(content["codebook"], CODEBOOK_DTYPES[g.value_format], count=g.n_codes)
-    table = unpack_bits(content["table"], g.n_slots, g.slot_bits)
+    payload = DESCRIPTOR_BYTES + 4 * g.codebook_section.n_words
+    codebook = np.frombuffer(
+        record[DESCRIPTOR_BYTES:payload], CODEBOOK_DTYPES[g.value_format], count=g.n_codes
+    )
+    table = unpack_bits(record[payload:], *g.table_entries)
     tensor = EncodedTensor(arrangement, g, codebook, table)
     check_codebook(tensor.values)
     if to_record(tensor) != record:
@@ -184,7 +185,7 @@ def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None =
     directory += b"\0" * (-(HEADER.size + len(directory)) % 4)
     if len(directory) >= SIZE_LIMIT:
         raise ValueError("names and metadata take more than 4 GiB")
-    header = HEADER.pack(MAGIC, spec.FORMAT_VERSION, len(tensors), len(directory))
+    header = HEADER.pack(MAGIC, FORMAT_VERSION, len(tensors), len(directory))
     return b"".join(_with_crc(section) for section in [header + directory, *records])
 
 
@@ -301,11 +302,9 @@ def _read_directory(reader: _Reader) -> tuple[list[_Entry], dict[str, str]]:
     magic, version, n_tensors, n_bytes = HEADER.unpack(reader.take(HEADER.size, "the header"))
     if magic != MAGIC:
         raise FormatError(f"not a .wls file: it starts with {magic!r}, not {MAGIC!r}")
-    if version != spec.FORMAT_VERSION:
-        remedy = ": encode it again" if version < spec.FORMAT_VERSION else ""
-        raise FormatError(
-            f"format version {version}; this program reads version {spec.FORMAT_VERSION}{remedy}"
-        )
+    if version != FORMAT_VERSION:
+        remedy = ": encode it again" if version < FORMAT_VERSION else ""
+        raise FormatError(f"format version {version}; this program reads version {FORMAT_VERSION}{remedy}")
     directory = _Reader(reader.take(n_bytes, "the directory"))
     reader.check_crc(0, "the header and directory")
     entries = [_read_entry(directory) for _ in range(n_tensors)]
@@ -425,26 +424,6 @@ def write(
     data = to_bytes(tensors, metadata)
     write_atomically(path, data)
     return len(data)
-
-
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """``data`` under ``path``, or, on any failure (an OSError), the old file untouched."""
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target}: there is no folder {target.parent}")
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a folder; name a file")
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes it private
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def read(path: str | os.PathLike[str]) -> Tensors:

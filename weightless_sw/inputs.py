@@ -14,7 +14,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from weightless_sw.container import write_atomically
+from weightless_sw.files import write_atomically
 
 BUNDLED = ("lenet300",)
 

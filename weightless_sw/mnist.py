@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw.container import write_atomically
+from weightless_sw.files import write_atomically
 
 # MD5 of the unpacked bytes; the gzip wrapping differs from mirror to mirror.
 FILES = {

@@ -1,19 +1,13 @@
-"""An encoded tensor in memory, as encoder, decoders and container share it."""
+"""An encoded tensor in memory, as encoders, decoders and container share it."""
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw.spec import Geometry, ValueFormat
-
-CODEBOOK_DTYPES: dict[ValueFormat, np.dtype[Any]] = {
-    ValueFormat.FP16: np.dtype("<f2"),
-    ValueFormat.FIXED8: np.dtype("i1"),
-    ValueFormat.FIXED16: np.dtype("<i2"),
-}
+from weightless_sw.spec.record import Geometry, ValueFormat
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +74,8 @@ class Arrangement:
 class EncodedTensor:
     """One tensor in a table.
 
-    ``codebook`` is (n_codes,) of the dtype that CODEBOOK_DTYPES gives for the value format, ``table``
-    (n_slots,) uint16 with t bits used.
+    ``codebook`` is (n_codes,) of the dtype that CODEBOOK_DTYPES gives for the value format; ``table`` has as
+    many entries as ``geometry.table_entries`` says (classic: (n_slots,) uint16 with t bits used).
     """
 
     arrangement: Arrangement
@@ -110,3 +104,22 @@ class EncodedTensor:
         padded = np.append(self.values, np.float32(0))
         weights: NDArray[np.float32] = padded[np.minimum(codes, len(self.codebook))]
         return self.arrangement.scatter(weights)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRequest:
+    """What an encoder is told of a tensor beside its keys and codes; the names are the geometry's."""
+
+    n_weights: int
+    slot_bits: int
+    n_codes: int
+    value_format: ValueFormat
+    scale: float
+
+
+class Table(NamedTuple):
+    """What an encoder made."""
+
+    geometry: Geometry
+    entries: NDArray[np.uint16]
+    n_attempts: int  # seeds tried, all sizes together

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sw import mnist
-from weightless_sw.container import write_atomically
+from weightless_sw.files import write_atomically
 from weightless_sw.inputs import save_tensors
 
 N_VALIDATION = 5_000

@@ -5,8 +5,9 @@ Specification and standard library only, so that the cycle model can use it with
 
 from dataclasses import dataclass
 
-from weightless_sw import spec
-from weightless_sw.spec import Geometry, Section
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class DecoderConfig:
             raise ValueError(f"value_bits must be 8 or 16, not {self.value_bits!r}")
 
     @classmethod
-    def for_layer(cls, geometry: Geometry, **overrides: int) -> "DecoderConfig":
+    def for_layer(cls, geometry: ClassicGeometry, **overrides: int) -> "DecoderConfig":
         """The smallest decoder for this layer."""
         parameters = {
             "lanes": geometry.lanes,
@@ -49,7 +50,7 @@ class DecoderConfig:
         }
         return cls(**(parameters | overrides))
 
-    def misfits(self, geometry: Geometry) -> list[str]:
+    def misfits(self, geometry: ClassicGeometry) -> list[str]:
         """Why this decoder would refuse the layer, a line each; empty when it fits."""
         checks = [
             ("lanes", geometry.lanes, "!=", self.lanes, geometry.lanes != self.lanes),

@@ -16,9 +16,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.load import Loader
-from weightless_sw import spec
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.hash import WORD_BITS, initial_state, mix_round
+from weightless_sw.spec.record import FORMAT_VERSION
 
-WORDS = data.ArrayLayout(spec.WORD_BITS, 3)
+WORDS = data.ArrayLayout(WORD_BITS, 3)
 
 
 def beat_layout(config: DecoderConfig) -> data.StructLayout:
@@ -40,7 +42,7 @@ def _rotate(word: Value, k: int) -> Value:
 
 
 def _shift(word: Value, k: int) -> Value:
-    return Cat(Const(0, k), word[: spec.WORD_BITS - k])
+    return Cat(Const(0, k), word[: WORD_BITS - k])
 
 
 def delayed(m: Module, en: Value, value: Value, n_stages: int, name: str) -> Value:
@@ -104,9 +106,9 @@ class HashRounds(wiring.Component):
         m = Module()
         state: tuple[Any, Any, Any] = (self.i[0], self.i[1], self.i[2])
         for k in range(1, self.n_rounds + 1):
-            state = spec.mix_round(*state, _rotate, _shift)
+            state = mix_round(*state, _rotate, _shift)
             if k % self.per_stage == 0 or k == self.n_rounds:
-                registers = [Signal(spec.WORD_BITS, name=f"{word}_{k}") for word in "xyz"]
+                registers = [Signal(WORD_BITS, name=f"{word}_{k}") for word in "xyz"]
                 with m.If(self.en):
                     m.d.sync += [r.eq(word) for r, word in zip(registers, state, strict=True)]
                 state = (registers[0], registers[1], registers[2])
@@ -136,7 +138,7 @@ class RangeReduction(wiring.Component):
         m = Module()
         half = spec.ROW_WORD_BITS // 2
         for bank in range(spec.N_BANKS):
-            word = self.words[bank][spec.WORD_BITS - spec.ROW_WORD_BITS :]
+            word = self.words[bank][WORD_BITS - spec.ROW_WORD_BITS :]
             low = Signal(half + len(self.bank_rows), name=f"low_{bank}")
             high = Signal.like(low, name=f"high_{bank}")
             with m.If(self.en):
@@ -329,8 +331,8 @@ class Decoder(wiring.Component):
         # The masks are hashed on while rows are computed: one round more per register.
         m.submodules.mask_hash = mask = HashRounds(spec.MASK_ROUNDS, 1)
         m.submodules.range = reduction = RangeReduction(config)
-        domain = Const(spec.DOMAIN_CLASSIC, spec.WORD_BITS)
-        state = spec.initial_state(group, loader.seed, domain, _rotate)
+        domain = Const(spec.DOMAIN, WORD_BITS)
+        state = initial_state(group, loader.seed, domain, _rotate)
         m.d.comb += [address.en.eq(en), mask.en.eq(en), reduction.en.eq(en)]
         m.d.comb += [address.i[k].eq(word) for k, word in enumerate(state)]
         m.d.comb += [
@@ -405,8 +407,8 @@ class Decoder(wiring.Component):
         widths = config.lanes.bit_length() - 1 | config.slot_bits << 8 | config.value_bits << 16
         registers = [
             Const(REGISTER_ID, 32),
-            Const(spec.CLASSIC_DIGEST, 32),
-            Const(spec.FORMAT_VERSION, 32),
+            Const(spec.DIGEST, 32),
+            Const(FORMAT_VERSION, 32),
             Const(widths, 32),
             Const(config.max_bank_rows, 32),
             Const(config.max_codes, 32),

@@ -11,8 +11,9 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from weightless_hw.config import DecoderConfig
-from weightless_sw import spec
-from weightless_sw.spec import FLAG_RESIDENT, Geometry, Layout, ValueFormat
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import DESCRIPTOR_WORDS, FLAG_RESIDENT, ValueFormat, words_for_bits
 
 
 class Unpacker(wiring.Component):
@@ -126,7 +127,7 @@ class Loader(wiring.Component):
         """``words`` holds the descriptor; its fields are named as in the specification."""
         m = Module()
         config = self.config
-        words = Signal(32 * spec.DESCRIPTOR_WORDS)
+        words = Signal(32 * DESCRIPTOR_WORDS)
         fields = self._fields(words)
         unpackers = {
             section.name: Unpacker(section.item_bits, section.n_words) for section in config.sections
@@ -136,7 +137,7 @@ class Loader(wiring.Component):
             m.d.comb += unpacker.i.payload.eq(self.load.payload)
         codebook, table = unpackers["codebook"], unpackers["table"]
         resident = Signal()  # a table was loaded
-        n_words = Signal(range(spec.DESCRIPTOR_WORDS))
+        n_words = Signal(range(DESCRIPTOR_WORDS))
 
         m.d.comb += [
             self.n_weights.eq(fields["n_weights"]),
@@ -151,7 +152,7 @@ class Loader(wiring.Component):
                 m.d.comb += self.load.ready.eq(1)
                 with m.If(self.load.valid):
                     m.d.sync += [words.eq(Cat(words[32:], self.load.payload)), n_words.eq(n_words + 1)]
-                    with m.If(n_words == spec.DESCRIPTOR_WORDS - 1):
+                    with m.If(n_words == DESCRIPTOR_WORDS - 1):
                         m.d.sync += [n_words.eq(0), self.phase.eq(Phase.CHECK)]
             with m.Case(Phase.CHECK):
                 faults = self._faults(fields, resident)
@@ -186,7 +187,7 @@ class Loader(wiring.Component):
     def _fields(self, words: Signal) -> dict[str, Any]:
         """The descriptor's fields by name."""
         fields, place = {}, 0
-        for name, bits in Geometry.FIELDS:
+        for name, bits in ClassicGeometry.FIELDS:
             fields[name] = words[place : place + bits]
             place += bits
         return fields
@@ -197,17 +198,17 @@ class Loader(wiring.Component):
         formats = [f for f in ValueFormat if f.bits == config.value_bits]
         is_resident = fields["flags"] == FLAG_RESIDENT
         return [
-            fields["layout"] != Layout.CLASSIC,
+            fields["layout"] != spec.LAYOUT,
             fields["widths"] != ((config.lanes.bit_length() - 1) | (config.slot_bits - 1) << 4),
             ~Cat(fields["value_format"] == f for f in formats).any(),
             (fields["flags"] != 0) & ~is_resident,
             fields["n_weights"] == 0,
             (fields["bank_rows"] == 0)
             | (fields["bank_rows"] > config.max_bank_rows)
-            | (fields["payload_words"] > spec.words_for_bits(config.table_bits)),
+            | (fields["payload_words"] > words_for_bits(config.table_bits)),
             fields["n_codes"] > config.max_codes,
             is_resident & ~resident,
-            fields["digest"] != spec.CLASSIC_DIGEST,
+            fields["digest"] != spec.DIGEST,
         ]
 
     def _write_codebook(self, m: Module, codebook: Unpacker) -> None:

@@ -6,7 +6,8 @@ from amaranth.back import rtlil
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.decoder import Decoder
-from weightless_sw import spec
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.record import FORMAT_VERSION
 
 TOP = "weightless_decoder"
 
@@ -44,7 +45,7 @@ def _header(config: DecoderConfig, body: str) -> str:
     parameters = "\n".join(f"//   {name} = {value}" for name, value in vars(config).items())
     return f"""\
 // Weightless streaming decoder, classic layout.  Generated; do not edit.
-// layout digest {spec.CLASSIC_DIGEST:08x}, format version {spec.FORMAT_VERSION}
+// layout digest {spec.DIGEST:08x}, format version {FORMAT_VERSION}
 // text digest          {hashlib.sha256(body.encode()).hexdigest()[:16]}
 // parameters:
 {parameters}

@@ -20,7 +20,12 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from weightless_hw.config import DecoderConfig
 from weightless_sim.cycles import LayerCycles, Pattern, predict
 from weightless_sim.scenario import Scenario, geometry_of, is_resident
-from weightless_sw import container, golden, spec
+from weightless_sw import container
+from weightless_sw.classic import golden
+from weightless_sw.files import write_atomically
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import DESCRIPTOR_WORDS
 from weightless_sw.tensor import Arrangement, EncodedTensor
 
 IDLE_CYCLES = 40  # watched after the last beat: nothing more may come
@@ -95,7 +100,7 @@ class GoldenModel:
         """One more word; the beats that it completes."""
         self.words.append(word)
         self.record_ended = False
-        if len(self.words) < spec.DESCRIPTOR_WORDS:
+        if len(self.words) < DESCRIPTOR_WORDS:
             return []
         record = b"".join(word.to_bytes(4, "little") for word in self.words)
         geometry = geometry_of(record)
@@ -112,7 +117,8 @@ class GoldenModel:
     def beats(self, tensor: EncodedTensor) -> list[int]:
         """The beats of a layer, by the golden decoder."""
         lanes, value_bytes = self.config.lanes, self.config.value_bits // 8
-        n_beats, n_weights = tensor.geometry.n_groups, tensor.geometry.n_weights
+        n_weights = tensor.geometry.n_weights
+        n_beats = -(-n_weights // lanes)
         entries = np.append(tensor.codebook, tensor.codebook.dtype.type(0)).view(f"<u{value_bytes}")
         codes = golden.decode_codes(tensor)
         values = np.zeros((n_beats, lanes), dtype=entries.dtype)
@@ -227,6 +233,7 @@ class Bench:
         tensor = self.model.loaded
         assert tensor is not None and tensor.geometry.n_codes > 0
         g = tensor.geometry
+        assert isinstance(g, ClassicGeometry)
         index = int(np.flatnonzero(golden.decode_codes(tensor) < g.n_codes)[-1])
         group, lane = divmod(index, g.lanes)
         row = self.dut.bank_0.memory[g.rows(group)[0]]
@@ -295,8 +302,8 @@ async def run_scenario(dut: Any) -> None:
         "predicted": [layer.as_dict() for layer in predicted],
         "output_transfers": [cycle for cycle, _ in bench.weights.transfers],
     }
-    container.write_atomically(result_path, json.dumps(result).encode())
-    assert registers[1] == spec.CLASSIC_DIGEST, "the decoder follows another specification"
+    write_atomically(result_path, json.dumps(result).encode())
+    assert registers[1] == spec.DIGEST, "the decoder follows another specification"
     assert bench.driver.place == len(bench.driver.words), "the decoder did not take every word"
     assert board.n_mismatches == 0, f"{board.n_mismatches} mismatches; the first: {board.first_mismatch}"
     assert board.n_beats == len(board.expected), f"{board.n_beats} beats of {len(board.expected)} came out"

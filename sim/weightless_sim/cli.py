@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from weightless_sw import classic, container, inputs
-from weightless_sw.spec import ValueFormat
+from weightless_sw import codec, container, inputs
+from weightless_sw.files import write_atomically
+from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import EncodedTensor
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -107,12 +108,12 @@ def _add_encode(commands: Any) -> None:
     )
     _add_layout_options(command)
     command.add_argument(
-        "--live", choices=classic.LIVE, default="off",
+        "--live", choices=codec.LIVE, default="off",
         help="auto: leave out rows and columns without a weight, where a map of them is worth it (default: off)",
     )  # fmt: skip
     command.add_argument(
         "--order",
-        choices=classic.ORDERS,
+        choices=codec.ORDERS,
         default="rows",
         help="order of the weights in a table (default: rows)",
     )
@@ -138,7 +139,7 @@ def _encode(options: argparse.Namespace) -> int:
             tensors[name] = array
             continue
         with step(f"encode {name}"):
-            tensors[name], reports[name] = classic.encode(
+            tensors[name], reports[name] = codec.encode(
                 array, lanes=options.lanes, slot_bits=options.slot_bits, name=name,
                 value_format=FORMATS[options.value_format], round_values=options.round_values,
                 live=options.live, order=options.order,
@@ -160,7 +161,7 @@ def _encode(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_live_choices(reports: dict[str, classic.EncodeReport], chosen: str) -> None:
+def _print_live_choices(reports: dict[str, codec.EncodeReport], chosen: str) -> None:
     """What leaving out dead rows and columns comes to, chosen or not."""
     table = Table("tensor", "live", "weights in the table", "map bytes", "false positives expected")
     for name, r in reports.items():
@@ -197,7 +198,7 @@ def _decoded(name: str, tensor: container.Tensor) -> Any:
     if not isinstance(tensor, EncodedTensor):
         return tensor
     try:
-        return classic.decode(tensor)
+        return codec.decode(tensor)
     except MemoryError as error:
         n_bytes = 4 * prod(tensor.shape)
         raise OSError(
@@ -273,7 +274,7 @@ def _rtl(options: argparse.Namespace) -> int:
     from weightless_hw.verilog import TOP, to_verilog
 
     config = _decoder_config(options, options.lanes)
-    container.write_atomically(options.output, to_verilog(config).encode())
+    write_atomically(options.output, to_verilog(config).encode())
     print(f"{options.output}: module {TOP}, fill latency {config.fill_latency} cycles")
     return 0
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_hw.config import DecoderConfig
-from weightless_sw import spec
-from weightless_sw.spec import Geometry
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.hash import WORD_BITS
+from weightless_sw.spec.record import DESCRIPTOR_WORDS
 
 Pattern = NDArray[np.bool_]
 ALWAYS: Pattern = np.ones(1, dtype=np.bool_)
@@ -64,7 +65,7 @@ class _Events:
 
 def predict(
     config: DecoderConfig,
-    layers: Sequence[Geometry],
+    layers: Sequence[ClassicGeometry],
     source: Pattern = ALWAYS,
     sink: Pattern = ALWAYS,
     resident: Sequence[bool] | None = None,
@@ -91,11 +92,11 @@ def predict(
 
 
 def _load(
-    geometry: Geometry, again: bool, offers: _Events, offered: int, free: int
+    geometry: ClassicGeometry, again: bool, offers: _Events, offered: int, free: int
 ) -> tuple[int, int, int, int]:
     """(first word taken, last word taken, cycle in which loading ended, next word offered)."""
     first = taken = max(offered, free)
-    for _ in range(spec.DESCRIPTOR_WORDS - 1):
+    for _ in range(DESCRIPTOR_WORDS - 1):
         taken = offers.at_or_after(taken + 1)
     offered = offers.at_or_after(taken + 1)
     check = taken + 1
@@ -115,10 +116,10 @@ def _unpack(n_words: int, width: int, offers: _Events, offered: int, start: int)
     wait at the beginning of cycle ``now``; each cycle gives one item of ``width`` bits while there is
     one, and takes a word when less than an item will be left.
     """
-    if width >= spec.WORD_BITS and offers.period == 1:  # never stalls: word after word
+    if width >= WORD_BITS and offers.period == 1:  # never stalls: word after word
         first = max(offered, start)
         taken = first + n_words - 1 if n_words else -1
-        waiting = n_words * spec.WORD_BITS - _items_before_last_word(n_words, width) * width
+        waiting = n_words * WORD_BITS - _items_before_last_word(n_words, width) * width
         done = start if not n_words else taken + 1 + waiting // width
         return taken, done, max(offered, taken + 1)
     now, count, taken = start, 0, -1
@@ -126,7 +127,7 @@ def _unpack(n_words: int, width: int, offers: _Events, offered: int, start: int)
         ready = now + max(0, count // width - 1)
         taken = max(offered, ready)
         count -= min(count // width, taken - now + 1) * width
-        count += spec.WORD_BITS
+        count += WORD_BITS
         now = taken + 1
         offered = offers.at_or_after(now)
     return taken, now + count // width, offered
@@ -134,4 +135,4 @@ def _unpack(n_words: int, width: int, offers: _Events, offered: int, start: int)
 
 def _items_before_last_word(n_words: int, width: int) -> int:
     """Items given up to and including the cycle that takes the last word, when every cycle takes one."""
-    return (n_words - 1) * spec.WORD_BITS // width
+    return (n_words - 1) * WORD_BITS // width

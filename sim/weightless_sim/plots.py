@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import BoxStyle, FancyBboxPatch
 
 from weightless_hw.config import DecoderConfig
-from weightless_sw import spec
+from weightless_sw.spec import classic as spec
 
 INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 120

@@ -6,7 +6,7 @@ from typing import Any
 
 from weightless_hw.config import DecoderConfig
 from weightless_sim import plots
-from weightless_sw.container import write_atomically
+from weightless_sw.files import write_atomically
 
 PLOTS = {
     "sizes.png": (plots.sizes, "Size of the layer"),

@@ -9,21 +9,21 @@ import numpy as np
 
 from weightless_hw.config import DecoderConfig
 from weightless_sim.cycles import ALWAYS, Pattern
-from weightless_sw import spec
-from weightless_sw.spec import Geometry
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, FLAG_RESIDENT, pack_fields, unpack_fields
 
 FAULTS = ("", "slot", "expectation")
 
 
 def resident_record(record: bytes) -> bytes:
     """The descriptor of ``record`` with the flag that decodes the loaded tables once more."""
-    return _with_flags(record, spec.FLAG_RESIDENT)
+    return _with_flags(record, FLAG_RESIDENT)
 
 
 def _with_flags(record: bytes, flags: int) -> bytes:
     """The descriptor of ``record`` with other flags."""
-    fields = spec.unpack_fields(Geometry.FIELDS, record[: spec.DESCRIPTOR_BYTES])
-    return spec.pack_fields(Geometry.FIELDS, fields | {"flags": flags})
+    fields = unpack_fields(ClassicGeometry.FIELDS, record[:DESCRIPTOR_BYTES])
+    return pack_fields(ClassicGeometry.FIELDS, fields | {"flags": flags})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Scenario:
             raise ValueError(f"fault must be one of {FAULTS}, not {self.fault!r}")
 
     @property
-    def geometries(self) -> list[Geometry]:
+    def geometries(self) -> list[ClassicGeometry]:
         """The geometry of each record."""
         return [geometry_of(record) for record in self.records]
 
@@ -87,14 +87,14 @@ class Scenario:
 
 def is_resident(record: bytes) -> bool:
     """Whether the record's descriptor has the resident flag."""
-    fields = spec.unpack_fields(Geometry.FIELDS, record[: spec.DESCRIPTOR_BYTES])
-    return bool(fields["flags"] & spec.FLAG_RESIDENT)
+    fields = unpack_fields(ClassicGeometry.FIELDS, record[:DESCRIPTOR_BYTES])
+    return bool(fields["flags"] & FLAG_RESIDENT)
 
 
-def geometry_of(record: bytes) -> Geometry:
+def geometry_of(record: bytes) -> ClassicGeometry:
     """The geometry in a record's descriptor, the resident flag left aside."""
-    fields = spec.unpack_fields(Geometry.FIELDS, record[: spec.DESCRIPTOR_BYTES])
-    return Geometry.from_descriptor(_with_flags(record, fields["flags"] & ~spec.FLAG_RESIDENT))
+    fields = unpack_fields(ClassicGeometry.FIELDS, record[:DESCRIPTOR_BYTES])
+    return ClassicGeometry.from_descriptor(_with_flags(record, fields["flags"] & ~FLAG_RESIDENT))
 
 
 def stall_patterns(seed: int = 0, length: int = 997) -> dict[str, tuple[Pattern, Pattern]]:

@@ -20,10 +20,12 @@ from weightless_hw.verilog import to_verilog
 from weightless_sim import cosim
 from weightless_sim.cycles import predict
 from weightless_sim.scenario import Scenario, stall_patterns
-from weightless_sw import classic, container, golden, inputs, spec
-from weightless_sw.classic import EncodeReport
-from weightless_sw.container import write_atomically
-from weightless_sw.sizes import baseline_sizes
+from weightless_sw import codec, container, inputs
+from weightless_sw.baselines import baseline_sizes
+from weightless_sw.codec import EncodeReport
+from weightless_sw.files import write_atomically
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.record import FORMAT_VERSION, MAX_SLOT_BITS
 from weightless_sw.tensor import EncodedTensor
 
 SCHEMA = "weightless-report/1"
@@ -113,7 +115,7 @@ def _encode(
     for k, (name, array) in enumerate(weights.items()):
         bar(k, len(weights))
         if name in tables:
-            tensors[name], reports[name] = classic.encode(
+            tensors[name], reports[name] = codec.encode(
                 array, lanes=options.lanes, slot_bits=options.slot_bits, name=name
             )
         else:
@@ -129,8 +131,8 @@ def _check_decoders(
         bar(k, len(tables))
         tensor = stored[name]
         assert isinstance(tensor, EncodedTensor)
-        decoded = classic.decode(tensor)
-        if not np.array_equal(decoded, golden.decode(tensor)):
+        decoded = codec.decode(tensor)
+        if not np.array_equal(decoded, codec.decode_golden(tensor)):
             raise StudyError(f"{name}: fast and golden decoder differ")
         nonzero = weights[name] != 0
         if not np.array_equal(decoded[nonzero], weights[name][nonzero]):
@@ -141,10 +143,10 @@ def _sweep(array: NDArray[Any], lanes: int, bar: Bar) -> list[dict[str, Any]]:
     """The layer at other slot widths: false positives and size."""
     points = []
     fewest = (len(np.unique(array[array != 0])) + 1).bit_length()
-    widths = range(fewest, min(fewest + SWEEP_POINTS, spec.MAX_SLOT_BITS + 1))
+    widths = range(fewest, min(fewest + SWEEP_POINTS, MAX_SLOT_BITS + 1))
     for k, slot_bits in enumerate(widths):
         bar(k, len(widths))
-        report = classic.encode(array, lanes=lanes, slot_bits=slot_bits)[1]
+        report = codec.encode(array, lanes=lanes, slot_bits=slot_bits)[1]
         points.append({"slot_bits": slot_bits} | report.as_dict())
     return points
 
@@ -262,8 +264,8 @@ def provenance() -> dict[str, Any]:
     )
     return {
         "commit": git.stdout.strip() or "unknown",
-        "specification_digest": f"{spec.CLASSIC_DIGEST:08x}",
-        "format_version": spec.FORMAT_VERSION,
+        "specification_digest": f"{spec.DIGEST:08x}",
+        "format_version": FORMAT_VERSION,
         "python": ".".join(map(str, sys.version_info[:3])),
         "versions": {name: version(name) for name in names},
     }

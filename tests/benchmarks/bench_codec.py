@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from weightless_sw import classic, golden
+from weightless_sw import codec
 
 
 def best_of(n: int, run: Callable[[], Any]) -> tuple[float, Any]:
@@ -58,18 +58,18 @@ def main() -> None:
     values = np.array([(k - 7.5) / 16 for k in range(16)], np.float32)
     weights[places] = values[rng.integers(0, 16, options.keys)]
     plain = gaps_and_values(weights)
-    classic.encode(weights[:1000])  # compile
+    codec.encode(weights[:1000])  # compile
     rows = []
     with Progress() as progress:
         task = progress.add_task("measure", total=9)
         for lanes in (1, 8, 64):
-            seconds, (tensor, _) = best_of(3, lambda lanes=lanes: classic.encode(weights, lanes=lanes))
+            seconds, (tensor, _) = best_of(3, lambda lanes=lanes: codec.encode(weights, lanes=lanes))
             rows.append((f"encode, {lanes} lanes", seconds, options.keys, tensor.record_bytes))
-            classic.decode_codes(tensor)
-            seconds, _ = best_of(3, lambda tensor=tensor: classic.decode(tensor))
+            codec.decode(tensor)  # compile
+            seconds, _ = best_of(3, lambda tensor=tensor: codec.decode(tensor))
             rows.append((f"fast decode, {lanes} lanes", seconds, n, tensor.record_bytes))
             progress.advance(task, 2)
-        seconds, _ = best_of(1, lambda: golden.decode(tensor))
+        seconds, _ = best_of(1, lambda: codec.decode_golden(tensor))
         rows.append(("golden decode, 64 lanes", seconds, n, tensor.record_bytes))
         progress.advance(task)
         for name, pack, unpack in (

@@ -16,8 +16,10 @@ from weightless_hw.config import DecoderConfig
 from weightless_sim import cosim
 from weightless_sim.scenario import Scenario, resident_record
 from weightless_sw import container
-from weightless_sw.spec import Geometry, ValueFormat
-from weightless_sw.tensor import CODEBOOK_DTYPES, EncodedTensor
+from weightless_sw.codebook import CODEBOOK_DTYPES
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import ValueFormat
+from weightless_sw.tensor import EncodedTensor
 
 
 def random_config(rng: Any) -> DecoderConfig:
@@ -36,7 +38,7 @@ def random_config(rng: Any) -> DecoderConfig:
 def random_record(config: DecoderConfig, rng: Any) -> bytes:
     """Any layer that fits; every table is a valid one."""
     formats = [f for f in ValueFormat if f.bits == config.value_bits]
-    geometry = Geometry(
+    geometry = ClassicGeometry(
         n_weights=int(rng.integers(1, config.lanes * 40)),
         lanes=config.lanes,
         slot_bits=config.slot_bits,

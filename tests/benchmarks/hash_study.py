@@ -31,7 +31,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from weightless_sw import kernels, spec
+from weightless_sw.classic import kernels
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.hash import WORD_MASK, initial_state, mix_round
+from weightless_sw.spec.record import MAX_SEED
 
 SBOX = (12, 5, 6, 11, 9, 0, 10, 13, 3, 14, 15, 8, 4, 7, 1, 2)  # PRESENT's, CHES 2007
 GOLDEN = 0x9E3779B97F4A7C15
@@ -266,8 +269,8 @@ def _and_rotate_step(r: int) -> Step:
 
 
 def _spbox_start(ops: Any, index: Any) -> Words:
-    domain = ops.constant(spec.DOMAIN_CLASSIC, 32, index)
-    return list(spec.initial_state(index, ops.seed_word(index), domain, lambda v, k: ops.rotate(v, k, 32)))
+    domain = ops.constant(spec.DOMAIN, 32, index)
+    return list(initial_state(index, ops.seed_word(index), domain, lambda v, k: ops.rotate(v, k, 32)))
 
 
 def _twice_seeded_start(ops: Any, index: Any) -> Words:
@@ -279,7 +282,7 @@ def _one_word_start(place: int) -> Start:
     """The index in word ``place`` only, the seed and the domain in the others."""
 
     def start(ops: Any, index: Any) -> Words:
-        words = [ops.seed_word(index), ops.constant(spec.DOMAIN_CLASSIC, 32, index)]
+        words = [ops.seed_word(index), ops.constant(spec.DOMAIN, 32, index)]
         words.insert(place, index)
         return words
 
@@ -290,7 +293,7 @@ def _spbox_step(n_rounds: int) -> Step:
     def step(ops: Any, words: Words) -> Words:
         x, y, z = words
         for _ in range(n_rounds):
-            x, y, z = spec.mix_round(
+            x, y, z = mix_round(
                 x, y, z, lambda v, k: ops.rotate(v, k, 32), lambda v, k: ops.shift_left(v, k, 32)
             )
         return [x, y, z]
@@ -348,23 +351,23 @@ def candidates() -> list[Candidate | None]:
 @nb.njit
 def _rotate(word, k):  # type: ignore[no-untyped-def]
     k = np.uint64(k)
-    return (word << k | word >> np.uint64(np.uint64(32) - k)) & np.uint64(spec.WORD_MASK)
+    return (word << k | word >> np.uint64(np.uint64(32) - k)) & np.uint64(WORD_MASK)
 
 
 @nb.njit
 def _shift(word, k):  # type: ignore[no-untyped-def]
-    return word << np.uint64(k) & np.uint64(spec.WORD_MASK)
+    return word << np.uint64(k) & np.uint64(WORD_MASK)
 
 
-_mix_round = nb.njit(spec.mix_round)
-_initial_state = nb.njit(spec.initial_state)
+_mix_round = nb.njit(mix_round)
+_initial_state = nb.njit(initial_state)
 
 
 @nb.njit
 def spbox_words(index, seed, n_rounds):  # type: ignore[no-untyped-def]
     """The three words of every index (uint64 array) after ``n_rounds`` rounds."""
     xs, ys, zs = np.empty_like(index), np.empty_like(index), np.empty_like(index)
-    domain = np.uint64(spec.DOMAIN_CLASSIC)
+    domain = np.uint64(spec.DOMAIN)
     for k in range(index.size):
         x, y, z = _initial_state(index[k], np.uint64(seed), domain, _rotate)
         for _ in range(n_rounds):
@@ -522,7 +525,7 @@ def uniformity(hash_words: Callable[[Any, int], Words], n_bits: int) -> dict[str
     next one), and of a bank with itself at another index (each bit flipped).  Rows and lane offsets.
     """
     index = np.arange(1 << n_bits, dtype=np.uint64)
-    turned = [lambda w: w, lambda w: (w << u64(24) | w >> u64(8)) & u64(spec.WORD_MASK)]
+    turned = [lambda w: w, lambda w: (w << u64(24) | w >> u64(8)) & u64(WORD_MASK)]
     result = {"banks": 0.0, "seeds": 0.0, "indices": 0.0}
 
     def note(kind: str, a: Words, b: Words, pairs: list[tuple[int, int]]) -> None:
@@ -696,7 +699,7 @@ class Unit(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        index, seed = Signal(32), Signal(spec.MAX_SEED.bit_length())
+        index, seed = Signal(32), Signal(MAX_SEED.bit_length())
         m.d.sync += [index.eq(Cat(self.i, index)), seed.eq(Cat(index[-1], seed))]
         out = self._hash(m, index, seed)
         while len(out) > 1:
@@ -727,7 +730,7 @@ def wrapper_cells(n_bits: int) -> dict[str, int]:
     while n_bits > 1:
         n_bits = -(-n_bits // 4)
         folded += n_bits
-    return {"lut4": folded, "ff": folded + 32 + spec.MAX_SEED.bit_length(), "ice40 lut4": folded}
+    return {"lut4": folded, "ff": folded + 32 + MAX_SEED.bit_length(), "ice40 lut4": folded}
 
 
 def cells(unit: Unit, folder: Path, family: str) -> dict[str, int]:

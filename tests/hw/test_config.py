@@ -1,10 +1,11 @@
 import pytest
 
 from weightless_hw.config import DecoderConfig
-from weightless_sw import spec
-from weightless_sw.spec import Geometry, ValueFormat
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import ValueFormat
 
-LAYER = Geometry(n_weights=1000, lanes=4, slot_bits=8, bank_rows=50, n_codes=15, seed=0)
+LAYER = ClassicGeometry(n_weights=1000, lanes=4, slot_bits=8, bank_rows=50, n_codes=15, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ def test_for_layer_fits_and_nothing_smaller_does():
     ],
 )
 def test_misfits_say_why(change, word):
-    reasons = DecoderConfig.for_layer(LAYER).misfits(Geometry(**(vars(LAYER) | change)))
+    reasons = DecoderConfig.for_layer(LAYER).misfits(ClassicGeometry(**(vars(LAYER) | change)))
     assert len(reasons) == 1
     assert reasons[0].startswith(word)
 

@@ -5,8 +5,9 @@ from amaranth.sim import Simulator
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.decoder import HashRounds, LanePermutation, RangeReduction
-from weightless_sw import spec
-from weightless_sw.spec import Geometry
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.hash import hash_words, initial_state, rotate_left
 
 
 def simulate(dut, set_inputs, get_output, cases, latency):
@@ -35,7 +36,7 @@ def test_vectors_hash(vectors, per_stage):
     dut = HashRounds(spec.ADDRESS_ROUNDS, per_stage)
 
     def feed(ctx, case):
-        state = spec.initial_state(case["index"], case["seed"], case["domain"], spec.rotate_left)
+        state = initial_state(case["index"], case["seed"], case["domain"], rotate_left)
         for k, word in enumerate(state):
             ctx.set(dut.i[k], word)
 
@@ -47,12 +48,12 @@ def test_vectors_hash(vectors, per_stage):
 @pytest.mark.parametrize("bank_rows", [1, 2, 474, 1000])
 def test_range_reduction_is_the_specification(bank_rows):
     config = DecoderConfig(max_bank_rows=1000)
-    geometry = Geometry(n_weights=8000, lanes=8, slot_bits=8, bank_rows=bank_rows, n_codes=1, seed=5)
+    geometry = ClassicGeometry(n_weights=8000, lanes=8, slot_bits=8, bank_rows=bank_rows, n_codes=1, seed=5)
     dut = RangeReduction(config)
 
     def feed(ctx, group):
         ctx.set(dut.bank_rows, bank_rows)
-        for k, word in enumerate(spec.hash_words(group, 5, spec.DOMAIN_CLASSIC, spec.ADDRESS_ROUNDS)):
+        for k, word in enumerate(hash_words(group, 5, spec.DOMAIN, spec.ADDRESS_ROUNDS)):
             ctx.set(dut.words[k], word)
 
     outputs = simulate(

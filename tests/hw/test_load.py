@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.load import Loader, LoadError, Phase, Unpacker
-from weightless_sw import spec
-from weightless_sw.spec import Geometry, ValueFormat
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import FLAG_RESIDENT, ValueFormat, pack_fields, unpack_fields
 
 CONFIG = DecoderConfig(lanes=4, slot_bits=8, max_bank_rows=20, max_codes=7)
-GOOD = Geometry(n_weights=100, lanes=4, slot_bits=8, bank_rows=20, n_codes=7, seed=0)
+GOOD = ClassicGeometry(n_weights=100, lanes=4, slot_bits=8, bank_rows=20, n_codes=7, seed=0)
 
 
 def unpack(width, words, valid):
@@ -96,8 +97,8 @@ def load(descriptors, words_after=0):
 
 
 def changed(**fields):
-    return spec.pack_fields(
-        Geometry.FIELDS, spec.unpack_fields(Geometry.FIELDS, GOOD.to_descriptor()) | fields
+    return pack_fields(
+        ClassicGeometry.FIELDS, unpack_fields(ClassicGeometry.FIELDS, GOOD.to_descriptor()) | fields
     )
 
 
@@ -120,8 +121,8 @@ def test_a_good_record_starts_decoding():
         ({"bank_rows": 21}, LoadError.BANK_ROWS),
         ({"payload_words": 61}, LoadError.BANK_ROWS),
         ({"n_codes": 8}, LoadError.N_CODES),
-        ({"flags": spec.FLAG_RESIDENT}, LoadError.NOT_RESIDENT),
-        ({"digest": spec.CLASSIC_DIGEST ^ 1}, LoadError.DIGEST),
+        ({"flags": FLAG_RESIDENT}, LoadError.NOT_RESIDENT),
+        ({"digest": spec.DIGEST ^ 1}, LoadError.DIGEST),
         ({"layout": 0, "n_weights": 0}, LoadError.LAYOUT | LoadError.N_WEIGHTS),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from weightless_hw.config import DecoderConfig
 from weightless_sim.bench import Bench, GoldenModel, Scoreboard, SourceDriver, StreamMonitor
 from weightless_sim.scenario import Scenario, resident_record
-from weightless_sw import classic, container
+from weightless_sw import codec, container
 
 
 class Wire:
@@ -84,7 +84,7 @@ def test_bench_finds_a_beat_before_its_words():
 
 def test_model_knows_only_the_words(sparse_layer):
     weights = sparse_layer(10, 3, n_values=3)
-    tensor, _ = classic.encode(weights, lanes=4)
+    tensor, _ = codec.encode(weights, lanes=4)
     model = GoldenModel(DecoderConfig(lanes=4))
     record = container.to_record(tensor)
     words = np.frombuffer(record, "<u4").tolist()
@@ -93,7 +93,7 @@ def test_model_knows_only_the_words(sparse_layer):
     assert model.record_ended
     entries = [beat >> 16 * lane & 0xFFFF for beat in beats for lane in range(4)]
     values = np.array(entries, np.uint16).view(np.float16)
-    assert values[:10].tolist() == classic.decode(tensor).tolist()
+    assert values[:10].tolist() == codec.decode(tensor).tolist()
     assert [beat >> 64 for beat in beats] == [0b01111, 0b01111, 0b10011]
     again = [model.take(word) for word in np.frombuffer(resident_record(record), "<u4").tolist()]
     assert again[-1] == beats

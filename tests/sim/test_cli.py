@@ -59,7 +59,7 @@ def test_missing_memory_names_the_tensor_and_counts_the_scattered_array(model, t
     wls = tmp_path / "m.wls"
     assert cli.main(["encode", str(model), "-o", str(wls)]) == 0
     size = 4 * int(np.load(model)["fc.weight"].size)
-    monkeypatch.setattr(cli.classic, "decode", lambda _: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(cli.codec, "decode", lambda _: (_ for _ in ()).throw(MemoryError()))
     capsys.readouterr()
     assert cli.main(["decode", str(wls), "-o", str(tmp_path / "back.npz")]) == 2
     assert "fc.weight: not enough memory; decoded, shape" in (error := capsys.readouterr().err)

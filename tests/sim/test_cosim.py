@@ -14,8 +14,10 @@ from weightless_hw.config import DecoderConfig
 from weightless_sim import cosim
 from weightless_sim.cosim import SimulationError
 from weightless_sim.scenario import Scenario, geometry_of, resident_record, stall_patterns
-from weightless_sw import classic, container, inputs, spec
-from weightless_sw.spec import Geometry, ValueFormat
+from weightless_sw import codec, container, inputs
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import Arrangement
 
 CONFIGS = {
@@ -46,7 +48,7 @@ def record(config, n_weights, n_nonzero, n_values, seed=0):
     places = rng.choice(n_weights, n_nonzero, replace=False)
     weights[places] = rng.integers(1, n_values + 1, n_nonzero) / 4
     value_format = ValueFormat.FP16 if config.value_bits == 16 else ValueFormat.FIXED8
-    tensor, _ = classic.encode(
+    tensor, _ = codec.encode(
         weights, lanes=config.lanes, slot_bits=config.slot_bits, value_format=value_format, round_values=True
     )
     return container.to_record(tensor)
@@ -55,7 +57,7 @@ def record(config, n_weights, n_nonzero, n_values, seed=0):
 def full_record(config):
     """The largest table that fits, every slot random: any table is a valid one."""
     rng = np.random.default_rng(9)
-    geometry = Geometry(
+    geometry = ClassicGeometry(
         n_weights=999, lanes=config.lanes, slot_bits=config.slot_bits, bank_rows=config.max_bank_rows,
         n_codes=config.max_codes, seed=11,
         value_format=ValueFormat.FIXED16 if config.value_bits == 16 else ValueFormat.FIXED8,
@@ -92,7 +94,7 @@ def test_stall_matrix(config, stall, simulator):
     assert result.layers == result.predicted
     assert len(result.layers) == len(records)
     registers = dict(enumerate(result.registers))
-    assert registers[1] == spec.CLASSIC_DIGEST
+    assert registers[1] == spec.DIGEST
     assert registers[7] == config.fill_latency
 
 
@@ -142,7 +144,7 @@ def test_whole_first_layer_of_lenet(need):
     """All 235,200 weights of the bundled model's largest layer, one beat per clock."""
     need(cosim.missing("verilator"))
     weights = inputs.load_tensors("lenet300")["fc1.weight"]
-    tensor, _ = classic.encode(weights, lanes=8, slot_bits=8)
+    tensor, _ = codec.encode(weights, lanes=8, slot_bits=8)
     scenario = Scenario(
         config=DecoderConfig.for_layer(tensor.geometry), records=[container.to_record(tensor)]
     )

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from weightless_hw.config import DecoderConfig
 from weightless_sim.cycles import ALWAYS, LayerCycles, predict
-from weightless_sw import spec
-from weightless_sw.spec import Geometry
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import DESCRIPTOR_WORDS
 
 patterns = st.lists(st.booleans(), min_size=1, max_size=13).filter(any).map(lambda bits: np.array(bits))
 
@@ -26,7 +26,7 @@ def step_by_step(config, layers, source, sink, resident):
 
     for layer, again in zip(layers, resident, strict=True):
         taken = []
-        while len(taken) < spec.DESCRIPTOR_WORDS:
+        while len(taken) < DESCRIPTOR_WORDS:
             if tick(True):
                 taken.append(cycle - 1)
         tick(False)  # the descriptor is checked
@@ -56,7 +56,7 @@ def runs(draw):
     max_codes = min(20, (1 << slot_bits) - 1)
     config = DecoderConfig(lanes=lanes, slot_bits=slot_bits, max_bank_rows=20, max_codes=max_codes)
     layers = [
-        Geometry(
+        ClassicGeometry(
             n_weights=draw(st.integers(1, 100)), lanes=lanes, slot_bits=slot_bits, seed=0,
             bank_rows=draw(st.integers(1, 20)), n_codes=draw(st.integers(0, max_codes)),
         )
@@ -77,15 +77,15 @@ def test_model_is_the_rules_step_by_step(run):
 
 def test_no_bubble_without_stalls():
     config = DecoderConfig(lanes=8)
-    layer = Geometry(n_weights=235_200, lanes=8, slot_bits=8, bank_rows=480, n_codes=15, seed=0)
+    layer = ClassicGeometry(n_weights=235_200, lanes=8, slot_bits=8, bank_rows=480, n_codes=15, seed=0)
     (cycles,) = predict(config, [layer])
     assert cycles.decode_cycles == cycles.n_beats == 29_400
     # Descriptor, check, 15 codebook entries and their padding at one a clock, two changes of section, table.
-    assert cycles.load_cycles == spec.DESCRIPTOR_WORDS + 1 + 16 + 2 + layer.payload_words
+    assert cycles.load_cycles == DESCRIPTOR_WORDS + 1 + 16 + 2 + layer.payload_words
 
 
 def test_a_layer_that_does_not_fit_is_refused():
-    layer = Geometry(n_weights=8, lanes=8, slot_bits=8, bank_rows=2000, n_codes=1, seed=0)
+    layer = ClassicGeometry(n_weights=8, lanes=8, slot_bits=8, bank_rows=2000, n_codes=1, seed=0)
     with pytest.raises(
         ValueError, match="refuses this layer: bank_rows: the layer has 2000, the decoder 1024"
     ):
@@ -93,6 +93,6 @@ def test_a_layer_that_does_not_fit_is_refused():
 
 
 def test_a_pattern_that_never_comes_is_refused():
-    layer = Geometry(n_weights=8, lanes=8, slot_bits=8, bank_rows=2, n_codes=1, seed=0)
+    layer = ClassicGeometry(n_weights=8, lanes=8, slot_bits=8, bank_rows=2, n_codes=1, seed=0)
     with pytest.raises(ValueError, match="must be true in at least one cycle"):
         predict(DecoderConfig(lanes=8), [layer], sink=np.zeros(3, dtype=bool))

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from weightless_sw import classic, container, spec
-from weightless_sw.spec import Geometry, ValueFormat
+from weightless_sw import codec, container
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.hash import DOMAIN_FILL, hash_words
+from weightless_sw.spec.record import MAX_WEIGHTS, ValueFormat
 
 INDICES = (0, 1, 2, 7, 8, 63, 64, 1000, 235_199, 2**31, 2**32 - 1)
 
@@ -20,10 +23,10 @@ def hashes() -> list[dict[str, object]]:
     """Hash words of a few indices, seeds, domains and rounds."""
     rounds = (0, 1, spec.ADDRESS_ROUNDS, spec.ADDRESS_ROUNDS + spec.MASK_ROUNDS)
     return [
-        {"index": i, "seed": s, "domain": d, "rounds": r, "words": spec.hash_words(i, s, d, r)}
+        {"index": i, "seed": s, "domain": d, "rounds": r, "words": hash_words(i, s, d, r)}
         for i in INDICES
         for s in (0, 1, 65_535)
-        for d in (spec.DOMAIN_CLASSIC, spec.DOMAIN_FILL)
+        for d in (spec.DOMAIN, DOMAIN_FILL)
         for r in rounds
     ]
 
@@ -37,8 +40,8 @@ def addresses() -> list[dict[str, object]]:
         (64, 16, 12_345_678, 9),
         (4, 1, 1, 65_535),
     ):
-        geometry = Geometry(
-            n_weights=spec.MAX_WEIGHTS,
+        geometry = ClassicGeometry(
+            n_weights=MAX_WEIGHTS,
             lanes=lanes,
             slot_bits=slot_bits,
             bank_rows=bank_rows,
@@ -67,7 +70,7 @@ def layers() -> list[dict[str, object]]:
         weights = np.zeros(n, np.float32)
         values = np.arange(1, n_codes + 1) / 8
         weights[rng.choice(n, n_nonzero, replace=False)] = rng.choice(values, n_nonzero) if n_nonzero else 0
-        tensor, _ = classic.encode(
+        tensor, _ = codec.encode(
             weights, lanes=lanes, slot_bits=slot_bits, value_format=value_format, round_values=True
         )
         table = tensor.table.tolist()
@@ -83,7 +86,7 @@ def layers() -> list[dict[str, object]]:
 def main() -> None:
     """Write classic.json beside this file."""
     vectors = {
-        "digest": spec.CLASSIC_DIGEST,
+        "digest": spec.DIGEST,
         "hash": hashes(),
         "addresses": addresses(),
         "layers": layers(),

@@ -5,15 +5,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw import spec
-from weightless_sw.spec import Geometry
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec import hash as spec_hash
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.tensor import EncodedTensor
 
 CHUNK = 1 << 16  # groups at a time, so that a large layer needs little memory
 
 
 def _rotate(word: Any, k: int) -> Any:
-    return word << np.uint32(k) | word >> np.uint32(spec.WORD_BITS - k)
+    return word << np.uint32(k) | word >> np.uint32(WORD_BITS - k)
 
 
 def _shift(word: Any, k: int) -> Any:
@@ -24,20 +26,16 @@ def hash_words(
     index: NDArray[np.uint32], seed: int, domain: int, n_rounds: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
     """The three words of each index after ``n_rounds`` rounds; all arrays have the shape of ``index``."""
-    state: tuple[Any, Any, Any] = spec.initial_state(index, np.uint32(seed), np.uint32(domain), _rotate)
+    state: tuple[Any, Any, Any] = spec_hash.initial_state(index, np.uint32(seed), np.uint32(domain), _rotate)
     for _ in range(n_rounds):
-        state = spec.mix_round(*state, _rotate, _shift)
+        state = spec_hash.mix_round(*state, _rotate, _shift)
     return state
-
-
-def decode(tensor: EncodedTensor) -> NDArray[np.float32]:
-    """The weights, false positives included, float32 in the tensor's shape."""
-    return tensor.look_up(decode_codes(tensor))
 
 
 def decode_codes(tensor: EncodedTensor) -> NDArray[np.uint16]:
     """The code of every weight, (n_weights,) uint16."""
     geometry = tensor.geometry
+    assert isinstance(geometry, ClassicGeometry)
     banks = tensor.table.reshape(spec.N_BANKS, geometry.bank_rows, geometry.lanes)
     chunks = [
         _decode_groups(
@@ -49,24 +47,24 @@ def decode_codes(tensor: EncodedTensor) -> NDArray[np.uint16]:
 
 
 def _decode_groups(
-    geometry: Geometry, banks: NDArray[np.uint16], groups: NDArray[np.uint32]
+    geometry: ClassicGeometry, banks: NDArray[np.uint16], groups: NDArray[np.uint32]
 ) -> NDArray[np.uint16]:
     """Codes of whole groups, shape (len(groups), lanes)."""
     lanes = np.arange(geometry.lanes)
-    words = hash_words(groups, geometry.seed, spec.DOMAIN_CLASSIC, spec.ADDRESS_ROUNDS)
+    words = hash_words(groups, geometry.seed, spec.DOMAIN, spec.ADDRESS_ROUNDS)
     codes = _masks(geometry, groups)
     for bank, word in zip(banks, words, strict=True):
-        top = (word >> np.uint32(spec.WORD_BITS - spec.ROW_WORD_BITS)).astype(np.uint64)
+        top = (word >> np.uint32(WORD_BITS - spec.ROW_WORD_BITS)).astype(np.uint64)
         rows = (top * np.uint64(geometry.bank_rows)) >> np.uint64(spec.ROW_WORD_BITS)
         offsets = word & np.uint32(geometry.lanes - 1)
         codes ^= bank[rows[:, None], lanes[None, :] ^ offsets[:, None]]
     return codes
 
 
-def _masks(geometry: Geometry, groups: NDArray[np.uint32]) -> NDArray[np.uint16]:
+def _masks(geometry: ClassicGeometry, groups: NDArray[np.uint32]) -> NDArray[np.uint16]:
     """Masks of whole groups, shape (len(groups), lanes): bits lane .. lane + t - 1 of the masks word."""
     n_rounds = spec.ADDRESS_ROUNDS + spec.MASK_ROUNDS
-    words = np.stack(hash_words(groups, geometry.seed, spec.DOMAIN_CLASSIC, n_rounds), axis=1)
+    words = np.stack(hash_words(groups, geometry.seed, spec.DOMAIN, n_rounds), axis=1)
     bits = np.unpackbits(words.astype("<u4").view(np.uint8), axis=1, bitorder="little")
     masks = np.zeros((len(groups), geometry.lanes), dtype=np.uint16)
     for bit in range(geometry.slot_bits):

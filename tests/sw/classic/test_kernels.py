@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weightless_sw import kernels, spec
-from weightless_sw.spec import Geometry
+from weightless_sw.classic import kernels
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
 
 
 def test_vectors_hash(vectors):
@@ -36,7 +37,7 @@ def test_addresses_are_those_of_the_specification(lanes, slot_bits, bank_rows, s
     n_weights = 10**6
     places = data.draw(st.lists(st.integers(0, n_weights - 1), min_size=1, max_size=20, unique=True))
     keys = np.array(sorted(places), np.uint32)
-    geometry = Geometry(
+    geometry = ClassicGeometry(
         n_weights=n_weights, lanes=lanes, slot_bits=slot_bits, bank_rows=bank_rows, n_codes=1, seed=seed
     )
     slots, masks = kernels.address_keys(keys, geometry.lanes_log2, slot_bits, bank_rows, seed)
@@ -68,12 +69,12 @@ def test_decoding_from_a_later_group_is_the_same(n_groups):
     rng = np.random.default_rng(2)
     table = rng.integers(0, 256, 3 * 40 * 8).astype(np.uint16)
     whole, part = np.empty(8 * (n_groups + 5), np.uint16), np.empty(8 * n_groups, np.uint16)
-    kernels.decode_codes(whole, table, 3, 40, 8, 1, 0)
-    kernels.decode_codes(part, table, 3, 40, 8, 1, 5)
+    kernels.fill_codes(whole, table, 3, 40, 8, 1, 0)
+    kernels.fill_codes(part, table, 3, 40, 8, 1, 5)
     assert np.array_equal(whole[40:], part)
 
 
 def test_compiled_code_is_kept_apart_by_specification():
     """A cache that outlived a change of spec.py would silently decode by the old rules."""
-    for kernel in (kernels._address_words, kernels.peel, kernels.decode_codes):
+    for kernel in (kernels._address_words, kernels.peel, kernels.fill_codes):
         assert f"{kernels.SPECIFICATION_CRC:08x}" in kernel._cache.cache_path

@@ -1,6 +1,6 @@
 """The fast kernels, compiled by numba: hash, slot addresses, peeling, assignment, decoding.
 
-They know the format only through :mod:`weightless_sw.spec`; the tests hold them to its scalar
+They know the format only through ``weightless_sw.spec``; the tests hold them to its scalar
 functions and to the frozen vectors.  Words are kept in uint64 because numba widens uint32 anyway.
 """
 
@@ -9,19 +9,25 @@ from pathlib import Path
 
 import numba as nb
 import numpy as np
+from numpy.typing import NDArray
 
-from weightless_sw import spec
+from weightless_sw import spec as specification
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec import hash as spec_hash
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.tensor import EncodedTensor
 
-_WORD_MASK = np.uint64(spec.WORD_MASK)
-_WORD_BITS = np.uint64(spec.WORD_BITS)
-_ROW_SHIFT = np.uint64(spec.WORD_BITS - spec.ROW_WORD_BITS)
+_WORD_MASK = np.uint64(spec_hash.WORD_MASK)
+_WORD_BITS = np.uint64(spec_hash.WORD_BITS)
+_ROW_SHIFT = np.uint64(spec_hash.WORD_BITS - spec.ROW_WORD_BITS)
 _ROW_WORD_BITS = np.uint64(spec.ROW_WORD_BITS)
-_DOMAIN_CLASSIC = np.uint64(spec.DOMAIN_CLASSIC)
-_DOMAIN_FILL = np.uint64(spec.DOMAIN_FILL)
+_DOMAIN = np.uint64(spec.DOMAIN)
+_DOMAIN_FILL = np.uint64(spec_hash.DOMAIN_FILL)
 
 # numba's cache notices a change of this file, but not of the specification whose constants it compiles
 # in: so the folder is named after the specification's text.  The setting is read as each function is decorated.
-SPECIFICATION_CRC = zlib.crc32(Path(spec.__file__).read_bytes())
+SPECIFICATION = sorted(Path(specification.__path__[0]).glob("*.py"))
+SPECIFICATION_CRC = zlib.crc32(b"".join(path.read_bytes() for path in SPECIFICATION))
 _numba_cache_dir = nb.config.CACHE_DIR
 nb.config.CACHE_DIR = str(Path(__file__).parent / "__pycache__" / f"numba-{SPECIFICATION_CRC:08x}")
 
@@ -38,8 +44,8 @@ def _shift(word, k):  # type: ignore[no-untyped-def]
     return (word << np.uint64(k)) & _WORD_MASK
 
 
-_mix_round = jit(spec.mix_round)
-_initial_state = jit(spec.initial_state)
+_mix_round = jit(spec_hash.mix_round)
+_initial_state = jit(spec_hash.initial_state)
 
 
 @jit
@@ -87,7 +93,7 @@ def address_keys(keys, lanes_log2, slot_bits, bank_rows, seed):  # type: ignore[
         lane = np.uint64(keys[k]) & lane_mask
         if np.int64(keys[k] >> lanes_log2) != group:  # keys are sorted: a group is hashed once
             group = np.int64(keys[k] >> lanes_log2)
-            words = _address_words(group, seed, _DOMAIN_CLASSIC)
+            words = _address_words(group, seed, _DOMAIN)
             low, high = _masks_words(words[0], words[1], words[2])
         for bank in range(spec.N_BANKS):
             row = np.uint64(bank) * np.uint64(bank_rows) + _row(words[bank], bank_rows)
@@ -162,13 +168,13 @@ def assign(table, slots, values, order, pivots):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True, parallel=True)
-def decode_codes(codes, table, lanes_log2, bank_rows, slot_bits, seed, first_group):  # type: ignore[no-untyped-def]
+def fill_codes(codes, table, lanes_log2, bank_rows, slot_bits, seed, first_group):  # type: ignore[no-untyped-def]
     """Fill ``codes`` (uint16) with the codes of the weights from group ``first_group`` on, on all cores."""
     lanes = 1 << lanes_log2
     lane_mask = np.uint64(lanes - 1)
     code_mask = np.uint64((1 << slot_bits) - 1)
     for step in nb.prange((codes.size + lanes - 1) >> lanes_log2):
-        x, y, z = _address_words(first_group + step, seed, _DOMAIN_CLASSIC)
+        x, y, z = _address_words(first_group + step, seed, _DOMAIN)
         low, high = _masks_words(x, y, z)
         rows = np.uint64(bank_rows)
         base_x = _row(x, rows) << np.uint64(lanes_log2)
@@ -183,3 +189,12 @@ def decode_codes(codes, table, lanes_log2, bank_rows, slot_bits, seed, first_gro
 
 
 nb.config.CACHE_DIR = _numba_cache_dir
+
+
+def decode_codes(tensor: EncodedTensor) -> NDArray[np.uint16]:
+    """The code of every weight, (n_weights,) uint16, on all cores."""
+    g = tensor.geometry
+    assert isinstance(g, ClassicGeometry)
+    codes = np.empty(g.n_weights, np.uint16)
+    fill_codes(codes, tensor.table, g.lanes_log2, g.bank_rows, g.slot_bits, g.seed, 0)
+    return codes

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from weightless_sw.sizes import Size, baseline_sizes, huffman_lengths
+from weightless_sw.baselines import Size, baseline_sizes, huffman_lengths
 
 Weights = NDArray[Any]
 DENSE, CSR, DEEP_5, DEEP_BEST, ENTROPY = range(5)

@@ -1,0 +1,69 @@
+"""What an encoder asks of weights, and how their values become the entries of a codebook."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from weightless_sw.spec import record
+from weightless_sw.spec.record import ValueFormat
+
+CODEBOOK_DTYPES: dict[ValueFormat, np.dtype[Any]] = {
+    ValueFormat.FP16: np.dtype("<f2"),
+    ValueFormat.FIXED8: np.dtype("i1"),
+    ValueFormat.FIXED16: np.dtype("<i2"),
+}
+
+
+class EncodeError(ValueError):
+    """The weights can't be encoded as asked; the message says why and what to do."""
+
+
+def check_weights(weights: ArrayLike, name: str) -> NDArray[Any]:
+    """``weights`` as an array of real, finite numbers with 1 to 2^32 - 1 entries, or EncodeError."""
+    array = np.asarray(weights)
+    if array.dtype.kind not in "fiu":
+        raise EncodeError(f"{name}: weights must be real numbers, not dtype {array.dtype}")
+    if not 1 <= array.size <= record.MAX_WEIGHTS:
+        raise EncodeError(f"{name}: a table holds 1 to {record.MAX_WEIGHTS} weights, not {array.size}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+        raise EncodeError(f"{name}: {bad} weights are NaN or infinite; only finite weights can be stored")
+    return array
+
+
+def quantize_codebook(
+    values: NDArray[Any], value_format: ValueFormat, round_values: bool, name: str
+) -> tuple[NDArray[Any], float]:
+    """Codebook entries and scale for ``values`` ((K,), distinct, non-zero).
+
+    Fixed point scales the largest magnitude to the largest entry.  Raises EncodeError when an entry
+    is not exact and ``round_values`` is not set, and always when one overflows.
+    """
+    scale = 1.0
+    if value_format is ValueFormat.FP16:
+        with np.errstate(over="ignore"):
+            entries: NDArray[Any] = values.astype(np.float16)
+    else:
+        largest = (1 << (value_format.bits - 1)) - 1
+        peak = float(np.abs(values.astype(np.float64)).max(initial=0.0))
+        scale = record.round_to_float32(peak / largest) if peak else 1.0
+        if not 0 < scale < float("inf"):
+            raise EncodeError(f"{name}: magnitudes around {peak:g} are out of range; rescale the weights")
+        quantized = np.rint(values.astype(np.float64) / scale).clip(-largest, largest)
+        entries = quantized.astype(CODEBOOK_DTYPES[value_format])
+    decoded = entries.astype(np.float32) * np.float32(scale)  # as every decoder computes it
+    if not np.isfinite(decoded).all():
+        raise EncodeError(f"{name}: values up to {np.abs(values).max():g} overflow fp16; rescale the weights")
+    error = np.abs(decoded.astype(np.float64) - values.astype(np.float64)).max(initial=0.0)
+    if error > 0 and not round_values:
+        raise EncodeError(
+            f"{name}: values are not exact in {value_format.name} (off by up to {error:.3g}); "
+            "round the weights first, or allow it with round_values (--round-values)"
+        )
+    if not decoded.all():
+        raise EncodeError(
+            f"{name}: {int(np.count_nonzero(decoded == 0))} of the values are so small that {value_format.name} "
+            "rounds them to zero; prune or rescale them first"
+        )
+    return entries, scale

@@ -1,0 +1,207 @@
+"""Weights -> table -> weights, in any layout: :func:`encode`, :func:`decode`, and what an encoding came to."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from math import prod, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from weightless_sw import layouts
+from weightless_sw.codebook import EncodeError, check_weights, quantize_codebook
+from weightless_sw.container import live_map, map_bytes
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, Geometry, ValueFormat
+from weightless_sw.tensor import Arrangement, EncodedTensor, TableRequest
+
+LIVE = ("off", "auto")
+ORDERS = ("rows", "columns")
+MAP_SHARE = 0.05  # of a record's bytes that a live map may take at most
+LEAST_SLOTS_PER_KEY = 1.2  # a record is hardly ever smaller, and its size must be known before it is made
+
+COMMON = {field.name for field in fields(Geometry)}  # what the geometries of all layouts have
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EncodeReport:
+    """What an encoding came to.  Sizes are those of the record in the file, everything included."""
+
+    n_weights: int  # of the tensor
+    n_stored: int  # N, of the live block
+    n_nonzero: int
+    n_codes: int
+    seed: int
+    own: dict[str, int]  # what only this layout has; classic: lanes, bank_rows
+    n_slots: int
+    load: float  # keys per slot
+    slots_per_key: float  # c, the overhead
+    n_false_positives: int
+    false_positive_rate: float  # share of the stored zero weights
+    expected_false_positive_rate: float  # K / 2^t
+    false_positive_sigma: float  # standard deviation of the rate if it is as expected
+    false_positives_per_nonzero: float
+    expected_false_positives: float
+    map_bytes: int  # live maps, in the directory
+    live_choices: dict[
+        str, dict[str, float]
+    ]  # what live="off" and "auto" come to: N, map bytes, false positives
+    record_bytes: int
+    bits_per_weight: float
+    bits_per_nonzero: float
+    n_attempts: int  # seeds tried, all bank sizes together
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, those of the layout among them, for reports."""
+        flat: dict[str, Any] = asdict(self)
+        own: dict[str, int] = flat.pop("own")
+        return flat | own
+
+
+def encode(
+    weights: ArrayLike,
+    *,
+    layout: str = "classic",
+    slot_bits: int = 8,
+    value_format: ValueFormat = ValueFormat.FP16,
+    round_values: bool = False,
+    live: str = "off",
+    order: str = "rows",
+    name: str = "tensor",
+    progress: Progress | None = None,
+    **options: int,
+) -> tuple[EncodedTensor, EncodeReport]:
+    """Store pruned and clustered weights in a table (Reagen et al. 2018, section 3).
+
+    ``weights`` is any real array with at most ``2**slot_bits - 1`` distinct non-zero values, taken as a
+    matrix of its first dimension by all others.  Every non-zero weight decodes exactly; a zero weight that
+    is stored becomes a random one of the values with probability K / 2^t.  ``round_values`` allows codebook
+    entries that ``value_format`` holds only after rounding.
+
+    ``live="auto"`` leaves out rows and columns without a non-zero weight, and stores which, where that
+    takes at most MAP_SHARE of the record's bytes.  The size stays (it depends on the keys), but each zero
+    left in is a chance of a false positive and a slot in time.  ``order`` is that of the weights in the
+    record: by ``"rows"`` or by ``"columns"``.  ``progress`` is called with a line per table size tried.  ``options``
+    are the layout's own; classic has ``lanes`` (G, default 8), the weights of a row.
+
+    Raises EncodeError when the weights are not finite, not clustered, or not exact in the format.
+    """
+    started = time.perf_counter()
+    encoder = layouts.encoder(layouts.by_name(layout))
+    if unknown := sorted(set(options) - set(encoder.OPTIONS)):
+        raise ValueError(f"{layout} has no option {', '.join(unknown)}; it has: {', '.join(encoder.OPTIONS)}")
+    chosen = dict(encoder.OPTIONS) | options
+    encoder.check_options(slot_bits, chosen)
+    array = check_weights(weights, name)
+    arrangement = arrange(array, slot_bits, live, order)
+    flat = arrangement.gather(array)
+    keys = np.flatnonzero(flat).astype(np.uint32)
+    distinct, codes = np.unique(flat[keys], return_inverse=True)
+    if len(distinct) >= 1 << slot_bits:
+        raise EncodeError(
+            f"{name}: {len(distinct)} distinct non-zero values, but codes of {slot_bits} bits name at most "
+            f"{(1 << slot_bits) - 1}; cluster the weights to fewer values, or use a larger slot_bits (up to 16)"
+        )
+    codebook, scale = quantize_codebook(distinct, value_format, round_values, name)
+    codebook, merged = np.unique(codebook, return_inverse=True)  # rounding may make two values one
+    request = TableRequest(
+        n_weights=flat.size,
+        slot_bits=slot_bits,
+        n_codes=len(codebook),
+        value_format=value_format,
+        scale=scale,
+    )
+    table = encoder.build(keys, merged[codes].astype(np.uint16), request, chosen, progress)
+    tensor = EncodedTensor(arrangement, table.geometry, codebook, table.entries)
+    seconds = time.perf_counter() - started
+    return tensor, _report(tensor, _choices(array, tensor, order), len(keys), table.n_attempts, seconds)
+
+
+def arrange(array: NDArray[Any], slot_bits: int, live: str = "off", order: str = "rows") -> Arrangement:
+    """Which part of ``array`` goes into the record, in which order; see :func:`encode`.
+
+    Raises ValueError for another ``live`` or ``order``.
+    """
+    if live not in LIVE or order not in ORDERS:
+        raise ValueError(f"live must be one of {LIVE}, order one of {ORDERS}, not {live!r}, {order!r}")
+    rows = columns = None
+    whole = Arrangement(array.shape)
+    n_keys = np.count_nonzero(array)
+    if live == "auto" and n_keys:
+        nonzero = array.reshape(whole.n_rows, whole.n_columns) != 0
+        least = DESCRIPTOR_BYTES + n_keys * slot_bits * LEAST_SLOTS_PER_KEY / 8
+        rows, columns = (_live(nonzero.any(axis), least * MAP_SHARE) for axis in (1, 0))
+    arrangement = Arrangement(array.shape, rows, columns)
+    by_columns = order == "columns" and 1 not in arrangement.block_shape
+    return replace(arrangement, by_columns=by_columns)
+
+
+def _live(has_weights: NDArray[np.bool_], most_bytes: float) -> NDArray[np.int64] | None:
+    """Numbers of the live ones, None when all are or when their map would take more than ``most_bytes``."""
+    live = np.flatnonzero(has_weights)
+    n = len(has_weights)
+    return live if len(live) < n and len(live_map(live, n)) <= most_bytes else None
+
+
+def decode(tensor: EncodedTensor) -> NDArray[np.float32]:
+    """The weights, false positives included, float32 in the tensor's shape, by the layout's fast decoder."""
+    return tensor.look_up(layouts.fast(tensor.geometry).decode_codes(tensor))
+
+
+def decode_golden(tensor: EncodedTensor) -> NDArray[np.float32]:
+    """The same by the golden decoder: plain numpy, slow, the reference."""
+    return tensor.look_up(layouts.golden(tensor.geometry).decode_codes(tensor))
+
+
+def _choices(array: NDArray[Any], tensor: EncodedTensor, order: str) -> dict[str, dict[str, float]]:
+    """N, map bytes and expected false positives of each choice of ``live``."""
+    g = tensor.geometry
+    result = {}
+    for live in LIVE:
+        arrangement = arrange(array, g.slot_bits, live, order)
+        n_zero = arrangement.n_weights - np.count_nonzero(array)
+        result[live] = {
+            "n_stored": arrangement.n_weights,
+            "map_bytes": map_bytes(arrangement),
+            "expected_false_positives": int(n_zero) * g.n_codes / (1 << g.slot_bits),
+        }
+    return result
+
+
+def _report(
+    tensor: EncodedTensor, choices: dict[str, dict[str, float]], n_keys: int, n_attempts: int, seconds: float
+) -> EncodeReport:
+    g = tensor.geometry
+    n_weights = prod(tensor.shape)
+    n_zero = g.n_weights - n_keys
+    n_named = int(np.count_nonzero(layouts.fast(g).decode_codes(tensor) < g.n_codes))
+    n_false = n_named - n_keys
+    expected = g.n_codes / (1 << g.slot_bits)
+    bits = 8 * tensor.record_bytes
+    return EncodeReport(
+        n_weights=n_weights,
+        n_stored=g.n_weights,
+        n_nonzero=n_keys,
+        n_codes=g.n_codes,
+        seed=g.seed,
+        own={name: value for name, value in g.as_dict().items() if name not in COMMON},
+        n_slots=g.n_slots,
+        load=n_keys / g.n_slots,
+        slots_per_key=g.n_slots / max(1, n_keys),
+        n_false_positives=n_false,
+        false_positive_rate=n_false / max(1, n_zero),
+        expected_false_positive_rate=expected,
+        false_positive_sigma=sqrt(expected * (1 - expected) / max(1, n_zero)),
+        false_positives_per_nonzero=n_false / max(1, n_keys),
+        expected_false_positives=n_zero * expected,
+        map_bytes=map_bytes(tensor.arrangement),
+        live_choices=choices,
+        record_bytes=tensor.record_bytes,
+        bits_per_weight=bits / n_weights,
+        bits_per_nonzero=bits / max(1, n_keys),
+        n_attempts=n_attempts,
+        seconds=seconds,
+    )

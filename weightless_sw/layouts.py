@@ -1,0 +1,90 @@
+"""The layouts: a line each.  Only here and in ``weightless_hw.decoders`` are all of them known.
+
+A layout is a geometry (``spec/<name>.py``) and a folder with three modules, imported when they are asked
+for: numba is slow to start, and who only reads a file does not need it.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import NamedTuple, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, Geometry
+from weightless_sw.tensor import EncodedTensor, Table, TableRequest
+
+
+class Layout(NamedTuple):
+    """A row of LAYOUTS."""
+
+    geometry: type[Geometry]
+    folder: str  # the package that holds ``encoder``, ``golden`` and ``kernels``
+
+
+LAYOUTS = (Layout(ClassicGeometry, "weightless_sw.classic"),)
+BY_NAME = {layout.geometry.NAME: layout for layout in LAYOUTS}
+BY_NUMBER = {layout.geometry.LAYOUT: layout for layout in LAYOUTS}
+# In the format, and not in this version: refused by name.
+FUTURE = {2: "ribbon"}
+
+
+class Encoder(Protocol):
+    """``<folder>/encoder.py``."""
+
+    OPTIONS: Mapping[str, int]
+
+    def check_options(self, slot_bits: int, options: Mapping[str, int]) -> None:
+        """Raise ValueError for options that the layout does not have."""
+
+    def build(
+        self,
+        keys: NDArray[np.uint32],
+        codes: NDArray[np.uint16],
+        request: TableRequest,
+        options: Mapping[str, int],
+        progress: Callable[[str], None] | None = None,
+    ) -> Table:
+        """The table in which ``keys`` have ``codes``."""
+
+
+class Decoder(Protocol):
+    """``<folder>/golden.py``, the reference, and ``<folder>/kernels.py``, the fast one."""
+
+    def decode_codes(self, tensor: EncodedTensor) -> NDArray[np.uint16]:
+        """The code of every weight of the record, (n_weights,) uint16."""
+
+
+def by_name(name: str) -> Layout:
+    """The layout called ``name``.  Raises ValueError when there is none."""
+    if name not in BY_NAME:
+        raise ValueError(f"no layout is called {name!r}; there are: {', '.join(BY_NAME)}")
+    return BY_NAME[name]
+
+
+def encoder(layout: Layout) -> Encoder:
+    """The layout's encoder."""
+    return cast(Encoder, import_module(f"{layout.folder}.encoder"))
+
+
+def golden(geometry: Geometry) -> Decoder:
+    """The golden decoder of a geometry's layout."""
+    return cast(Decoder, import_module(f"{BY_NAME[geometry.NAME].folder}.golden"))
+
+
+def fast(geometry: Geometry) -> Decoder:
+    """The fast decoder of a geometry's layout."""
+    return cast(Decoder, import_module(f"{BY_NAME[geometry.NAME].folder}.kernels"))
+
+
+def read_descriptor(data: bytes) -> Geometry:
+    """The geometry in a descriptor, whatever its layout.  Raises ValueError on anything no geometry writes."""
+    if len(data) != DESCRIPTOR_BYTES:
+        raise ValueError(f"a descriptor has {DESCRIPTOR_BYTES} bytes, not {len(data)}")
+    number = data[0]
+    if number not in BY_NUMBER:
+        name = f" ({FUTURE[number]})" if number in FUTURE else ""
+        known = ", ".join(f"{row.geometry.LAYOUT} ({row.geometry.NAME})" for row in LAYOUTS)
+        raise ValueError(f"layout {number}{name} is unknown to this version, which reads layout {known}")
+    return BY_NUMBER[number].geometry.from_descriptor(data)
