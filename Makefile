@@ -57,7 +57,7 @@ hash-study: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/hash_study.py
 
 figures: $(VENV)/sim.stamp
-	@$(BIN)/python -m weightless_sim.plots docs/datapath.svg
+	@$(BIN)/python -m weightless_sim.report.plots docs/datapath.svg
 
 clean:
 	rm -rf build

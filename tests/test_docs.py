@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from weightless_hw.config import DecoderConfig
+from weightless_hw.classic.config import ClassicConfig
 from weightless_sim import cli
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.record import FORMAT_VERSION
@@ -54,5 +54,5 @@ def test_constants_of_the_format_page():
 
 def test_latencies_of_the_hardware_page():
     page = (ROOT / "docs" / "hardware.md").read_text()
-    eight, one = DecoderConfig(lanes=8).fill_latency, DecoderConfig(lanes=1).fill_latency
+    eight, one = ClassicConfig(lanes=8).fill_latency, ClassicConfig(lanes=1).fill_latency
     assert f"{eight} cycles at G = 8, {one} at G = 1" in page

@@ -1,4 +1,8 @@
-"""Imports go one way: specification -> software, hardware configuration -> RTL, cycle model -> reports."""
+"""Imports go one way, and a layout's room is known to the two lists alone.
+
+specification -> software -> decoders' configurations -> RTL; specification, configurations -> models; all of
+these -> cosimulation, study, report, commands.
+"""
 
 import ast
 from pathlib import Path
@@ -8,17 +12,45 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"weightless_sw": ROOT, "weightless_hw": ROOT / "hw", "weightless_sim": ROOT / "sim"}
 MODULES = {
-    ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"): path
+    ".".join(path.relative_to(folder).with_suffix("").parts): path
     for package, folder in FOLDERS.items()
     for path in (folder / package).rglob("*.py")
-    if path.name != "__init__.py" or path.parent.name == "weightless_sw"
+    if path.name != "__init__.py"
 }
-SPECIFICATION = {name for name in MODULES if name.startswith("weightless_sw.spec")}
-CONFIG = "weightless_hw.config"
-SOFTWARE = {name for name in MODULES if name.startswith("weightless_sw")}
-HARDWARE = {name for name in MODULES if name.startswith("weightless_hw")}
-ENCODER = {"weightless_sw.codec", "weightless_sw.classic.encoder", "weightless_sw.classic.kernels"}
 HEAVY = {"torch", "amaranth", "cocotb", "cocotb_tools", "matplotlib"}
+LAYOUTS = ("classic",)
+LISTS = {"weightless_sw.layouts", "weightless_hw.decoders"}
+
+
+def within(*prefixes):
+    """Modules in these packages, or of these names."""
+    return {m for m in MODULES if any(m == prefix or m.startswith(prefix + ".") for prefix in prefixes)}
+
+
+SPECIFICATION = within("weightless_sw.spec")
+SOFTWARE, HARDWARE, SIMULATION = (within(package) for package in FOLDERS)
+CONFIGS = {m for m in HARDWARE if m.endswith(".config")} | within(
+    "weightless_hw.registers", "weightless_hw.decoders"
+)
+KERNELS = {m for m in SOFTWARE if m.endswith((".encoder", ".kernels"))} | within("weightless_sw.codec")
+ROOMS = {
+    layout: within(f"weightless_sw.{layout}", f"weightless_sw.spec.{layout}", f"weightless_hw.{layout}")
+    for layout in LAYOUTS
+}
+MODELS = within("weightless_sim.model") - within("weightless_sim.model.area")
+BENCH = within("weightless_sim.cosim.bench", "weightless_sim.cosim.agents", "weightless_sim.cosim.scenario")
+# What a machine without the extras must be able to import.
+LIGHT = SOFTWARE | CONFIGS | MODELS | within("weightless_sim.cli", "weightless_sim.commands")
+# (who, must not import): the rules, each on sets of modules.
+RULES = [
+    (SPECIFICATION, set(MODULES) - SPECIFICATION),
+    (SOFTWARE, HARDWARE | SIMULATION),
+    (HARDWARE, (SOFTWARE - SPECIFICATION) | SIMULATION),
+    (CONFIGS, HARDWARE - CONFIGS),
+    (MODELS, (HARDWARE - CONFIGS) | (SOFTWARE - SPECIFICATION)),
+    (BENCH, KERNELS),
+    *((set(MODULES) - room - LISTS, room) for room in ROOMS.values()),
+]
 
 
 def imported(path, whole_file=True):
@@ -34,26 +66,12 @@ def imported(path, whole_file=True):
     return names
 
 
-def forbidden(name):
-    """Project modules that this one must not import."""
-    if name in SPECIFICATION:
-        return set(MODULES) - SPECIFICATION
-    if name in SOFTWARE:
-        return HARDWARE | {m for m in MODULES if m.startswith("weightless_sim")}
-    if name in HARDWARE:
-        return (SOFTWARE - SPECIFICATION) | {m for m in MODULES if m.startswith("weightless_sim")}
-    if name == "weightless_sim.cycles":
-        return (HARDWARE - {CONFIG}) | (SOFTWARE - SPECIFICATION)
-    if name == "weightless_sim.bench":
-        return ENCODER
-    return set()
-
-
 def violations(name, path):
-    roots = {module.split(".")[0] for module in imported(path, whole_file=False)}
-    wrong = imported(path) & forbidden(name)
-    if name in SOFTWARE | {CONFIG, "weightless_sim.cycles", "weightless_sim.cli"}:
-        wrong |= roots & HEAVY
+    """What this module imports and must not."""
+    forbidden = set().union(*(theirs for mine, theirs in RULES if name in mine))
+    wrong = imported(path) & forbidden
+    if name in LIGHT:
+        wrong |= {module.split(".")[0] for module in imported(path, whole_file=False)} & HEAVY
     return wrong
 
 
@@ -62,7 +80,26 @@ def test_imports_go_one_way(name):
     assert violations(name, MODULES[name]) == set()
 
 
-def test_a_planted_import_is_found(tmp_path):
-    path = tmp_path / "cycles.py"
-    path.write_text("from weightless_hw import decoder\nimport amaranth\n")
-    assert violations("weightless_sim.cycles", path) == {"weightless_hw.decoder", "amaranth"}
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        (
+            "weightless_sim.model.stored",
+            "from weightless_hw import parts\nimport amaranth\n",
+            {"weightless_hw.parts", "amaranth"},
+        ),
+        (
+            "weightless_sw.container",
+            "from weightless_sw.classic import golden",
+            {"weightless_sw.classic.golden"},
+        ),
+        ("weightless_sim.study.run", "import weightless_hw.classic.config", {"weightless_hw.classic.config"}),
+        ("weightless_hw.parts", "import weightless_sw.tensor", {"weightless_sw.tensor"}),
+        ("weightless_sw.spec.hash", "from weightless_sw import files", {"weightless_sw.files"}),
+    ],
+)
+def test_a_planted_import_is_found(tmp_path, name, text, found):
+    assert name in MODULES
+    path = tmp_path / "module.py"
+    path.write_text(text)
+    assert violations(name, path) == found

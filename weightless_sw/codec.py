@@ -1,7 +1,6 @@
 """Weights -> table -> weights, in any layout: :func:`encode`, :func:`decode`, and what an encoding came to."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from math import prod, sqrt
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from weightless_sw import layouts
 from weightless_sw.codebook import EncodeError, check_weights, quantize_codebook
 from weightless_sw.container import live_map, map_bytes
+from weightless_sw.progress import Progress
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, Geometry, ValueFormat
 from weightless_sw.tensor import Arrangement, EncodedTensor, TableRequest
 
@@ -21,8 +21,6 @@ MAP_SHARE = 0.05  # of a record's bytes that a live map may take at most
 LEAST_SLOTS_PER_KEY = 1.2  # a record is hardly ever smaller, and its size must be known before it is made
 
 COMMON = {field.name for field in fields(Geometry)}  # what the geometries of all layouts have
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def encode(
     ``live="auto"`` leaves out rows and columns without a non-zero weight, and stores which, where that
     takes at most MAP_SHARE of the record's bytes.  The size stays (it depends on the keys), but each zero
     left in is a chance of a false positive and a slot in time.  ``order`` is that of the weights in the
-    record: by ``"rows"`` or by ``"columns"``.  ``progress`` is called with a line per table size tried.  ``options``
+    record: by ``"rows"`` or by ``"columns"``.  ``progress`` is told of every table size tried.  ``options``
     are the layout's own; classic has ``lanes`` (G, default 8), the weights of a row.
 
     Raises EncodeError when the weights are not finite, not clustered, or not exact in the format.

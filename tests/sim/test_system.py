@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from weightless_sim import cosim, study, system
+from weightless_sim import system
+from weightless_sim.cosim import runner
+from weightless_sim.study import run as study
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -50,8 +52,8 @@ def test_make_stops_before_any_work_and_names_the_package(tmp_path):
 
 
 def test_sim_stops_before_any_work(monkeypatch, tmp_path):
-    monkeypatch.setattr(cosim, "missing", lambda _: "missing: perl")
-    with pytest.raises(cosim.SimulationError, match=r"^missing: perl$"):
+    monkeypatch.setattr(runner, "missing", lambda _: "missing: perl")
+    with pytest.raises(runner.SimulationError, match=r"^missing: perl$"):
         study.run(study.Options(model="no such model", build=tmp_path), lambda _: pytest.fail("it worked"))
     assert not list(tmp_path.iterdir())
 

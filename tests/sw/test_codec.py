@@ -69,7 +69,7 @@ def test_encoding_is_deterministic(sparse_layer):
 
 def test_progress_tells_every_size(sparse_layer):
     lines = []
-    tensor, report = encode(sparse_layer(5000, 300), progress=lines.append)
+    tensor, report = encode(sparse_layer(5000, 300), progress=lambda done, total, text: lines.append(text))
     assert any(
         f"{tensor.geometry.bank_rows} rows" in line and f"seed {report.seed} peels" in line for line in lines
     )

@@ -1,6 +1,6 @@
 """Builds the table: the smallest banks that peel, and in them the slots that give every key its code."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import ceil, sqrt
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from weightless_sw.classic import kernels
 from weightless_sw.codebook import EncodeError
+from weightless_sw.progress import Progress
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.tensor import Table, TableRequest
@@ -20,8 +21,6 @@ SEARCH_KEYS = 2_000_000
 MAX_OVERHEAD = 8.0
 
 OPTIONS = {"lanes": 8}  # what a caller of ``encode`` may choose, and the defaults
-
-Progress = Callable[[str], None]
 
 
 def check_options(slot_bits: int, options: Mapping[str, int]) -> None:
@@ -142,4 +141,4 @@ class _Search:
     def _say(self, bank_rows: int, outcome: str) -> None:
         if self.progress:
             per_key = spec.N_BANKS * bank_rows * self.lanes / len(self.keys)
-            self.progress(f"{bank_rows} rows, {per_key:.4f} slots per key: {outcome}")
+            self.progress(self.n_attempts, 0, f"{bank_rows} rows, {per_key:.4f} slots per key: {outcome}")

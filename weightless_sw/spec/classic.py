@@ -100,11 +100,6 @@ class ClassicGeometry(Geometry):
         """A slot each."""
         return self.n_slots, self.slot_bits
 
-    @property
-    def beat_lanes(self) -> int:
-        """A row holds the slots of a beat."""
-        return self.lanes
-
     def rows(self, group: int) -> tuple[int, ...]:
         """The row that ``group`` reads in each bank."""
         words = hash_words(group, self.seed, DOMAIN, ADDRESS_ROUNDS)

@@ -152,11 +152,6 @@ class Geometry(ABC):
         """(number, bits) of the entries that the table is an array of, in memory and in a record's payload."""
 
     @property
-    @abstractmethod
-    def beat_lanes(self) -> int | None:
-        """Weights that a decoder of this layer must give a beat; None where that is the decoder's choice."""
-
-    @property
     def codebook_section(self) -> Section:
         """The section that every record begins with."""
         return Section("codebook", self.n_codes, self.value_format.bits)

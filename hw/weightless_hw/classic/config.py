@@ -1,0 +1,111 @@
+"""What an elaborated classic decoder is built for, and the registers of its stages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from weightless_hw.config import DataPath, DecoderConfig, Stage
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import Geometry, Section, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassicConfig(DecoderConfig):
+    """A decoder of three banks; ``lanes`` must equal those of a layer."""
+
+    GEOMETRY: ClassVar[type[Geometry]] = ClassicGeometry
+    LOADING: ClassVar[str] = "stored"
+
+    max_bank_rows: int = 1024  # depth of each of the three banks
+    rounds_per_stage: int = 1  # hash rounds between two pipeline registers
+
+    def __post_init__(self) -> None:
+        spec.check_widths(self.lanes, self.slot_bits)
+        super().__post_init__()
+        require("max_bank_rows", self.max_bank_rows, 1, spec.MAX_BANK_ROWS)
+        require("rounds_per_stage", self.rounds_per_stage, 1, spec.ADDRESS_ROUNDS)
+
+    @classmethod
+    def own_parameters(cls, geometries: Sequence[ClassicGeometry]) -> dict[str, int]:
+        """Lanes, and the rows of the largest table."""
+        return {"lanes": geometries[0].lanes, "max_bank_rows": max(g.bank_rows for g in geometries)}
+
+    def own_limits(self, geometry: ClassicGeometry) -> list[tuple[str, int, str, int]]:
+        """Lanes must be equal, the banks large enough."""
+        return [
+            ("lanes", geometry.lanes, "!=", self.lanes),
+            ("bank_rows", geometry.bank_rows, ">", self.max_bank_rows),
+        ]
+
+    @property
+    def name(self) -> str:
+        """A name for build folders and files."""
+        return (
+            f"g{self.lanes}_t{self.slot_bits}_r{self.max_bank_rows}_k{self.max_codes}_v{self.value_bits}"
+            f"_h{self.rounds_per_stage}"
+        )
+
+    @property
+    def row_bits(self) -> int:
+        """Width of a bank row."""
+        return self.lanes * self.slot_bits
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """The sections of the largest record that fits."""
+        return self.codebook_section, Section("table", spec.N_BANKS * self.max_bank_rows, self.row_bits)
+
+    @property
+    def table_bits(self) -> int:
+        """Bits of memory in the three banks."""
+        return spec.N_BANKS * self.max_bank_rows * self.row_bits
+
+    @property
+    def row_addr_bits(self) -> int:
+        """Address width of a bank."""
+        return max(1, (self.max_bank_rows - 1).bit_length())
+
+    # Registers of each part; the RTL reads them here.
+
+    @property
+    def hash_stages(self) -> int:
+        """Hash rounds until rows and lane offsets are known."""
+        return -(-spec.ADDRESS_ROUNDS // self.rounds_per_stage)
+
+    RANGE_STAGES = 2  # partial products, sum
+    BANK_STAGES = 2  # block RAM, and a register behind it for its slow clock-to-output
+
+    @property
+    def permute_stages(self) -> int:
+        """Lane permutation: three bits of the offset (one 8:1 multiplexer) per register."""
+        return -(-(self.lanes.bit_length() - 1) // 3)
+
+    XOR_STAGES = 1
+    CODEBOOK_STAGES = 1
+    OUTPUT_STAGES = 1
+
+    @property
+    def data_path(self) -> DataPath:
+        """Index, hash, range, banks, permutation, XOR, codebook, output."""
+        g, t = self.lanes, self.slot_bits
+        return DataPath(
+            stages=(
+                Stage("index", "group number\none a clock", 1),
+                Stage("hash", f"{spec.ADDRESS_ROUNDS} SP-box rounds\n96-bit state", self.hash_stages),
+                Stage("range", "row = word × rows\n3 multiply-shifts", self.RANGE_STAGES),
+                Stage("banks", f"3 rows of\n{g} × {t} bits", self.BANK_STAGES),
+                Stage("permute", "lane l reads\nslot l ⊕ offset", self.permute_stages),
+                Stage("xor", "3 slots ⊕ mask\nper lane", self.XOR_STAGES),
+                Stage("codebook", "code < K ?\nvalue : 0", self.CODEBOOK_STAGES),
+                Stage("output", f"{g} weights,\nlast", self.OUTPUT_STAGES),
+            ),
+            beside=(("hash", "permute", "lane offsets"), ("hash", "xor", "masks")),
+            loaded=(("index", "descriptor"), ("banks", "table"), ("codebook", "codebook")),
+        )
+
+    def stored_bit(self, geometry: ClassicGeometry, index: int) -> tuple[str, int, int]:
+        """The lowest bit of the slot that weight ``index`` reads in bank 0."""
+        group, lane = divmod(index, geometry.lanes)
+        row, offset = geometry.rows(group)[0], geometry.lane_offsets(group)[0]
+        return "bank_0.memory", row, (lane ^ offset) * geometry.slot_bits

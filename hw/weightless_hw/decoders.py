@@ -1,0 +1,41 @@
+"""The decoders: a line each.  Only here and in ``weightless_sw.layouts`` are all layouts known.
+
+A decoder is a configuration (``<layout>/config.py``) and a component (``<layout>/decoder.py``), which is
+imported when it is asked for: a cycle model or a bench needs no Amaranth.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from weightless_hw.classic.config import ClassicConfig
+from weightless_hw.config import DecoderConfig
+from weightless_sw.spec.record import Geometry
+
+
+class DecoderKind(NamedTuple):
+    """A row of DECODERS."""
+
+    config: type[DecoderConfig]
+    module: str  # that holds the component ``Decoder``
+
+
+DECODERS = (DecoderKind(ClassicConfig, "weightless_hw.classic.decoder"),)
+BY_NAME = {kind.config.GEOMETRY.NAME: kind for kind in DECODERS}
+
+
+def configure(layout: str, **parameters: int) -> DecoderConfig:
+    """The configuration of a decoder of the layout of that name.  Raises ValueError for one that can't be."""
+    if layout not in BY_NAME:
+        raise ValueError(f"no decoder for the layout {layout!r}; there are: {', '.join(BY_NAME)}")
+    return BY_NAME[layout].config(**parameters)
+
+
+def for_layers(geometries: Sequence[Geometry], **overrides: int) -> DecoderConfig:
+    """The smallest decoder that serves all these layers, which have one layout, one after another."""
+    return BY_NAME[geometries[0].NAME].config.for_layers(geometries, **overrides)
+
+
+def component(config: DecoderConfig) -> Any:
+    """The Amaranth component of a configuration: ports ``load``, ``weights``, ``reg_addr``, ``reg_data``."""
+    return import_module(BY_NAME[config.GEOMETRY.NAME].module).Decoder(config)

@@ -1,0 +1,1 @@
+"""The sub-commands of ``weightless``, a file per group."""

@@ -1,0 +1,61 @@
+"""``weightless sim``: a model through encoder, file, RTL simulation and report."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from weightless_sim.commands import common
+
+
+def add(commands: Any) -> None:
+    """The command of this file."""
+    command = common.command(
+        commands, "sim", _sim, "Encode a model, simulate its decoding, compare, and write a report."
+    )
+    command.add_argument(
+        "model", nargs="?", default="lenet300", help="bundled model, .npz or .safetensors file"
+    )
+    common.add_layout_options(command)
+    command.add_argument(
+        "--simulator", choices=("verilator", "icarus"), default="verilator", help="what runs the RTL"
+    )
+    command.add_argument("--round-values", action="store_true", help="allow values that fp16 must round")
+    command.add_argument(
+        "--build",
+        type=Path,
+        default=Path("build"),
+        help="folder for the file, the Verilog and the report (simulators are built in build/sim)",
+    )
+    common.add_json(command)
+
+
+def _sim(options: argparse.Namespace) -> int:
+    from weightless_sim.report import markdown
+    from weightless_sim.study import run as study
+
+    console = Console(stderr=options.json)
+    asked = study.Options(
+        model=options.model,
+        lanes=options.lanes,
+        slot_bits=options.slot_bits,
+        simulator=options.simulator,
+        round_values=options.round_values,
+        build=options.build,
+    )
+    result = study.run(asked, common.Steps(console))
+    paths = markdown.write(result, options.build / "report")
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return 0
+    table = Table(show_header=False, title="Weightless", title_justify="left")
+    for what, figure in markdown.summary(result):
+        table.add_row(what, figure)
+    console.print(table)
+    console.print(
+        f"Report: {paths[0]}; plots: {', '.join(p.name for p in paths if p.suffix == '.png')} beside it."
+    )
+    return 0

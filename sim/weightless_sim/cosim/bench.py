@@ -1,0 +1,178 @@
+"""The cocotb bench, run inside the simulator: connects the agents and steps them cycle by cycle.
+
+The model knows only what the load monitor saw; the stimulus is never its input.  Environment:
+WEIGHTLESS_SCENARIO names the scenario's file, WEIGHTLESS_RESULT the file for the result.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import FallingEdge, ReadOnly
+
+from weightless_hw.registers import ADDRESS
+from weightless_sim.cosim.agents import GoldenModel, Scoreboard, SourceDriver, StreamMonitor
+from weightless_sim.cosim.scenario import Scenario
+from weightless_sim.model.cycles import LayerCycles, predict
+from weightless_sw import layouts
+from weightless_sw.files import write_atomically
+
+IDLE_CYCLES = 40  # watched after the last beat: nothing more may come
+PROGRESS_CYCLES = 500
+
+
+class Bench:
+    """One run: everything is connected here, and stepped cycle by cycle."""
+
+    def __init__(self, dut: Any, scenario: Scenario):
+        self.dut, self.scenario = dut, scenario
+        words = np.frombuffer(b"".join(scenario.records), "<u4").tolist()
+        self.driver = SourceDriver(dut.load__valid, dut.load__payload, words, scenario.source)
+        self.load = StreamMonitor("load", dut.load__valid, dut.load__ready, dut.load__payload)
+        self.weights = StreamMonitor("weights", dut.weights__valid, dut.weights__ready, dut.weights__payload)
+        self.model = GoldenModel(scenario.config)
+        self.scoreboard = Scoreboard(scenario.config)
+        self.layers: list[LayerCycles] = []
+        self.layer_starts = [(0, 0)]  # (words, beats) before each layer
+        self.n_layers_loaded = 0
+        self.fault_planted = False
+
+    async def cycle(self, cycle: int) -> None:
+        """One clock cycle, from falling edge to falling edge."""
+        sink = self.scenario.sink
+        self.driver.drive(cycle)
+        self.dut.weights__ready.value = int(sink[cycle % len(sink)])
+        await ReadOnly()
+        self.check(cycle)
+        await FallingEdge(self.dut.clk)
+
+    def check(self, cycle: int) -> None:
+        """Look at one settled cycle: beats first, what they may depend on came in the cycles before."""
+        if self.weights.sample(cycle):
+            self.scoreboard.compare(*self.weights.transfers[-1])
+            starts = self.layer_starts
+            if (
+                len(starts) > len(self.layers) + 1
+                and len(self.weights.transfers) == starts[len(self.layers) + 1][1]
+            ):
+                self._close_layer()
+        assert len(self.weights.first_valid) <= len(self.scoreboard.expected), (
+            f"a beat was offered in cycle {cycle} before the words that it depends on"
+        )
+        if self.load.sample(cycle):
+            self.driver.taken()
+            self._take(self.load.transfers[-1][1])
+
+    def _take(self, word: int) -> None:
+        """A word was loaded: what it completes is expected from the next cycle on."""
+        beats = self.model.take(word)
+        if beats and self.scenario.fault == "expectation":
+            beats[len(beats) // 2] ^= 1
+        self.scoreboard.expected += beats
+        if self.model.record_ended:
+            self.n_layers_loaded += 1
+            self.layer_starts.append((len(self.load.transfers), len(self.scoreboard.expected)))
+
+    def _close_layer(self) -> None:
+        """The last beat of a layer was taken: note when it was served."""
+        k = len(self.layers)
+        (word, beat), (next_word, next_beat) = self.layer_starts[k : k + 2]
+        self.layers.append(
+            LayerCycles(
+                first_word=self.load.transfers[word][0],
+                last_word=self.load.transfers[next_word - 1][0],
+                first_valid=self.weights.first_valid[beat],
+                last_beat=self.weights.transfers[-1][0],
+                n_beats=next_beat - beat,
+            )
+        )
+
+    def flip_table_bit(self) -> None:
+        """The planted fault: a bit of the table that the last non-zero weight depends on.
+
+        The weight gets another code, and so another value or none: the fault can't stay hidden.
+        """
+        tensor = self.model.loaded
+        assert tensor is not None and tensor.geometry.n_codes > 0
+        g = tensor.geometry
+        index = int(np.flatnonzero(layouts.golden(g).decode_codes(tensor) < g.n_codes)[-1])
+        path, address, bit = self.scenario.config.stored_bit(g, index)
+        memory = self.dut
+        for name in path.split("."):
+            memory = getattr(memory, name)
+        memory[address].value = int(memory[address].value) ^ 1 << bit
+
+    async def run(self, n_cycles: int, progress: Path) -> None:
+        """Run to the end, then watch some idle cycles; ``n_cycles`` is the model's prediction."""
+        for cycle in range(n_cycles + IDLE_CYCLES):
+            await self.cycle(cycle)
+            if self.scenario.fault == "slot" and self.n_layers_loaded == 1 and not self.fault_planted:
+                self.flip_table_bit()
+                self.fault_planted = True
+            if cycle % PROGRESS_CYCLES == 0:
+                progress.write_text(f"{cycle} {n_cycles}")
+
+
+async def reset(dut: Any) -> None:
+    """Two cycles of reset; returns at a falling edge, with the inputs idle."""
+    dut.rst.value = 1
+    dut.load__valid.value = 0
+    dut.load__payload.value = 0
+    dut.weights__ready.value = 0
+    for _ in range(2):
+        await FallingEdge(dut.clk)
+    dut.rst.value = 0
+
+
+async def read_registers(dut: Any) -> list[int]:
+    """The registers, by address."""
+    values = []
+    for address in ADDRESS.values():
+        dut.reg_addr.value = address
+        await FallingEdge(dut.clk)
+        values.append(int(dut.reg_data.value))
+    return values
+
+
+@cocotb.test()
+async def run_scenario(dut: Any) -> None:
+    """Send the scenario's records, compare every beat, and compare every cycle with the cycle model."""
+    scenario = Scenario.load(Path(os.environ["WEIGHTLESS_SCENARIO"]))
+    result_path = Path(os.environ["WEIGHTLESS_RESULT"])
+    progress = result_path.with_suffix(".progress")
+    predicted = predict(
+        scenario.config, scenario.geometries, scenario.source, scenario.sink, scenario.resident
+    )
+    Clock(dut.clk, 10, unit="ns").start(start_high=False)
+    await FallingEdge(dut.clk)
+    if scenario.reset_at is not None:
+        await reset(dut)
+        await Bench(dut, scenario).run(scenario.reset_at - IDLE_CYCLES, progress)
+    await reset(dut)
+    registers = await read_registers(dut)
+    await reset(dut)
+    bench = Bench(dut, scenario)
+    await bench.run(predicted[-1].last_beat + 1, progress)
+
+    board = bench.scoreboard
+    result = {
+        "n_weights": board.n_weights,
+        "n_beats": board.n_beats,
+        "n_mismatches": board.n_mismatches,
+        "first_mismatch": board.first_mismatch,
+        "registers": registers,
+        "layers": [layer.as_dict() for layer in bench.layers],
+        "predicted": [layer.as_dict() for layer in predicted],
+        "output_transfers": [cycle for cycle, _ in bench.weights.transfers],
+    }
+    write_atomically(result_path, json.dumps(result).encode())
+    digest = scenario.config.GEOMETRY.layout_digest()
+    assert registers[ADDRESS["digest"]] == digest, "the decoder follows another specification"
+    assert bench.driver.place == len(bench.driver.words), "the decoder did not take every word"
+    assert board.n_mismatches == 0, f"{board.n_mismatches} mismatches; the first: {board.first_mismatch}"
+    assert board.n_beats == len(board.expected), f"{board.n_beats} beats of {len(board.expected)} came out"
+    assert bench.layers == predicted, f"cycles: RTL {bench.layers}, model {predicted}"

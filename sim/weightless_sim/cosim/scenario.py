@@ -1,0 +1,127 @@
+"""A cosimulation run, described: which decoder, which records, which stalls, which planted fault."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from weightless_hw import decoders
+from weightless_hw.config import DecoderConfig
+from weightless_sim.model.cycles import ALWAYS, Pattern
+from weightless_sw.layouts import read_descriptor
+from weightless_sw.spec.record import (
+    COMMON_FIELDS,
+    DESCRIPTOR_BYTES,
+    FLAG_RESIDENT,
+    Geometry,
+    pack_fields,
+    unpack_fields,
+)
+
+FAULTS = ("", "slot", "expectation")
+
+
+def resident_record(record: bytes) -> bytes:
+    """The descriptor of ``record`` with the flag that decodes the loaded tables once more."""
+    return _with_flags(record, FLAG_RESIDENT)
+
+
+def _flags(record: bytes) -> int:
+    return unpack_fields(COMMON_FIELDS, record[:DESCRIPTOR_BYTES])["flags"]
+
+
+def _with_flags(record: bytes, flags: int) -> bytes:
+    """The descriptor of ``record`` with other flags."""
+    n_bytes = sum(bits for _, bits in COMMON_FIELDS) // 8
+    fields = unpack_fields(COMMON_FIELDS, record[:n_bytes])
+    return pack_fields(COMMON_FIELDS, fields | {"flags": flags}) + record[n_bytes:DESCRIPTOR_BYTES]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One run of the bench.
+
+    ``records`` are sent one after another; a record that is only a descriptor is a resident one.
+    ``reset_at`` resets the decoder in that cycle and begins again from the first record.  ``fault``
+    plants an error that the bench must find: ``"slot"`` flips a bit in the simulated memory,
+    ``"expectation"`` one in the golden model's answer.
+    """
+
+    config: DecoderConfig
+    records: list[bytes]
+    source: Pattern = field(default_factory=lambda: ALWAYS)
+    sink: Pattern = field(default_factory=lambda: ALWAYS)
+    reset_at: int | None = None
+    fault: str = ""
+
+    def __post_init__(self) -> None:
+        if self.fault not in FAULTS:
+            raise ValueError(f"fault must be one of {FAULTS}, not {self.fault!r}")
+
+    @property
+    def geometries(self) -> list[Geometry]:
+        """The geometry of each record."""
+        return [geometry_of(record) for record in self.records]
+
+    @property
+    def resident(self) -> list[bool]:
+        """Which records decode the tables that are loaded."""
+        return [is_resident(record) for record in self.records]
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, for the bench inside the simulator."""
+        text = json.dumps(
+            {
+                "layout": self.config.GEOMETRY.NAME,
+                "config": vars(self.config),
+                "records": [record.hex() for record in self.records],
+                "source": self.source.astype(int).tolist(),
+                "sink": self.sink.astype(int).tolist(),
+                "reset_at": self.reset_at,
+                "fault": self.fault,
+            }
+        )
+        path.write_text(text)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The inverse of :meth:`save`."""
+        fields: dict[str, Any] = json.loads(path.read_text())
+        return cls(
+            config=decoders.configure(fields["layout"], **fields["config"]),
+            records=[bytes.fromhex(record) for record in fields["records"]],
+            source=np.array(fields["source"], dtype=np.bool_),
+            sink=np.array(fields["sink"], dtype=np.bool_),
+            reset_at=fields["reset_at"],
+            fault=fields["fault"],
+        )
+
+
+def is_resident(record: bytes) -> bool:
+    """Whether a descriptor asks to decode the tables that are loaded."""
+    return bool(_flags(record) & FLAG_RESIDENT)
+
+
+def geometry_of(record: bytes) -> Geometry:
+    """The geometry in a record or in a resident descriptor."""
+    return read_descriptor(_with_flags(record, _flags(record) & ~FLAG_RESIDENT))
+
+
+def stall_patterns(seed: int = 0, length: int = 997) -> dict[str, tuple[Pattern, Pattern]]:
+    """The stall matrix: name -> (source, sink).  The length is prime, so that patterns drift over beats."""
+    rng = np.random.default_rng(seed)
+    random = [rng.random(length) < 0.6 for _ in range(2)]
+    long_stall = np.ones(length, dtype=np.bool_)
+    long_stall[100:600] = False
+    sparse = np.arange(length) % 7 == 0
+    return {
+        "none": (ALWAYS, ALWAYS),
+        "source": (random[0], ALWAYS),
+        "sink": (ALWAYS, random[1]),
+        "both": (random[0], random[1]),
+        "long stall": (long_stall, np.roll(long_stall, 50)),
+        "slow sink": (ALWAYS, sparse),
+        "alternating": (np.array([True, False]), np.array([False, True])),
+    }

@@ -1,0 +1,1 @@
+"""Models of a decoder: its cycles, its area."""

@@ -1,0 +1,76 @@
+"""Cycles of a decoder that loads a record's whole table before its first beat."""
+
+from collections.abc import Sequence
+
+from weightless_hw.config import DecoderConfig
+from weightless_sim.model.cycles import Events, LayerCycles
+from weightless_sw.spec.hash import WORD_BITS
+from weightless_sw.spec.record import DESCRIPTOR_WORDS, Geometry
+
+
+def transfers(
+    config: DecoderConfig,
+    layers: Sequence[Geometry],
+    offers: Events,
+    takes: Events,
+    resident: Sequence[bool],
+) -> list[LayerCycles]:
+    """The transfers of ``layers``, one after another; see :func:`weightless_sim.model.cycles.predict`."""
+    result = []
+    offered = offers.at_or_after(0)  # when the next word is offered
+    free = 0  # the first cycle in which the loader waits for a descriptor
+    for geometry, again in zip(layers, resident, strict=True):
+        first_word, last_word, loaded, offered = _load(geometry, again, offers, offered, free)
+        n_beats = -(-geometry.n_weights // config.lanes)
+        first_valid = loaded + config.fill_latency
+        last_beat = takes.at_or_after(first_valid, n_beats - 1)
+        result.append(LayerCycles(first_word, last_word, first_valid, last_beat, n_beats))
+        free = last_beat + 1
+    return result
+
+
+def _load(
+    geometry: Geometry, again: bool, offers: Events, offered: int, free: int
+) -> tuple[int, int, int, int]:
+    """(first word taken, last word taken, cycle in which loading ended, next word offered)."""
+    first = taken = max(offered, free)
+    for _ in range(DESCRIPTOR_WORDS - 1):
+        taken = offers.at_or_after(taken + 1)
+    offered = offers.at_or_after(taken + 1)
+    check = taken + 1
+    if again:
+        return first, taken, check, offered
+    done = check
+    for section in geometry.sections:
+        section_taken, done, offered = _unpack(section.n_words, section.item_bits, offers, offered, done + 1)
+        taken = max(taken, section_taken)
+    return first, taken, done, offered
+
+
+def _unpack(n_words: int, width: int, offers: Events, offered: int, start: int) -> tuple[int, int, int]:
+    """A section of ``n_words`` through the Unpacker, whose first cycle is ``start``.
+
+    Returns (last word taken, cycle in which the section is done, next word offered).  ``count`` bits
+    wait at the beginning of cycle ``now``; each cycle gives one item of ``width`` bits while there is
+    one, and takes a word when less than an item will be left.
+    """
+    if width >= WORD_BITS and offers.period == 1:  # never stalls: word after word
+        first = max(offered, start)
+        taken = first + n_words - 1 if n_words else -1
+        waiting = n_words * WORD_BITS - _items_before_last_word(n_words, width) * width
+        done = start if not n_words else taken + 1 + waiting // width
+        return taken, done, max(offered, taken + 1)
+    now, count, taken = start, 0, -1
+    for _ in range(n_words):
+        ready = now + max(0, count // width - 1)
+        taken = max(offered, ready)
+        count -= min(count // width, taken - now + 1) * width
+        count += WORD_BITS
+        now = taken + 1
+        offered = offers.at_or_after(now)
+    return taken, now + count // width, offered
+
+
+def _items_before_last_word(n_words: int, width: int) -> int:
+    """Items given up to and including the cycle that takes the last word, when every cycle takes one."""
+    return (n_words - 1) * WORD_BITS // width

@@ -1,0 +1,1 @@
+"""What a study measured, for people: markdown and plots."""

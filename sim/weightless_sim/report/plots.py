@@ -1,0 +1,145 @@
+"""The pictures of the report and of the docs."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import BoxStyle, FancyBboxPatch
+
+from weightless_hw import decoders
+from weightless_hw.config import DecoderConfig
+
+INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
+WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
+
+
+def _figure(title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def sizes(report: dict[str, Any], path: Path) -> None:
+    """The layer as dense, CSR, Deep Compression, entropy bound, and our file."""
+    rows = sorted(report["sizes"], key=lambda row: float(row["bytes"]))
+    figure, axes = _figure(f"Size of {report['layer']}, every byte counted (log scale)")
+    places = np.arange(len(rows))
+    values = [row["bytes"] for row in rows]
+    colors = [MUTED if row["lossless"] else ACCENT for row in rows]
+    axes.barh(places, values, color=colors, height=0.65)
+    axes.set_yticks(places, [row["name"] for row in rows])
+    axes.set_xscale("log")
+    axes.set_xlim(min(values) / 2, max(values) * 60)
+    axes.set_xlabel("bytes")
+    for place, row in zip(places, rows, strict=True):
+        label = f" {row['bytes']:,} B, {row['bits_per_weight']:.3f} bit/weight"
+        axes.text(row["bytes"], float(place), label, va="center", fontsize=8, color=INK)
+    figure.text(0.99, 0.01, "grey: lossless; red: with false positives", ha="right", fontsize=7, color=INK)
+    figure.savefig(path)
+
+
+def false_positives(report: dict[str, Any], path: Path) -> None:
+    """Measured share of the zero weights against K / 2^t."""
+    points = report["false_positives"]
+    t = np.array([point["slot_bits"] for point in points])
+    rate = np.array([point["false_positive_rate"] for point in points])
+    n_zero = points[0]["n_weights"] - points[0]["n_nonzero"]
+    figure, axes = _figure(f"False positives of {report['layer']} ({n_zero:,} zero weights)")
+    fine = np.linspace(t[0], t[-1], 200)
+    n_codes = points[0]["n_codes"]
+    axes.plot(fine, n_codes / 2.0**fine, color=MUTED, label=f"theory: K / 2^t, K = {n_codes}")
+    sigma = np.array([point["false_positive_sigma"] for point in points])
+    axes.errorbar(t, rate, yerr=3 * sigma, fmt="o", color=ACCENT, capsize=3, label="measured, ±3σ of theory")
+    for point in points:
+        z = (point["false_positive_rate"] - point["expected_false_positive_rate"]) / point[
+            "false_positive_sigma"
+        ]
+        place = (point["slot_bits"], point["false_positive_rate"])
+        axes.annotate(f"{z:+.1f}σ", place, textcoords="offset points", xytext=(7, 6), fontsize=7, color=INK)
+    axes.set_yscale("log")
+    axes.set_xlim(t[0] - 0.4, t[-1] + 0.8)
+    axes.set_xlabel("slot bits t")
+    axes.set_ylabel("share of the zero weights")
+    size_axes = axes.twinx()
+    size_axes.plot(t, [point["bits_per_weight"] for point in points], "s--", color=SECOND, markersize=4, lw=1)
+    size_axes.set_ylabel("bits per weight, whole record", color=SECOND)
+    size_axes.spines[["top"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper center")
+    figure.savefig(path)
+
+
+def throughput(report: dict[str, Any], path: Path) -> None:
+    """Weights per cycle over the run, one panel per stall pattern."""
+    runs = [run for name, run in report["runs"].items() if name == run["stall"]]
+    lanes = report["decoder"]["config"]["lanes"]
+    figure = Figure(figsize=(WIDTH, 1.35 * len(runs) + 0.8), dpi=DPI, layout="constrained")
+    panels = np.atleast_1d(figure.subplots(len(runs), sharex=True, sharey=True))
+    for axes, run in zip(panels, runs, strict=True):
+        axes.step(run["curve"]["cycle"], run["curve"]["weights_per_cycle"], where="mid", color=SECOND, lw=1.2)
+        axes.axhline(lanes, color=MUTED, lw=0.8, ls=":")
+        axes.set_ylim(0, lanes * 1.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        first = run["transfers"][-1]["first_valid"]
+        axes.axvspan(0, first, color=MUTED, alpha=0.25, lw=0)
+        title = f"{run['stall']}: {run['weights_per_cycle']:.2f} weights per cycle while decoding"
+        axes.set_title(title, loc="left", fontsize=9, color=INK)
+    panels[-1].set_xlabel("cycle (grey: loading and pipeline fill; the run goes on to the right)")
+    panels[len(runs) // 2].set_ylabel("weights per cycle")
+    figure.savefig(path)
+
+
+def data_path(config: DecoderConfig, path: Path) -> None:
+    """The decoder's data path: one box per stage, with its registers."""
+    stages, beside, loaded = config.data_path
+    place = {stage.name: k for k, stage in enumerate(stages)}
+    with mpl.rc_context({"svg.hashsalt": "weightless", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(11, 3.2), dpi=DPI, layout="constrained")
+        axes = figure.subplots()
+        axes.set_axis_off()
+        axes.set_xlim(-0.5, len(stages) - 0.5)
+        axes.set_ylim(-1.45, 1.35)
+        for k, stage in enumerate(stages):
+            _stage(axes, k, *stage)
+        forward = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0}
+        for k in range(1, len(stages)):
+            axes.annotate("", (k - 0.41, 0), (k - 0.59, 0), arrowprops=forward)
+        side = forward | {"color": MUTED, "connectionstyle": "arc3,rad=0.12"}
+        for start, end, text in beside:
+            axes.annotate("", (place[end], -0.48), (place[start], -0.48), arrowprops=side)
+            axes.text(place[end] - 0.55, -0.72, text, ha="center", fontsize=7, color=INK)
+        down = forward | {"color": ACCENT}
+        axes.plot([0, max(place[name] for name, _ in loaded)], [1.0, 1.0], color=ACCENT, lw=1.2)
+        for name, text in loaded:
+            axes.annotate("", (place[name], 0.48), (place[name], 1.0), arrowprops=down)
+            axes.text(place[name] + 0.06, 0.72, text, fontsize=8, color=ACCENT)
+        title = "load: the record as it lies in the .wls file, 32-bit words"
+        axes.text(0, 1.12, title, fontsize=8, color=ACCENT)
+        note = (
+            f"fill latency {config.fill_latency} cycles, then one beat of {config.lanes} weights per clock; "
+        )
+        note += "the output buffer's ready is the clock enable of every register before it"
+        axes.text((len(stages) - 1) / 2, -1.35, note, ha="center", fontsize=8, color=INK)
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _stage(axes: Axes, place: int, name: str, text: str, registers: int) -> None:
+    """One box of the data path."""
+    color = ACCENT if name in ("banks", "codebook") else SECOND
+    corner, round_box = (place - 0.38, -0.45), BoxStyle("round", pad=0.02)  # type: ignore[no-untyped-call]
+    axes.add_patch(
+        FancyBboxPatch(corner, 0.76, 0.9, round_box, facecolor="white", edgecolor=color, linewidth=1.6)
+    )
+    axes.text(place, 0.27, name, ha="center", va="center", fontsize=9, color=INK, weight="bold")
+    axes.text(place, -0.02, text, ha="center", va="center", fontsize=7, color=INK)
+    label = f"{registers} register{'s' if registers != 1 else ''}"
+    axes.text(place, -0.35, label, ha="center", va="center", fontsize=6.5, color=color)
+
+
+if __name__ == "__main__":
+    data_path(decoders.configure("classic"), Path(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The main job of ``weightless sim``: measure everything about one model."""

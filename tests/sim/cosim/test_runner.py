@@ -1,0 +1,169 @@
+"""The decoder's RTL against golden model and cycle model, on every simulator that is there.
+
+Each run checks every beat, every cycle, the stream rules and the registers (weightless_sim/cosim).
+"""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from weightless_hw.classic.config import ClassicConfig
+from weightless_sim.cosim import SimulationError, runner
+from weightless_sim.cosim.scenario import Scenario, geometry_of, resident_record, stall_patterns
+from weightless_sw import codec, container, inputs
+from weightless_sw.spec import classic as spec
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import ValueFormat
+from weightless_sw.tensor import Arrangement, EncodedTensor
+
+CONFIGS = {
+    "paper's table": ClassicConfig(lanes=1, slot_bits=8, max_bank_rows=120, max_codes=16),
+    "8 lanes, rows of 72 bits": ClassicConfig(lanes=8, slot_bits=9, max_bank_rows=40, max_codes=40),
+    "16 lanes, 8-bit values": ClassicConfig(
+        lanes=16, slot_bits=5, max_bank_rows=16, max_codes=7, value_bits=8, rounds_per_stage=4
+    ),
+}
+SIMULATORS = [pytest.param(name, id=name) for name in runner.SIMULATORS]
+
+
+@pytest.fixture(params=SIMULATORS)
+def simulator(request, need):
+    need(runner.missing(request.param))
+    return request.param
+
+
+@pytest.fixture(params=CONFIGS.values(), ids=CONFIGS)
+def config(request):
+    return request.param
+
+
+def record(config, n_weights, n_nonzero, n_values, seed=0):
+    """A layer of that size for this decoder, as bytes."""
+    rng = np.random.default_rng([n_weights, n_nonzero, seed])
+    weights = np.zeros(n_weights, np.float32)
+    places = rng.choice(n_weights, n_nonzero, replace=False)
+    weights[places] = rng.integers(1, n_values + 1, n_nonzero) / 4
+    value_format = ValueFormat.FP16 if config.value_bits == 16 else ValueFormat.FIXED8
+    tensor, _ = codec.encode(
+        weights, lanes=config.lanes, slot_bits=config.slot_bits, value_format=value_format, round_values=True
+    )
+    return container.to_record(tensor)
+
+
+def full_record(config):
+    """The largest table that fits, every slot random: any table is a valid one."""
+    rng = np.random.default_rng(9)
+    geometry = ClassicGeometry(
+        n_weights=999, lanes=config.lanes, slot_bits=config.slot_bits, bank_rows=config.max_bank_rows,
+        n_codes=config.max_codes, seed=11,
+        value_format=ValueFormat.FIXED16 if config.value_bits == 16 else ValueFormat.FIXED8,
+    )  # fmt: skip
+    table = rng.integers(0, 1 << config.slot_bits, geometry.n_slots).astype(np.uint16)
+    entries = rng.permutation(np.arange(1, 100) * rng.choice([-1, 1], 99))[: config.max_codes]
+    codebook = entries.astype(np.int16 if config.value_bits == 16 else np.int8)
+    return container.to_record(EncodedTensor(Arrangement((999,)), geometry, codebook, table))
+
+
+def layers(config):
+    """Reload between layers: a usual one, N = 1, the same again from the loaded table, full tables, no weights."""
+    one = record(config, 1, 1, 1)
+    return [
+        record(config, 1003, 90, 7),
+        one,
+        resident_record(one),
+        full_record(config),
+        record(config, 17, 0, 1),
+    ]
+
+
+def run(scenario, name, simulator):
+    return runner.run(scenario, re.sub(r"\W+", "_", f"{scenario.config.name}-{name}"), simulator=simulator)
+
+
+@pytest.mark.parametrize("stall", stall_patterns())
+def test_stall_matrix(config, stall, simulator):
+    source, sink = stall_patterns(seed=3)[stall]
+    records = layers(config)
+    result = run(Scenario(config=config, records=records, source=source, sink=sink), stall, simulator)
+    assert result.n_mismatches == 0
+    assert result.n_weights == 1003 + 1 + 1 + 999 + 17
+    assert result.layers == result.predicted
+    assert len(result.layers) == len(records)
+    registers = dict(enumerate(result.registers))
+    assert registers[1] == spec.DIGEST
+    assert registers[7] == config.fill_latency
+
+
+@pytest.mark.parametrize("cycle", [45, 60, 150, 400])
+def test_reset_in_mid_stream(config, cycle, simulator):
+    """While a descriptor, a codebook, a table is loaded, or beats come out: afterwards all is as after power-up."""
+    source, sink = stall_patterns(seed=5)["both"]
+    scenario = Scenario(config=config, records=layers(config)[:2], source=source, sink=sink, reset_at=cycle)
+    assert run(scenario, f"reset at {cycle}", simulator).n_weights == 1004
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [("slot", r"mismatches; the first: beat \d+"), ("expectation", r"mismatches; the first: beat \d+")],
+)
+def test_planted_faults_turn_the_run_red(config, fault, message, simulator):
+    scenario = Scenario(config=config, records=layers(config)[:1], fault=fault)
+    with pytest.raises(SimulationError, match=message) as caught:
+        run(scenario, fault, simulator)
+    log = re.search(r"see (\S+)", str(caught.value))
+    assert log
+    assert "run.log" in log[1]
+
+
+def test_a_wrong_cycle_model_turns_the_run_red(simulator, monkeypatch):
+    """The model in the simulator reads the latency from the configuration: give it three registers less."""
+    config = CONFIGS["paper's table"]
+    folder = runner.build(config, simulator)
+    other = dataclasses.replace(config, rounds_per_stage=2)
+    monkeypatch.setattr(runner, "build", lambda *_, **__: folder)
+    with pytest.raises(SimulationError, match="cycles: RTL"):
+        run(Scenario(config=other, records=layers(config)[:1]), "wrong model", simulator)
+
+
+def test_vectors_layers(vectors, simulator):
+    """The frozen layers, each on a decoder made for it; what comes out is the frozen codes by the golden model."""
+    for number, case in enumerate(vectors["layers"]):
+        data = bytes.fromhex(case["record"])
+        geometry = geometry_of(data)
+        if simulator == "verilator" and number != 1:
+            continue  # each is a build of half a minute; Icarus builds at once and runs them all
+        scenario = Scenario(config=ClassicConfig.for_layers([geometry]), records=[data])
+        assert run(scenario, f"vector {number}", simulator).n_weights == len(case["codes"])
+
+
+def test_whole_first_layer_of_lenet(need):
+    """All 235,200 weights of the bundled model's largest layer, one beat per clock."""
+    need(runner.missing("verilator"))
+    weights = inputs.load_tensors("lenet300")["fc1.weight"]
+    tensor, _ = codec.encode(weights, lanes=8, slot_bits=8)
+    scenario = Scenario(
+        config=ClassicConfig.for_layers([tensor.geometry]), records=[container.to_record(tensor)]
+    )
+    result = run(scenario, "lenet300 fc1", "verilator")
+    assert result.n_weights == 235_200
+    assert result.n_mismatches == 0
+    assert result.layers[0]["decode_cycles"] == 29_400
+
+
+def test_waveform_is_written_and_named(need, monkeypatch, capsys):
+    need(runner.missing("icarus"))
+    monkeypatch.setenv("WAVES", "1")
+    config = CONFIGS["paper's table"]
+    run(Scenario(config=config, records=layers(config)[1:2]), "waves", "icarus")
+    named = re.search(r"waveform: (\S+)", capsys.readouterr().out)
+    assert named
+    assert Path(named[1]).stat().st_size > 1000
+    assert "runs" in named[1]
+
+
+def test_fault_names_are_checked():
+    with pytest.raises(ValueError, match="fault must be one of"):
+        Scenario(config=ClassicConfig(), records=[], fault="other")

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from weightless_hw.classic.config import ClassicConfig
+from weightless_sim.model.cycles import ALWAYS, LayerCycles, predict
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import DESCRIPTOR_WORDS
+
+patterns = st.lists(st.booleans(), min_size=1, max_size=13).filter(any).map(lambda bits: np.array(bits))
+
+
+def step_by_step(config, layers, source, sink, resident):
+    """The same run, cycle by cycle, from the rules alone: slow, and written without the model's formulas."""
+    result, cycle, offering = [], 0, False
+
+    def tick(ready):
+        """One cycle of the source; True when a word goes over."""
+        nonlocal cycle, offering
+        offering = offering or bool(source[cycle % len(source)])
+        went = offering and ready
+        offering = offering and not went
+        cycle += 1
+        return went
+
+    for layer, again in zip(layers, resident, strict=True):
+        taken = []
+        while len(taken) < DESCRIPTOR_WORDS:
+            if tick(True):
+                taken.append(cycle - 1)
+        tick(False)  # the descriptor is checked
+        for section in [] if again else layer.sections:
+            left, count, width = section.n_words, 0, section.item_bits
+            while left or count >= width:
+                count -= width if count >= width else 0
+                if tick(left > 0 and count < width):
+                    taken.append(cycle - 1)
+                    left -= 1
+                    count += 32
+            tick(False)  # done is seen
+        beats_left, loaded, first_valid = layer.n_groups, cycle - 1, None
+        while beats_left:
+            if cycle >= loaded + config.fill_latency:
+                first_valid = cycle if first_valid is None else first_valid
+                beats_left -= bool(sink[cycle % len(sink)])
+            tick(False)
+        result.append(LayerCycles(taken[0], taken[-1], first_valid, cycle - 1, layer.n_groups))
+    return result
+
+
+@st.composite
+def runs(draw):
+    lanes = draw(st.sampled_from([1, 2, 8, 32]))
+    slot_bits = draw(st.integers(1, 16))
+    max_codes = min(20, (1 << slot_bits) - 1)
+    config = ClassicConfig(lanes=lanes, slot_bits=slot_bits, max_bank_rows=20, max_codes=max_codes)
+    layers = [
+        ClassicGeometry(
+            n_weights=draw(st.integers(1, 100)), lanes=lanes, slot_bits=slot_bits, seed=0,
+            bank_rows=draw(st.integers(1, 20)), n_codes=draw(st.integers(0, max_codes)),
+        )
+        for _ in range(draw(st.integers(1, 3)))
+    ]  # fmt: skip
+    resident = [k > 0 and draw(st.booleans()) for k in range(len(layers))]
+    return config, layers, draw(patterns | st.just(ALWAYS)), draw(patterns | st.just(ALWAYS)), resident
+
+
+@settings(max_examples=300, deadline=None)
+@given(runs())
+def test_model_is_the_rules_step_by_step(run):
+    config, layers, source, sink, resident = run
+    assert predict(config, layers, source, sink, resident) == step_by_step(
+        config, layers, source, sink, resident
+    )
+
+
+def test_no_bubble_without_stalls():
+    config = ClassicConfig(lanes=8)
+    layer = ClassicGeometry(n_weights=235_200, lanes=8, slot_bits=8, bank_rows=480, n_codes=15, seed=0)
+    (cycles,) = predict(config, [layer])
+    assert cycles.decode_cycles == cycles.n_beats == 29_400
+    # Descriptor, check, 15 codebook entries and their padding at one a clock, two changes of section, table.
+    assert cycles.load_cycles == DESCRIPTOR_WORDS + 1 + 16 + 2 + layer.payload_words
+
+
+def test_a_layer_that_does_not_fit_is_refused():
+    layer = ClassicGeometry(n_weights=8, lanes=8, slot_bits=8, bank_rows=2000, n_codes=1, seed=0)
+    with pytest.raises(
+        ValueError, match="refuses this layer: bank_rows: the layer has 2000, the decoder 1024"
+    ):
+        predict(ClassicConfig(lanes=8), [layer])
+
+
+def test_a_pattern_that_never_comes_is_refused():
+    layer = ClassicGeometry(n_weights=8, lanes=8, slot_bits=8, bank_rows=2, n_codes=1, seed=0)
+    with pytest.raises(ValueError, match="must be true in at least one cycle"):
+        predict(ClassicConfig(lanes=8), [layer], sink=np.zeros(3, dtype=bool))

@@ -1,0 +1,56 @@
+import dataclasses
+import json
+
+import jsonschema
+import pytest
+
+from weightless_sim.cosim import runner
+from weightless_sim.study import run as study
+
+
+def schema():
+    return json.loads((runner.BUILD.parent / "docs" / "report.schema.json").read_text())
+
+
+def test_report_follows_its_schema(result):
+    jsonschema.validate(json.loads(json.dumps(result)), schema())
+
+
+def test_schema_refuses_a_mismatch(result):
+    broken = json.loads(json.dumps(result))
+    broken["runs"]["both"]["n_mismatches"] = 1
+    with pytest.raises(jsonschema.ValidationError, match="0 was expected"):
+        jsonschema.validate(broken, schema())
+
+
+def test_every_run_compared_every_weight(result):
+    runs = result["runs"]
+    assert list(runs) == [study.ALL_LAYERS, *study.STALLS]
+    assert {name: run["n_weights"] for name, run in runs.items()} == {
+        study.ALL_LAYERS: 2800,
+        **dict.fromkeys(study.STALLS, 2400),
+    }
+    for run in runs.values():
+        assert run["cycles_rtl_sim"] == run["cycles_cycle_model"]
+    assert runs["none"]["weights_per_cycle"] == 8.0
+
+
+def test_sizes_are_those_of_the_file(result):
+    assert result["layer"] == "a"
+    (ours,) = (row for row in result["sizes"] if not row["lossless"])
+    assert ours["bytes"] == result["encoding"]["a"]["record_bytes"]
+    assert {row["name"]: row["bytes"] for row in result["sizes"]}["dense fp32"] == 4 * 2400
+
+
+def test_a_failing_simulation_gives_no_report(small_model, step, tmp_path, monkeypatch, need):
+    need(runner.missing("verilator"))
+    monkeypatch.setattr(study, "Scenario", lambda **fields: SCENARIO(**fields, fault="expectation"))
+    with pytest.raises(runner.SimulationError, match="mismatches"):
+        study.run(study.Options(model=str(small_model), build=tmp_path), step)
+
+
+SCENARIO = study.Scenario
+
+
+def test_options_have_the_defaults_of_the_command():
+    assert dataclasses.asdict(study.Options())["model"] == "lenet300"
