@@ -1,7 +1,10 @@
 """Components and signals that decoders of all layouts share.
 
-Terms.  A *beat* is one transfer of ``lanes`` weights.  ``en`` moves every register between the index
-generator and the output buffer; when it is low they all hold.
+Terms.  A *beat* is one transfer of ``lanes`` weights.  A pipeline is *held* while its output buffer is
+not ready: its parts know no stall, each stands under an ``EnableInserter``.  Parts with a memory take the
+enable as a port instead, for the read side only: a write enable that waits for it, too, costs 140 LUT4 at
+8 lanes, and nothing is written while a beat waits.
+Ports are described as ``amaranth.lib`` does it: name, shape, direction, meaning.
 """
 
 from math import gcd
@@ -43,7 +46,7 @@ def shift(word: Value, k: int) -> Value:
 
 
 def delayed(m: Module, en: Value, value: Value, n_stages: int, name: str) -> Value:
-    """``value`` behind ``n_stages`` registers."""
+    """``value`` behind ``n_stages`` registers that hold while ``en`` is low."""
     for k in range(n_stages):
         register = Signal(len(value), name=f"{name}_{k}")
         with m.If(en):
@@ -53,36 +56,67 @@ def delayed(m: Module, en: Value, value: Value, n_stages: int, name: str) -> Val
 
 
 class HashRounds(wiring.Component):
-    """``n_rounds`` rounds of the hash, ``per_stage`` of them between two registers."""
+    """Rounds of the hash, pipelined.
+
+    Parameters
+    ----------
+    n_rounds : int
+        Rounds in all.
+    per_stage : int
+        Rounds between two registers; a last, shorter stage has a register, too.
+
+    Attributes
+    ----------
+    i : WORDS, in
+        The state before the first round.
+    o : WORDS, out
+        The state after the last round, ceil(n_rounds / per_stage) cycles later.
+    """
 
     def __init__(self, n_rounds: int, per_stage: int):
         self.n_rounds = n_rounds
         self.per_stage = per_stage
-        super().__init__({"en": In(1), "i": In(WORDS), "o": Out(WORDS)})
+        super().__init__({"i": In(WORDS), "o": Out(WORDS)})
 
     def elaborate(self, platform: Any) -> Module:
+        """A *state* is three words; ``x_k``, ``y_k``, ``z_k`` are the registers behind round k."""
         m = Module()
         state: tuple[Any, Any, Any] = (self.i[0], self.i[1], self.i[2])
         for k in range(1, self.n_rounds + 1):
             state = mix_round(*state, rotate, shift)
             if k % self.per_stage == 0 or k == self.n_rounds:
                 registers = [Signal(WORD_BITS, name=f"{word}_{k}") for word in "xyz"]
-                with m.If(self.en):
-                    m.d.sync += [r.eq(word) for r, word in zip(registers, state, strict=True)]
+                m.d.sync += [r.eq(word) for r, word in zip(registers, state, strict=True)]
                 state = (registers[0], registers[1], registers[2])
         m.d.comb += [self.o[k].eq(word) for k, word in enumerate(state)]
         return m
 
 
 class LanePermutation(wiring.Component):
-    """Lane l of the output is lane l ^ offset of the input: a butterfly, three steps per register."""
+    """Lane l of the output is lane l ^ offset of the input.
+
+    Parameters
+    ----------
+    lanes : int
+        Slots of a row, a power of two.
+    slot_bits : int
+        Width of a slot.
+
+    Attributes
+    ----------
+    offset : unsigned(log2(lanes)), in
+        What the lane numbers are XORed with.
+    i : unsigned(lanes * slot_bits), in
+        The row, lane 0 lowest.
+    o : unsigned(lanes * slot_bits), out
+        The permuted row, ceil(log2(lanes) / 3) cycles later; at once where there is one lane.
+    """
 
     def __init__(self, lanes: int, slot_bits: int):
         self.lanes, self.slot_bits = lanes, slot_bits
         self.offset_width = lanes.bit_length() - 1
         super().__init__(
             {
-                "en": In(1),
                 "offset": In(self.offset_width),
                 "i": In(lanes * slot_bits),
                 "o": Out(lanes * slot_bits),
@@ -90,6 +124,7 @@ class LanePermutation(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
+        """A butterfly: *step* k swaps lanes 2^k apart where bit k of the offset is set; three steps a register."""
         m = Module()
         t, lanes = self.slot_bits, self.lanes
         row: Value = self.i
@@ -101,14 +136,41 @@ class LanePermutation(wiring.Component):
             m.d.comb += step.eq(Mux(offset[k], swapped, row))
             row = step
             if k % 3 == 2 or k == self.offset_width - 1:
-                row = delayed(m, self.en, row, 1, f"row_{k}")
-                offset = delayed(m, self.en, offset, 1, f"offset_{k}")
+                row_register = Signal(lanes * t, name=f"row_{k}")
+                offset_register = Signal(self.offset_width, name=f"offset_{k}")
+                m.d.sync += [row_register.eq(row), offset_register.eq(offset)]
+                row, offset = row_register, offset_register
         m.d.comb += self.o.eq(row)
         return m
 
 
 class Codebook(wiring.Component):
-    """Compare and look up, one memory per lane: ``hit`` and ``value`` are valid a cycle after ``code``."""
+    """Compare and look up: one memory per lane, all with the same entries.
+
+    Parameters
+    ----------
+    config : DecoderConfig
+        Lanes, slot bits, value bits, and the number of entries.
+
+    Attributes
+    ----------
+    en : unsigned(1), in
+        Looks up; ``values`` and ``hits`` hold while it is low.
+    n_codes : unsigned(slot_bits), in
+        K; a code below it is a hit.
+    codes : ArrayLayout(slot_bits, lanes), in
+        A code per lane.
+    values : ArrayLayout(value_bits, lanes), out
+        The entry of each code, a cycle later; of no meaning where the code is no hit.
+    hits : unsigned(lanes), out
+        Which codes were hits, a cycle later.
+    write : unsigned(1), in
+        Writes ``write_data`` into entry ``write_addr`` of every memory; lookups wait meanwhile.
+    write_addr : unsigned(code_addr_bits), in
+        Entry that is written.
+    write_data : unsigned(value_bits), in
+        What is written.
+    """
 
     def __init__(self, config: DecoderConfig):
         self.config = config
@@ -126,6 +188,7 @@ class Codebook(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
+        """The memories' own output registers, and the hits delayed beside them, are the one stage."""
         m = Module()
         for lane in range(self.config.lanes):
             memory = Memory(shape=self.config.value_bits, depth=1 << len(self.write_addr), init=[])
@@ -139,19 +202,32 @@ class Codebook(wiring.Component):
                 read.addr.eq(self.codes[lane]),
                 self.values[lane].eq(read.data),
             ]
-            with m.If(self.en):
-                m.d.sync += self.hits[lane].eq(self.codes[lane] < self.n_codes)
+        hits = Cat(code < self.n_codes for code in self.codes)
+        m.d.comb += self.hits.eq(delayed(m, self.en, hits, 1, "hit"))
         return m
 
 
 class OutputBuffer(wiring.Component):
-    """Two entries that cut the ready path: ``i.ready`` is a register, and no beat is lost behind it."""
+    """Two entries that cut the ready path: no beat is lost, and no input reaches an output in the same cycle.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Shape of a beat.
+
+    Attributes
+    ----------
+    i : Stream(shape), in
+        Beats of the pipeline; ``i.ready`` is a register, and low for as long as the spare entry is full.
+    o : Stream(shape), out
+        The same beats, ``valid`` and ``payload`` registers.
+    """
 
     def __init__(self, shape: Any):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform: Any) -> Module:
-        """``spare`` takes the beat that arrives in the cycle in which the sink stops."""
+        """``o.payload`` is one entry; ``spare``, the other, takes the beat that arrives as the sink stops."""
         m = Module()
         spare = Signal.like(self.i.payload)
         spare_full = Signal()
@@ -167,11 +243,29 @@ class OutputBuffer(wiring.Component):
 
 
 class Unpacker(wiring.Component):
-    """Cuts ``n_words`` (at most ``max_words``) 32-bit words into items of ``width`` bits, low bits first.
+    """Cuts a section's 32-bit words into items, low bits first: one a clock, or as fast as the words do.
 
-    ``start`` begins a section and drops what was left of the one before.  An item on ``item`` is
-    there for one cycle while ``item_valid`` is high; nobody may stall it.  ``done`` is high when every
-    word was taken and every item was given.  Items come one a clock, or as fast as the words do.
+    Parameters
+    ----------
+    width : int
+        Bits of an item.
+    max_words : int
+        Words of the longest section.
+
+    Attributes
+    ----------
+    start : unsigned(1), in
+        Begins a section, and drops what was left of the one before.
+    n_words : range(max_words + 1), in
+        Words of the section that ``start`` begins.
+    i : Stream(32), in
+        The words.
+    item : unsigned(width), out
+        An item, there for one cycle; nobody may stall it.
+    item_valid : unsigned(1), out
+        Whether there is one.
+    done : unsigned(1), out
+        Every word was taken and every item was given.
     """
 
     def __init__(self, width: int, max_words: int):

@@ -15,7 +15,6 @@ def simulate(dut, set_inputs, get_output, cases, latency):
     outputs = []
 
     async def bench(ctx):
-        ctx.set(dut.en, 1)
         for k in range(len(cases) + latency):
             if k < len(cases):
                 set_inputs(ctx, cases[k])

@@ -108,4 +108,4 @@ class ClassicConfig(DecoderConfig):
         """The lowest bit of the slot that weight ``index`` reads in bank 0."""
         group, lane = divmod(index, geometry.lanes)
         row, offset = geometry.rows(group)[0], geometry.lane_offsets(group)[0]
-        return "bank_0.memory", row, (lane ^ offset) * geometry.slot_bits
+        return "pipeline.bank_0.memory", row, (lane ^ offset) * geometry.slot_bits

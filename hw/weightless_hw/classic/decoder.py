@@ -2,14 +2,14 @@
 
     index -> hash -> range -> banks -> permute -> xor with mask -> compare, codebook -> output
 
-Terms.  A *beat* is one transfer of ``lanes`` weights.  ``en`` moves every register between the index
-generator and the output buffer; when it is low they all hold.  Widths and latencies come from
+Terms.  A *beat* is one transfer of ``lanes`` weights.  Everything up to the output is the *pipeline*; all
+its registers move together or hold together, as its enable ``en`` says.  Widths and latencies come from
 ``ClassicConfig``, every constant of the format from ``weightless_sw.spec``.
 """
 
 from typing import Any
 
-from amaranth import Array, Cat, Const, Module, Mux, Signal, Value
+from amaranth import Array, Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -33,13 +33,33 @@ from weightless_sw.spec.record import FORMAT_VERSION
 
 
 class IndexGenerator(wiring.Component):
-    """Counts the groups of a layer, one a clock, from the cycle after ``start``."""
+    """Counts the groups of a layer, one a clock, from the cycle after ``start``.
+
+    Parameters
+    ----------
+    config : ClassicConfig
+        The lanes.
+
+    Attributes
+    ----------
+    start : unsigned(1), in
+        Begins a layer of ``n_weights`` weights.
+    n_weights : unsigned(32), in
+        N, read while ``start`` is high.
+    group : unsigned(32), out
+        Number of the group.
+    valid : unsigned(1), out
+        Whether there is one.
+    last : unsigned(1), out
+        Whether it is the layer's last.
+    tail_lanes : unsigned(lanes), out
+        The lanes of the last group that hold weights.
+    """
 
     def __init__(self, config: ClassicConfig):
         self.config = config
         super().__init__(
             {
-                "en": In(1),
                 "start": In(1),
                 "n_weights": In(32),
                 "group": Out(32),
@@ -65,7 +85,7 @@ class IndexGenerator(wiring.Component):
             if lanes_log2:
                 with m.If(tail == 0):
                     m.d.sync += self.tail_lanes.eq(~0)
-        with m.Elif(self.en & self.valid):
+        with m.Elif(self.valid):
             m.d.sync += [self.group.eq(self.group + 1), self.valid.eq(~self.last)]
         m.d.comb += self.last.eq(self.group == final)
         return m
@@ -74,15 +94,25 @@ class IndexGenerator(wiring.Component):
 class RangeReduction(wiring.Component):
     """row = (word * bank_rows) >> ROW_WORD_BITS, for the top ROW_WORD_BITS bits of each hash word.
 
-    Each word goes in two halves, so that a partial product fits one 18-bit multiplier; the first
-    register holds the partial products, the second their sum.
+    Parameters
+    ----------
+    config : ClassicConfig
+        The largest bank.
+
+    Attributes
+    ----------
+    words : WORDS, in
+        The hash words.
+    bank_rows : range(max_bank_rows + 1), in
+        Rows of a bank of this layer.
+    rows : ArrayLayout(row_addr_bits, N_BANKS), out
+        The row of each bank, two cycles later.
     """
 
     def __init__(self, config: ClassicConfig):
         self.config = config
         super().__init__(
             {
-                "en": In(1),
                 "words": In(WORDS),
                 "bank_rows": In(range(config.max_bank_rows + 1)),
                 "rows": Out(data.ArrayLayout(config.row_addr_bits, spec.N_BANKS)),
@@ -90,23 +120,47 @@ class RangeReduction(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
+        """Each word goes in two *halves*, so that a partial product fits one 18-bit multiplier.
+
+        The first register holds the partial products ``low`` and ``high``, the second their sum.
+        """
         m = Module()
         half = spec.ROW_WORD_BITS // 2
         for bank in range(spec.N_BANKS):
             word = self.words[bank][WORD_BITS - spec.ROW_WORD_BITS :]
             low = Signal(half + len(self.bank_rows), name=f"low_{bank}")
             high = Signal.like(low, name=f"high_{bank}")
-            with m.If(self.en):
-                m.d.sync += [
-                    low.eq(word[:half] * self.bank_rows),
-                    high.eq(word[half:] * self.bank_rows),
-                    self.rows[bank].eq((high + (low >> half)) >> half),
-                ]
+            m.d.sync += [
+                low.eq(word[:half] * self.bank_rows),
+                high.eq(word[half:] * self.bank_rows),
+                self.rows[bank].eq((high + (low >> half)) >> half),
+            ]
         return m
 
 
 class Bank(wiring.Component):
-    """One bank: a memory of rows, written by the loader, read by the pipeline; two registers behind."""
+    """One bank: a memory of rows, written by the loader, read by the pipeline.
+
+    Parameters
+    ----------
+    config : ClassicConfig
+        Rows, and their width.
+
+    Attributes
+    ----------
+    en : unsigned(1), in
+        Reads; ``row`` holds while it is low.
+    addr : unsigned(row_addr_bits), in
+        The row to read.
+    row : unsigned(row_bits), out
+        That row, two cycles later.
+    write : unsigned(1), in
+        Writes ``write_data`` into row ``write_addr``; reading waits meanwhile.
+    write_addr : unsigned(row_addr_bits), in
+        The row that is written.
+    write_data : unsigned(row_bits), in
+        What is written.
+    """
 
     def __init__(self, config: ClassicConfig):
         self.config = config
@@ -122,6 +176,7 @@ class Bank(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
+        """The memory's own output register, and one behind it for its slow clock-to-output."""
         m = Module()
         # A power of two, so that every address exists: simulators and synthesis agree on it.
         depth = 1 << len(self.addr)
@@ -139,17 +194,167 @@ class Bank(wiring.Component):
             read.en.eq(self.en & ~self.write),
             read.addr.eq(addr),
         ]
-        with m.If(self.en):
-            m.d.sync += self.row.eq(read.data)
+        m.d.comb += self.row.eq(delayed(m, self.en, read.data, 1, "output"))
         return m
 
 
-class Decoder(wiring.Component):
-    """The whole decoder: ``load`` takes records of 32-bit words, ``weights`` gives beats.
+class Pipeline(wiring.Component):
+    """From the index to the beat.
 
-    Records are decoded one after another, without reset.  Throughput is one beat per clock while
-    ``weights.ready`` is high; the first beat is valid ``config.fill_latency`` cycles after the last
-    table row was written.  ``reg_addr`` reads constants and status (docs/hardware.md lists them).
+    Parameters
+    ----------
+    config : ClassicConfig
+        Everything.
+
+    Attributes
+    ----------
+    en : unsigned(1), in
+        Moves every register; while it is low they all hold.
+    start, n_weights : in
+        Of the index generator.
+    seed : unsigned(16), in
+        The layer's.
+    bank_rows : range(max_bank_rows + 1), in
+        The layer's.
+    n_codes : unsigned(slot_bits), in
+        The layer's.
+    codebook_write, codebook_addr, codebook_data : in
+        The codebook's write port.
+    bank_write : unsigned(N_BANKS), in
+        One write enable per bank.
+    bank_addr, bank_data : in
+        The banks' write port.
+    valid : unsigned(1), out
+        Whether ``beat`` is one.
+    beat : beat_layout(config), out
+        A beat, ``fill_latency - OUTPUT_STAGES - 1`` cycles behind its group's number.
+    """
+
+    def __init__(self, config: ClassicConfig):
+        self.config = config
+        super().__init__(
+            {
+                "en": In(1),
+                "start": In(1),
+                "n_weights": In(32),
+                "seed": In(16),
+                "bank_rows": In(range(config.max_bank_rows + 1)),
+                "n_codes": In(config.slot_bits),
+                "codebook_write": In(1),
+                "codebook_addr": In(config.code_addr_bits),
+                "codebook_data": In(config.value_bits),
+                "bank_write": In(spec.N_BANKS),
+                "bank_addr": In(config.row_addr_bits),
+                "bank_data": In(config.row_bits),
+                "valid": Out(1),
+                "beat": Out(beat_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """Stages in order; ``valid``, ``last``, masks and offsets are *delayed* beside them."""
+        m = Module()
+        index = IndexGenerator(self.config)
+        m.submodules.index = EnableInserter(self.en)(index)
+        m.d.comb += [index.start.eq(self.start), index.n_weights.eq(self.n_weights)]
+        words, masks = self._hash(m, index.group)
+        rows = self._rows(m, words)
+        m.submodules.codebook = codebook = Codebook(self.config)
+        m.d.comb += [
+            codebook.en.eq(self.en),
+            codebook.n_codes.eq(self.n_codes),
+            codebook.codes.eq(self._codes(m, rows, masks)),
+            codebook.write.eq(self.codebook_write),
+            codebook.write_addr.eq(self.codebook_addr),
+            codebook.write_data.eq(self.codebook_data),
+        ]
+        self._drive_beat(m, index, codebook)
+        return m
+
+    def _hash(self, m: Module, group: Value) -> tuple[Any, Value]:
+        """The address words of a group, and its masks word MASK_ROUNDS cycles after them."""
+        address = HashRounds(spec.ADDRESS_ROUNDS, self.config.rounds_per_stage)
+        mask = HashRounds(spec.MASK_ROUNDS, 1)  # hashed on while rows are computed
+        m.submodules.address_hash = EnableInserter(self.en)(address)
+        m.submodules.mask_hash = EnableInserter(self.en)(mask)
+        state = initial_state(group, self.seed, Const(spec.DOMAIN, WORD_BITS), rotate)
+        m.d.comb += [address.i[k].eq(word) for k, word in enumerate(state)]
+        m.d.comb += mask.i.eq(address.o)
+        return address.o, mask.o.as_value()
+
+    def _rows(self, m: Module, words: Any) -> list[Value]:
+        """Range, banks, permutation: the row of each bank, its lanes in order."""
+        config = self.config
+        reduction = RangeReduction(config)
+        m.submodules.range = EnableInserter(self.en)(reduction)
+        m.d.comb += [reduction.words.eq(words), reduction.bank_rows.eq(self.bank_rows)]
+        rows = []
+        for number in range(spec.N_BANKS):
+            m.submodules[f"bank_{number}"] = bank = Bank(config)
+            permute = LanePermutation(config.lanes, config.slot_bits)
+            m.submodules[f"permute_{number}"] = EnableInserter(self.en)(permute)
+            wait = config.RANGE_STAGES + config.BANK_STAGES
+            offset = delayed(m, self.en, words[number][: permute.offset_width], wait, f"offset_{number}")
+            m.d.comb += [
+                bank.en.eq(self.en),
+                bank.addr.eq(reduction.rows[number]),
+                bank.write.eq(self.bank_write[number]),
+                bank.write_addr.eq(self.bank_addr),
+                bank.write_data.eq(self.bank_data),
+                permute.offset.eq(offset),
+                permute.i.eq(bank.row),
+            ]
+            rows.append(permute.o)
+        return rows
+
+    def _codes(self, m: Module, rows: list[Value], masks: Value) -> Value:
+        """The three rows, and each lane's window of the masks word, XORed."""
+        config = self.config
+        used = masks[: config.lanes + config.slot_bits - 1]
+        wait = config.RANGE_STAGES + config.BANK_STAGES + config.permute_stages - spec.MASK_ROUNDS
+        used = delayed(m, self.en, used, wait, "masks")
+        windows = Cat(used[lane : lane + config.slot_bits] for lane in range(config.lanes))
+        return delayed(m, self.en, rows[0] ^ rows[1] ^ rows[2] ^ windows, config.XOR_STAGES, "codes")
+
+    def _drive_beat(self, m: Module, index: IndexGenerator, codebook: Codebook) -> None:
+        """Zero what is no weight; ``valid`` and ``last`` come down the pipeline beside the data."""
+        config = self.config
+        n_stages = config.fill_latency - 1 - config.OUTPUT_STAGES
+        soon_last = delayed(m, self.en, index.last & index.valid, n_stages - 1, "last")
+        lane_valid = delayed(
+            m, self.en, Mux(soon_last, index.tail_lanes, ~0)[: config.lanes], 1, "lane_valid"
+        )
+        m.d.comb += [
+            self.valid.eq(delayed(m, self.en, index.valid, n_stages, "valid")),
+            self.beat.last.eq(delayed(m, self.en, soon_last, 1, "last_now")),
+            self.beat.lane_valid.eq(lane_valid),
+        ]
+        for lane in range(config.lanes):
+            keep = codebook.hits[lane] & lane_valid[lane]
+            m.d.comb += self.beat.values[lane].eq(Mux(keep, codebook.values[lane], 0))
+
+
+class Decoder(wiring.Component):
+    """The whole decoder: records in, beats out, one record after another without reset.
+
+    Throughput is one beat per clock while ``weights.ready`` is high; the first beat is valid
+    ``config.fill_latency`` cycles after the last table row was written.
+
+    Parameters
+    ----------
+    config : ClassicConfig
+        Everything.
+
+    Attributes
+    ----------
+    load : Stream(32), in
+        A tensor's record, the words as they lie in the file.
+    weights : Stream(beat_layout(config)), out
+        Beats.
+    reg_addr : unsigned(3), in
+        Which register ``reg_data`` shows.
+    reg_data : unsigned(32), out
+        A constant or the status, in the same cycle (``weightless_hw.registers`` lists them).
     """
 
     def __init__(self, config: ClassicConfig):
@@ -164,103 +369,24 @@ class Decoder(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
+        """The *loader* fills the pipeline's memories and starts it; the *output* buffer's ready is its enable."""
         m = Module()
-        config = self.config
-        m.submodules.loader = loader = Loader(config)
-        m.submodules.index = index = IndexGenerator(config)
-        m.submodules.output = output = OutputBuffer(beat_layout(config))
-        en = output.i.ready
+        m.submodules.loader = loader = Loader(self.config)
+        m.submodules.output = output = OutputBuffer(beat_layout(self.config))
+        m.submodules.pipeline = pipeline = Pipeline(self.config)
         connect(m, flipped(self.load), loader.load)
         connect(m, output.o, flipped(self.weights))
+        given = ("start", "n_weights", "seed", "bank_rows", "n_codes", "codebook_write", "codebook_addr",
+                 "codebook_data", "bank_write", "bank_addr", "bank_data")  # fmt: skip
+        m.d.comb += [getattr(pipeline, name).eq(getattr(loader, name)) for name in given]
         m.d.comb += [
-            index.en.eq(en),
-            index.start.eq(loader.start),
-            index.n_weights.eq(loader.n_weights),
+            pipeline.en.eq(output.i.ready),
+            output.i.valid.eq(pipeline.valid),
+            output.i.payload.eq(pipeline.beat),
             loader.finished.eq(self.weights.valid & self.weights.ready & self.weights.payload.last),
         ]
-        codes = self._codes(m, en, index.group, loader)
-        values, hits = self._look_up(m, en, codes, loader)
-        self._drive_output(m, en, index, output, values, hits)
         self._read_registers(m, loader)
         return m
-
-    def _codes(self, m: Module, en: Value, group: Value, loader: Loader) -> Value:
-        """Hash, range, banks, permutation, XOR: the codes of a group."""
-        config = self.config
-        m.submodules.address_hash = address = HashRounds(spec.ADDRESS_ROUNDS, config.rounds_per_stage)
-        # The masks are hashed on while rows are computed: one round more per register.
-        m.submodules.mask_hash = mask = HashRounds(spec.MASK_ROUNDS, 1)
-        m.submodules.range = reduction = RangeReduction(config)
-        domain = Const(spec.DOMAIN, WORD_BITS)
-        state = initial_state(group, loader.seed, domain, rotate)
-        m.d.comb += [address.en.eq(en), mask.en.eq(en), reduction.en.eq(en)]
-        m.d.comb += [address.i[k].eq(word) for k, word in enumerate(state)]
-        m.d.comb += [
-            mask.i.eq(address.o),
-            reduction.words.eq(address.o),
-            reduction.bank_rows.eq(loader.bank_rows),
-        ]
-
-        until_permute = config.RANGE_STAGES + config.BANK_STAGES
-        rows = [self._bank_row(m, en, bank, reduction, loader) for bank in range(spec.N_BANKS)]
-        for bank, row in enumerate(rows):
-            m.submodules[f"permute_{bank}"] = permute = LanePermutation(config.lanes, config.slot_bits)
-            offset = address.o[bank][: permute.offset_width]
-            m.d.comb += [
-                permute.en.eq(en),
-                permute.offset.eq(delayed(m, en, offset, until_permute, f"offset_{bank}")),
-                permute.i.eq(row),
-            ]
-            rows[bank] = permute.o
-        masks = Value.cast(mask.o)[: config.lanes + config.slot_bits - 1]
-        masks = delayed(m, en, masks, until_permute + config.permute_stages - spec.MASK_ROUNDS, "masks")
-        windows = Cat(masks[lane : lane + config.slot_bits] for lane in range(config.lanes))
-        return delayed(m, en, rows[0] ^ rows[1] ^ rows[2] ^ windows, config.XOR_STAGES, "codes")
-
-    def _bank_row(
-        self, m: Module, en: Value, number: int, reduction: RangeReduction, loader: Loader
-    ) -> Value:
-        m.submodules[f"bank_{number}"] = bank = Bank(self.config)
-        m.d.comb += [
-            bank.en.eq(en),
-            bank.addr.eq(reduction.rows[number]),
-            bank.write.eq(loader.bank_write[number]),
-            bank.write_addr.eq(loader.bank_addr),
-            bank.write_data.eq(loader.bank_data),
-        ]
-        return bank.row
-
-    def _look_up(self, m: Module, en: Value, codes: Value, loader: Loader) -> tuple[Any, Value]:
-        m.submodules.codebook = codebook = Codebook(self.config)
-        m.d.comb += [
-            codebook.en.eq(en),
-            codebook.n_codes.eq(loader.n_codes),
-            codebook.codes.eq(codes),
-            codebook.write.eq(loader.codebook_write),
-            codebook.write_addr.eq(loader.codebook_addr),
-            codebook.write_data.eq(loader.codebook_data),
-        ]
-        return codebook.values, codebook.hits
-
-    def _drive_output(
-        self, m: Module, en: Value, index: IndexGenerator, output: OutputBuffer, values: Any, hits: Value
-    ) -> None:
-        """Zero what is no weight; ``valid`` and ``last`` come down the pipeline beside the data."""
-        config = self.config
-        n_stages = config.fill_latency - 1 - config.OUTPUT_STAGES
-        valid = delayed(m, en, index.valid, n_stages, "valid")
-        soon_last = delayed(m, en, index.last & index.valid, n_stages - 1, "last")
-        last = delayed(m, en, soon_last, 1, "last_now")
-        lane_valid = delayed(m, en, Mux(soon_last, index.tail_lanes, ~0)[: config.lanes], 1, "lane_valid")
-        payload = output.i.payload
-        m.d.comb += [
-            output.i.valid.eq(valid),
-            payload.last.eq(last),
-            payload.lane_valid.eq(lane_valid),
-        ]
-        for lane in range(config.lanes):
-            keep = hits[lane] & lane_valid[lane]
-            m.d.comb += payload.values[lane].eq(Mux(keep, values[lane], 0))
 
     def _read_registers(self, m: Module, loader: Loader) -> None:
         config = self.config

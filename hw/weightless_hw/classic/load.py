@@ -22,6 +22,38 @@ class Loader(wiring.Component):
 
     A descriptor that this decoder can't serve stops it in ``Phase.ERROR`` with the reasons in
     ``error``, until reset: the words behind it have no known length.
+
+    Parameters
+    ----------
+    config : ClassicConfig
+        What the decoder can hold.
+
+    Attributes
+    ----------
+    load : Stream(32), in
+        The words of records.
+    n_weights, bank_rows, n_codes, seed : out
+        The descriptor's fields, from the end of the check on.
+    codebook_write : unsigned(1), out
+        Writes ``codebook_data`` into entry ``codebook_addr``.
+    codebook_addr : unsigned(code_addr_bits), out
+        Entry that is written.
+    codebook_data : unsigned(value_bits), out
+        The entry.
+    bank_write : unsigned(N_BANKS), out
+        Writes ``bank_data`` into row ``bank_addr`` of the bank whose bit is set.
+    bank_addr : unsigned(row_addr_bits), out
+        Row that is written.
+    bank_data : unsigned(row_bits), out
+        The row.
+    start : unsigned(1), out
+        High for the cycle that ends the loading; the decoding begins.
+    finished : unsigned(1), in
+        The layer's last beat was taken; the next record may come.
+    phase : Phase, out
+        What the loader is doing.
+    error : LoadError, out
+        Why it stopped.
     """
 
     def __init__(self, config: ClassicConfig):
@@ -47,7 +79,11 @@ class Loader(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """``words`` holds the descriptor; its fields are named as in the specification."""
+        """``words`` holds the descriptor; its *fields* are named as in the specification.
+
+        An *unpacker* per section of the record; the *phase* says which of them takes the words.  *Resident*:
+        a table was loaded, and a descriptor with that flag decodes it again.
+        """
         m = Module()
         config = self.config
         words = Signal(32 * DESCRIPTOR_WORDS)

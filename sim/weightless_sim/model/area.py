@@ -53,7 +53,8 @@ def synthesise(config: DecoderConfig, family: Family) -> Area:
             [tool, "-q", "-p", script], cwd=folder, capture_output=True, text=True, check=False
         )
         if run.returncode:
-            raise SynthesisError(f"yosys failed on {config.name}: {run.stderr.strip()[-500:]}")
+            reason = run.stderr.strip()[-500:] or "no message"
+            raise SynthesisError(f"yosys failed on {config.name}, exit code {run.returncode}: {reason}")
         statistics = json.loads((Path(folder) / "stat.json").read_text())
     cells: dict[str, int] = statistics["design"]["num_cells_by_type"]
     resources = {

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_sim.cosim import SimulationError, runner
+from weightless_sim.cosim import runner
+from weightless_sim.cosim.runner import SimulationError
 from weightless_sim.cosim.scenario import Scenario, geometry_of, resident_record, stall_patterns
 from weightless_sw import codec, container, inputs
 from weightless_sw.spec import classic as spec
