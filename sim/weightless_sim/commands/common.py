@@ -8,6 +8,7 @@ from typing import Any
 from rich import progress as bars
 from rich.console import Console
 
+from weightless_sw import layouts
 from weightless_sw.progress import Progress
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -38,13 +39,27 @@ class Steps:
             display.update(task, completed=1, total=1, text="")
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Says the defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
 def command(commands: Any, name: str, run: Callable[[Any], int], text: str) -> argparse.ArgumentParser:
     """A sub-command: its parser, ``run`` called with the options; help says the defaults."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=text, description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        name, help=text, description=text, formatter_class=_Help
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def add_layout(command: argparse.ArgumentParser) -> None:
+    """Which layout."""
+    command.add_argument(
+        "--layout", choices=layouts.BY_NAME, default="classic", help="how tables are laid out"
+    )
 
 
 def add_slot_bits(command: argparse.ArgumentParser) -> None:
@@ -54,6 +69,8 @@ def add_slot_bits(command: argparse.ArgumentParser) -> None:
 
 
 def add_layout_options(command: argparse.ArgumentParser) -> None:
+    """Which layout, and its sizes."""
+    add_layout(command)
     command.add_argument(
         "--lanes", type=int, default=8, help="weights per row group and per clock: 1, 2, 4 .. 64"
     )

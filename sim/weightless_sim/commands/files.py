@@ -72,7 +72,7 @@ def _encode(options: argparse.Namespace) -> int:
             continue
         with step(f"encode {name}") as progress:
             tensors[name], reports[name] = codec.encode(
-                array, lanes=options.lanes, slot_bits=options.slot_bits, name=name,
+                array, layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits, name=name,
                 value_format=FORMATS[options.value_format], round_values=options.round_values,
                 live=options.live, order=options.order, progress=progress,
             )  # fmt: skip

@@ -33,7 +33,7 @@ def _decoder_config(options: argparse.Namespace, lanes: int) -> Any:
     from weightless_hw import decoders
 
     return decoders.configure(
-        "classic", lanes=lanes, slot_bits=options.slot_bits, max_bank_rows=options.max_bank_rows,
+        options.layout, lanes=lanes, slot_bits=options.slot_bits, max_bank_rows=options.max_bank_rows,
         max_codes=options.max_codes, value_bits=options.value_bits,
     )  # fmt: skip
 
@@ -53,6 +53,7 @@ def _add_area(commands: Any) -> None:
         commands, "area", _area, "Synthesise decoders for ECP5 with yosys and count LUTs, FFs and RAMs."
     )
     command.add_argument("--lanes", type=int, nargs="+", default=[1, 8], help="lane counts")
+    common.add_layout(command)
     common.add_slot_bits(command)
     _add_decoder_sizes(command)
     common.add_json(command)

@@ -40,6 +40,7 @@ def _sim(options: argparse.Namespace) -> int:
     console = Console(stderr=options.json)
     asked = study.Options(
         model=options.model,
+        layout=options.layout,
         lanes=options.lanes,
         slot_bits=options.slot_bits,
         simulator=options.simulator,

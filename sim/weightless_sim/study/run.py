@@ -44,6 +44,7 @@ class Options:
     """What ``weightless sim`` is asked for."""
 
     model: str = "lenet300"
+    layout: str = "classic"
     lanes: int = 8
     slot_bits: int = 8
     simulator: str = "verilator"
@@ -80,7 +81,7 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         _check_decoders(weights, stored, progress)
     layer = max(tables, key=lambda name: weights[name].size)
     with step("false positives against slot bits") as progress:
-        sweep = _sweep(weights[layer], options.lanes, progress)
+        sweep = _sweep(weights[layer], options, progress)
     config = decoders.for_layers([tensor.geometry for tensor in stored.values()])
     rtl = options.build / "rtl" / f"weightless_decoder_{config.name}.v"
     with step("Verilog") as progress:
@@ -119,7 +120,7 @@ def _encode(
         progress(k, len(weights), name)
         if name in tables:
             tensors[name], reports[name] = codec.encode(
-                array, lanes=options.lanes, slot_bits=options.slot_bits, name=name
+                array, layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits, name=name
             )
         else:
             tensors[name] = array
@@ -142,14 +143,14 @@ def _check_decoders(
             raise StudyError(f"{name}: a non-zero weight came back changed")
 
 
-def _sweep(array: NDArray[Any], lanes: int, progress: Progress) -> list[dict[str, Any]]:
+def _sweep(array: NDArray[Any], options: Options, progress: Progress) -> list[dict[str, Any]]:
     """The layer at other slot widths: false positives and size."""
     points = []
     fewest = (len(np.unique(array[array != 0])) + 1).bit_length()
     widths = range(fewest, min(fewest + SWEEP_POINTS, MAX_SLOT_BITS + 1))
     for k, slot_bits in enumerate(widths):
         progress(k, len(widths), f"t = {slot_bits}")
-        report = codec.encode(array, lanes=lanes, slot_bits=slot_bits)[1]
+        report = codec.encode(array, layout=options.layout, lanes=options.lanes, slot_bits=slot_bits)[1]
         points.append({"slot_bits": slot_bits} | report.as_dict())
     return points
 

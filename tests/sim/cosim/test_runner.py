@@ -163,8 +163,3 @@ def test_waveform_is_written_and_named(need, monkeypatch, capsys):
     assert named
     assert Path(named[1]).stat().st_size > 1000
     assert "runs" in named[1]
-
-
-def test_fault_names_are_checked():
-    with pytest.raises(ValueError, match="fault must be one of"):
-        Scenario(config=ClassicConfig(), records=[], fault="other")

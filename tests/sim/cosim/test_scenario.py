@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from weightless_hw.classic.config import ClassicConfig
+from weightless_sim.cosim.scenario import (
+    FAULTS,
+    Scenario,
+    geometry_of,
+    is_resident,
+    resident_record,
+    stall_patterns,
+)
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import DESCRIPTOR_BYTES
+
+GEOMETRY = ClassicGeometry(n_weights=100, lanes=4, slot_bits=8, bank_rows=20, n_codes=7, seed=3)
+RECORD = GEOMETRY.to_descriptor() + bytes(4 * (GEOMETRY.record_words - 7))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_saved_is_loaded(tmp_path, fault):
+    source, sink = stall_patterns()["both"]
+    scenario = Scenario(
+        config=ClassicConfig(lanes=4), records=[RECORD, resident_record(RECORD)], source=source, sink=sink,
+        reset_at=50, fault=fault,
+    )  # fmt: skip
+    scenario.save(tmp_path / "scenario.json")
+    loaded = Scenario.load(tmp_path / "scenario.json")
+    assert (loaded.config, loaded.records) == (scenario.config, scenario.records)
+    assert (loaded.reset_at, loaded.fault) == (50, fault)
+    assert np.array_equal(loaded.source, source)
+    assert np.array_equal(loaded.sink, sink)
+    assert loaded.geometries == [GEOMETRY, GEOMETRY]
+    assert loaded.resident == [False, True]
+
+
+def test_a_resident_record_is_a_descriptor_with_its_flag():
+    again = resident_record(RECORD)
+    assert len(again) == DESCRIPTOR_BYTES
+    assert is_resident(again)
+    assert not is_resident(RECORD)
+    assert geometry_of(again) == GEOMETRY
+    assert [k for k in range(DESCRIPTOR_BYTES) if again[k] != RECORD[k]] == [3]
+
+
+def test_faults_are_named():
+    with pytest.raises(ValueError, match="fault must be one of"):
+        Scenario(config=ClassicConfig(), records=[], fault="other")
+
+
+def test_every_pattern_lets_something_through():
+    for name, (source, sink) in stall_patterns().items():
+        assert source.any(), name
+        assert sink.any(), name
+        assert name == "none" or not (source.all() and sink.all())
