@@ -19,7 +19,7 @@ from weightless_sw import container
 from weightless_sw.codebook import CODEBOOK_DTYPES
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import ValueFormat
-from weightless_sw.tensor import EncodedTensor
+from weightless_sw.tensor import Arrangement, EncodedTensor
 
 
 def random_config(rng: Any) -> ClassicConfig:
@@ -48,8 +48,9 @@ def random_record(config: ClassicConfig, rng: Any) -> bytes:
         value_format=formats[int(rng.integers(len(formats)))],
     )
     table = rng.integers(0, 1 << config.slot_bits, geometry.n_slots).astype(np.uint16)
-    codebook = rng.integers(-100, 100, geometry.n_codes).astype(CODEBOOK_DTYPES[geometry.value_format])
-    return container.to_record(EncodedTensor((geometry.n_weights,), geometry, codebook, table))
+    values = rng.permutation([*range(-100, 0), *range(1, 100)])[: geometry.n_codes]  # distinct, none zero
+    codebook = values.astype(CODEBOOK_DTYPES[geometry.value_format])
+    return container.to_record(EncodedTensor(Arrangement((geometry.n_weights,)), geometry, codebook, table))
 
 
 def random_scenario(seed: int) -> Scenario:
