@@ -78,6 +78,8 @@ class GoldenModel:
     def __init__(self, config: DecoderConfig):
         self.config = config
         self.words: list[int] = []
+        self.descriptor = b""
+        self.n_words = DESCRIPTOR_WORDS  # of the record, once its descriptor is there
         self.loaded: EncodedTensor | None = None
         self.record_ended = False  # with the word that was taken last
 
@@ -85,19 +87,24 @@ class GoldenModel:
         """One more word; the beats that it completes."""
         self.words.append(word)
         self.record_ended = False
-        if len(self.words) < DESCRIPTOR_WORDS:
+        if len(self.words) == DESCRIPTOR_WORDS:
+            self.descriptor = self._bytes()
+            resident = is_resident(self.descriptor)
+            geometry = geometry_of(self.descriptor)
+            assert not resident or (self.loaded is not None and self.loaded.geometry == geometry)
+            self.n_words = DESCRIPTOR_WORDS if resident else geometry.record_words
+        if len(self.words) < self.n_words:
             return []
-        record = b"".join(word.to_bytes(4, "little") for word in self.words)
-        geometry = geometry_of(record)
-        if is_resident(record):
-            assert self.loaded is not None and self.loaded.geometry == geometry
-        else:
-            if len(self.words) < geometry.record_words:
-                return []
-            self.loaded = container.from_record(record, Arrangement((geometry.n_weights,)))
-        self.words = []
+        if not is_resident(self.descriptor):
+            n_weights = geometry_of(self.descriptor).n_weights
+            self.loaded = container.from_record(self._bytes(), Arrangement((n_weights,)))
+        assert self.loaded is not None
+        self.words, self.n_words = [], DESCRIPTOR_WORDS
         self.record_ended = True
         return self.beats(self.loaded)
+
+    def _bytes(self) -> bytes:
+        return b"".join(word.to_bytes(4, "little") for word in self.words)
 
     def beats(self, tensor: EncodedTensor) -> list[int]:
         """The beats of a layer, by the golden decoder."""
