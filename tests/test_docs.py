@@ -29,7 +29,7 @@ def test_make_targets_of_the_pages_exist():
 def test_commands_of_the_readme_parse():
     text = (ROOT / "README.md").read_text()
     lines = re.findall(r"^    build/venv/bin/weightless (.+)$", text, re.M)
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         assert cli._parser().parse_args(line.split()).run
 

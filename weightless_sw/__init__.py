@@ -7,15 +7,16 @@ weights = wl.decode(wl.read("layer.wls")["fc1.weight"])
 """
 
 from weightless_sw.codebook import EncodeError
-from weightless_sw.codec import EncodeReport, decode, encode
+from weightless_sw.codec import EncodeReport, decode, encode, encode_coded
 from weightless_sw.container import FormatError, read, write
 from weightless_sw.inputs import InputError, load_tensors, save_tensors
 from weightless_sw.spec.record import Geometry, ValueFormat
-from weightless_sw.tensor import Arrangement, EncodedTensor
+from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor
 
 __version__ = "0.1.0"
 __all__ = [
     "Arrangement",
+    "CodedTensor",
     "EncodeError",
     "EncodeReport",
     "EncodedTensor",
@@ -25,6 +26,7 @@ __all__ = [
     "ValueFormat",
     "decode",
     "encode",
+    "encode_coded",
     "load_tensors",
     "read",
     "save_tensors",

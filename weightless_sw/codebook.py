@@ -59,7 +59,7 @@ def quantize_codebook(
     if error > 0 and not round_values:
         raise EncodeError(
             f"{name}: values are not exact in {value_format.name} (off by up to {error:.3g}); "
-            "round the weights first, or allow it with round_values (--round-values)"
+            "round the weights first (weightless simplify), or allow it with round_values (--round-values)"
         )
     if not decoded.all():
         raise EncodeError(

@@ -12,9 +12,11 @@ from weightless_sw import layouts
 from weightless_sw.codebook import EncodeError, check_weights, quantize_codebook
 from weightless_sw.container import live_map, map_bytes
 from weightless_sw.progress import Progress
+from weightless_sw.spec.coded import MAX_CODES
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, Geometry, ValueFormat
-from weightless_sw.tensor import Arrangement, EncodedTensor, TableRequest
+from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor, TableRequest
 
+CLUSTER_FIRST = "cluster the weights to fewer values (weightless simplify)"
 LIVE = ("off", "auto")
 ORDERS = ("rows", "columns")
 MAP_SHARE = 0.05  # of a record's bytes that a live map may take at most
@@ -66,7 +68,7 @@ def encode(
     slot_bits: int = 8,
     value_format: ValueFormat = ValueFormat.FP16,
     round_values: bool = False,
-    live: str = "off",
+    live: str = "auto",
     order: str = "rows",
     name: str = "tensor",
     progress: Progress | None = None,
@@ -101,7 +103,7 @@ def encode(
     if len(distinct) >= 1 << slot_bits:
         raise EncodeError(
             f"{name}: {len(distinct)} distinct non-zero values, but codes of {slot_bits} bits name at most "
-            f"{(1 << slot_bits) - 1}; cluster the weights to fewer values, or use a larger slot_bits (up to 16)"
+            f"{(1 << slot_bits) - 1}; {CLUSTER_FIRST}, or use a larger slot_bits (up to 16)"
         )
     codebook, scale = quantize_codebook(distinct, value_format, round_values, name)
     codebook, merged = np.unique(codebook, return_inverse=True)  # rounding may make two values one
@@ -144,8 +146,55 @@ def _live(has_weights: NDArray[np.bool_], most_bytes: float) -> NDArray[np.int64
     return live if len(live) < n and len(live_map(live, n)) <= most_bytes else None
 
 
-def decode(tensor: EncodedTensor) -> NDArray[np.float32]:
+def encode_coded(
+    weights: ArrayLike,
+    *,
+    value_format: ValueFormat = ValueFormat.FP16,
+    round_values: bool = False,
+    live: str = "auto",
+    name: str = "tensor",
+) -> CodedTensor:
+    """Store pruned and clustered weights exactly, in a coded record (docs/format.md); zeros stay zeros.
+
+    ``weights`` is any real array with at most 65535 distinct non-zero values.  ``live="auto"`` leaves out rows
+    and columns without a non-zero weight where record and maps are smaller then.  Raises EncodeError as
+    :func:`encode` does.
+    """
+    from weightless_sw.coded import record  # compiles
+
+    array = check_weights(weights, name)
+    if array.size > record.MAX_WEIGHTS:
+        raise EncodeError(
+            f"{name}: a coded record holds up to {record.MAX_WEIGHTS} weights, not {array.size}"
+        )
+    if live not in LIVE:
+        raise ValueError(f"live must be one of {LIVE}, not {live!r}")
+    distinct, named = np.unique(array[array != 0], return_inverse=True)
+    if len(distinct) > MAX_CODES:
+        raise EncodeError(
+            f"{name}: {len(distinct)} distinct non-zero values, a coded record names at most {MAX_CODES}; "
+            f"{CLUSTER_FIRST}"
+        )
+    codebook, scale = quantize_codebook(distinct, value_format, round_values, name)
+    codebook, merged = np.unique(codebook, return_inverse=True)  # rounding may make two values one
+    if not len(codebook):  # a tensor of zeros: one entry, which no code names
+        codebook = np.ones(1, codebook.dtype)
+    codes = np.full(array.shape, len(codebook), np.uint16)
+    codes[array != 0] = merged[named]
+    choices = [Arrangement(array.shape)]
+    if live == "auto" and len(distinct):
+        nonzero = array.reshape(choices[0].n_rows, choices[0].n_columns) != 0
+        rows, columns = (_live(nonzero.any(axis), float("inf")) for axis in (1, 0))
+        if rows is not None or columns is not None:
+            choices.append(Arrangement(array.shape, rows, columns))
+    tensors = [record.encode(a, a.gather(codes), codebook, value_format, scale) for a in choices]
+    return min(tensors, key=lambda tensor: tensor.record_bytes + map_bytes(tensor.arrangement))
+
+
+def decode(tensor: EncodedTensor | CodedTensor) -> NDArray[np.float32]:
     """The weights, false positives included, float32 in the tensor's shape, by the layout's fast decoder."""
+    if isinstance(tensor, CodedTensor):
+        return tensor.look_up(tensor.codes)
     return tensor.look_up(layouts.fast(tensor.geometry).decode_codes(tensor))
 
 

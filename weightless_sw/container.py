@@ -21,7 +21,7 @@ from weightless_sw import layouts
 from weightless_sw.codebook import CODEBOOK_DTYPES
 from weightless_sw.files import write_atomically
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, FORMAT_VERSION
-from weightless_sw.tensor import Arrangement, EncodedTensor
+from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor
 
 MAGIC = b"WLS\x1a"
 HEADER = struct.Struct("<4sHHI")  # magic, version, number of tensors, directory bytes
@@ -45,7 +45,7 @@ MAX_VARINT_BYTES = 9  # below 2^63
 BITMAP, GAPS = 0, 1  # forms of a live map
 BITS_CHUNK = 1 << 20  # values packed at a time; a multiple of 8, so that chunks end on whole bytes
 
-Tensor = EncodedTensor | NDArray[Any]
+Tensor = EncodedTensor | CodedTensor | NDArray[Any]
 
 
 class FormatError(ValueError):
@@ -119,8 +119,10 @@ def _live_maps(a: Arrangement) -> bytes:
     return b"".join(live_map(live, n) for live, n in maps if live is not None)
 
 
-def to_record(tensor: EncodedTensor) -> bytes:
-    """Descriptor, codebook and table of a tensor, each in whole 32-bit words: hardware's load stream."""
+def to_record(tensor: EncodedTensor | CodedTensor) -> bytes:
+    """A tensor's record in whole 32-bit words; a table's (descriptor, codebook, table) is hardware's load stream."""
+    if isinstance(tensor, CodedTensor):
+        return tensor.record
     g = tensor.geometry
     codebook = tensor.codebook.astype(CODEBOOK_DTYPES[g.value_format]).tobytes()
     table = pack_bits(tensor.table, g.table_entries[1])
@@ -156,6 +158,20 @@ def from_record(record: bytes, arrangement: Arrangement) -> EncodedTensor:
     return tensor
 
 
+def from_coded_record(record: bytes, arrangement: Arrangement) -> CodedTensor:
+    """The tensor of a coded record.  Raises FormatError when the record is not what an encoder writes."""
+    from weightless_sw.coded.record import (
+        from_record as read_coded,  # compiles: only files that have one wait
+    )
+
+    try:
+        tensor = read_coded(record, arrangement)
+    except ValueError as error:
+        raise FormatError(str(error)) from error
+    check_codebook(tensor.values)
+    return tensor
+
+
 def check_codebook(values: NDArray[np.float32]) -> None:
     """Raise FormatError unless the decoded ``values`` ((K,) float32) are finite, not zero, and distinct."""
     if not np.isfinite(values).all():
@@ -177,7 +193,9 @@ def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None =
         metadata = tensors.metadata if isinstance(tensors, Tensors) else {}
     directory, records = b"", []
     for name, tensor in tensors.items():
-        record = to_record(tensor) if isinstance(tensor, EncodedTensor) else _raw_bytes(name, tensor)
+        record = (
+            to_record(tensor) if isinstance(tensor, EncodedTensor | CodedTensor) else _raw_bytes(name, tensor)
+        )
         directory += _entry(name, tensor, len(record))
         records.append(record + b"\0" * (-len(record) % 4))
     text = _metadata_text(metadata)
@@ -220,9 +238,10 @@ def _entry(name: str, tensor: Tensor, n_bytes: int) -> bytes:
             f"{name}: shape {shape} does not fit the format ({MAX_DIMENSIONS} dimensions, 2^32 - 1 weights)"
         )
     kind, dtype, maps = KIND_RAW, 0, b""
-    if isinstance(tensor, EncodedTensor):
+    if isinstance(tensor, EncodedTensor | CodedTensor):
         a = tensor.arrangement
-        kind = KIND_TABLE | BY_COLUMNS * a.by_columns
+        kind = KIND_TABLE if isinstance(tensor, EncodedTensor) else KIND_CODED
+        kind |= BY_COLUMNS * a.by_columns
         kind |= LIVE_ROWS * (a.live_rows is not None) | LIVE_COLUMNS * (a.live_columns is not None)
         maps = _live_maps(a)
     else:
@@ -287,15 +306,20 @@ def from_bytes(data: bytes) -> Tensors:
         try:
             if any(padding):
                 raise FormatError("the padding behind the record is not zero")
-            is_table = entry.kind == KIND_TABLE
-            tensors[entry.name] = (
-                from_record(record, entry.arrangement) if is_table else _read_raw(record, entry)
-            )
+            tensors[entry.name] = _read_record(record, entry)
         except FormatError as error:
             raise FormatError(f"{entry.name!r}: {error}") from error
     if reader.place != len(data):
         raise FormatError(f"{len(data) - reader.place} bytes behind the last record")
     return tensors
+
+
+def _read_record(record: bytes, entry: _Entry) -> Tensor:
+    if entry.kind == KIND_TABLE:
+        return from_record(record, entry.arrangement)
+    if entry.kind == KIND_CODED:
+        return from_coded_record(record, entry.arrangement)
+    return _read_raw(record, entry)
 
 
 def _read_directory(reader: _Reader) -> tuple[list[_Entry], dict[str, str]]:
@@ -335,17 +359,16 @@ def _read_entry(directory: _Reader) -> _Entry:
     if any(d >= SIZE_LIMIT for d in shape) or prod(shape) >= SIZE_LIMIT:
         raise FormatError(f"{name!r}: shape {shape} has a dimension or a product of 2^32 or more")
     n_bytes = directory.varint(f"the record bytes of {name!r}")
-    if kind == KIND_TABLE and (n_bytes % 4 or 0 in shape):
-        raise FormatError(f"{name!r}: a table of {n_bytes} bytes for shape {shape}")
+    if kind != KIND_RAW and (n_bytes % 4 or 0 in shape):
+        raise FormatError(f"{name!r}: a table or coded record of {n_bytes} bytes for shape {shape}")
     return _Entry(name, kind, dtype, _read_arrangement(directory, name, flags, shape), n_bytes)
 
 
 def _check_kind(name: str, kind: int, flags: int, dtype: int) -> None:
-    if kind == KIND_CODED:
-        raise FormatError(f"{name!r}: a coded record (kind 3), which this version does not read")
     if kind == KIND_RAW and dtype in FUTURE_DTYPES:
         raise FormatError(f"{name!r}: raw {FUTURE_DTYPES[dtype]}, which this version does not read")
-    allowed = {KIND_TABLE: BY_COLUMNS | LIVE_ROWS | LIVE_COLUMNS, KIND_RAW: 0}
+    live = LIVE_ROWS | LIVE_COLUMNS
+    allowed = {KIND_TABLE: BY_COLUMNS | live, KIND_CODED: live, KIND_RAW: 0}
     if kind not in allowed or flags & ~allowed[kind]:
         raise FormatError(f"{name!r}: unknown kind {kind} or flags {flags:#x}")
     if (kind == KIND_RAW) != (dtype in RAW_DTYPES) or (kind != KIND_RAW and dtype):

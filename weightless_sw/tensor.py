@@ -1,5 +1,6 @@
 """An encoded tensor in memory, as encoders, decoders and container share it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
@@ -70,8 +71,42 @@ class Arrangement:
         return matrix.reshape(self.shape)
 
 
+class _Named(ABC):
+    """A tensor whose weights are named by codes."""
+
+    arrangement: Arrangement
+    codebook: NDArray[Any]
+
+    @property
+    @abstractmethod
+    def entry_scale(self) -> float:
+        """What a fixed-point entry is multiplied with."""
+
+    @property
+    @abstractmethod
+    def record_bytes(self) -> int:
+        """Bytes of the record in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's, dead rows and columns included."""
+        return self.arrangement.shape
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """The weights that the codes name, (n_codes,) float32; infinite where a file's scale is too large."""
+        with np.errstate(over="ignore"):
+            return self.codebook.astype(np.float32) * np.float32(self.entry_scale)
+
+    def look_up(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """The weights of ``codes`` ((n_weights,)) in the tensor's shape; no value's code is a zero."""
+        padded = np.append(self.values, np.float32(0))
+        weights: NDArray[np.float32] = padded[np.minimum(codes, len(self.codebook))]
+        return self.arrangement.scatter(weights)
+
+
 @dataclass(frozen=True)
-class EncodedTensor:
+class EncodedTensor(_Named):
     """One tensor in a table.
 
     ``codebook`` is (n_codes,) of the dtype that CODEBOOK_DTYPES gives for the value format; ``table`` has as
@@ -84,26 +119,39 @@ class EncodedTensor:
     table: NDArray[np.uint16]
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """The tensor's, dead rows and columns included."""
-        return self.arrangement.shape
-
-    @property
-    def values(self) -> NDArray[np.float32]:
-        """The weights that the codes name, (n_codes,) float32; infinite where a file's scale is too large."""
-        with np.errstate(over="ignore"):
-            return self.codebook.astype(np.float32) * np.float32(self.geometry.scale)
+    def entry_scale(self) -> float:
+        """The geometry's."""
+        return self.geometry.scale
 
     @property
     def record_bytes(self) -> int:
-        """Bytes of the record in a file: descriptor, codebook, table."""
+        """Descriptor, codebook, table."""
         return 4 * self.geometry.record_words
 
-    def look_up(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """The weights of ``codes`` ((n_weights,)) in the tensor's shape; no value's code is a zero."""
-        padded = np.append(self.values, np.float32(0))
-        weights: NDArray[np.float32] = padded[np.minimum(codes, len(self.codebook))]
-        return self.arrangement.scatter(weights)
+
+@dataclass(frozen=True)
+class CodedTensor(_Named):
+    """One tensor in a coded record: exact.
+
+    ``codes`` ((n_weights,) uint16) of the live block, in C order; len(codebook) for a zero weight.
+    """
+
+    arrangement: Arrangement
+    codebook: NDArray[Any]
+    scale: float  # of fixed-point entries; 1.0 for FP16
+    value_format: ValueFormat
+    codes: NDArray[np.uint16]
+    record: bytes
+
+    @property
+    def entry_scale(self) -> float:
+        """The record's."""
+        return self.scale
+
+    @property
+    def record_bytes(self) -> int:
+        """Head, codebook, stream, padding."""
+        return len(self.record)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from weightless_sw import mnist
 from weightless_sw.files import write_atomically
 from weightless_sw.inputs import save_tensors
+from weightless_sw.simplify import kmeans_1d, round_fp16
 
 N_VALIDATION = 5_000
 LAYERS = ("fc1", "fc2", "fc3")
@@ -42,30 +43,6 @@ class Recipe:
     cluster_rate: float = 5e-4
     n_values: int = 15
     density: dict[str, float] = field(default_factory=lambda: {"fc1": 0.04, "fc2": 0.09, "fc3": 0.26})
-
-
-def kmeans_1d(values: NDArray[np.float64], k: int, n_iterations: int = 100) -> NDArray[np.float64]:
-    """Centroids (at most k, ascending, distinct) of ``values`` (n,), from evenly spaced quantiles.
-
-    Lloyd's algorithm, exact assignment by the midpoints, until nothing moves.
-    """
-    centroids = np.unique(np.quantile(values, (np.arange(k) + 0.5) / k))
-    for _ in range(n_iterations):
-        nearest = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, values)
-        used = np.unique(nearest)
-        moved = np.array([values[nearest == j].mean() for j in used])
-        if len(moved) == len(centroids) and np.array_equal(moved, centroids):
-            break
-        centroids = moved
-    return centroids
-
-
-def round_fp16(centroids: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Centroids as float32 numbers that fp16 holds exactly.  Raises ValueError when two fall together."""
-    rounded = centroids.astype(np.float16).astype(np.float32)
-    if len(np.unique(rounded)) < len(rounded) or not rounded.all():
-        raise ValueError("two centroids are the same in fp16, or one is zero; use fewer values")
-    return rounded
 
 
 def digest(arrays: dict[str, NDArray[Any]]) -> str:

@@ -83,6 +83,15 @@ def test_encode_json_and_chosen_tensors(model, tmp_path, capsys):
         (["encode", "MODEL", "-o", "x.wls", "--tensor", "fc"], "no tensor fc in"),
         (["encode", "MODEL", "-o", "x.wls", "--lanes", "3"], "lanes must be a power of two"),
         (["encode", "MODEL", "-o", "x.wls", "--slot-bits", "2"], "fc.weight: 15 distinct non-zero values"),
+        (["encode", "MODEL", "-o", "x.wls", "--coded", "fc"], "no tensor fc in"),
+        (
+            ["encode", "MODEL", "-o", "x.wls", "--tensor", "fc.bias", "--coded", "fc.bias"],
+            "fc.bias: asked for",
+        ),
+        (["simplify", "MODEL", "-o", "x.npz", "--density", "2"], "fc.weight: density must be above 0"),
+        (["simplify", "MODEL", "-o", "x.npz", "--tensor", "fc"], "no tensor fc in"),
+        (["simplify", "MODEL", "-o", "x.npz", "--tensor", "fc.bias:x:4"], "write NAME:0.04:4"),
+        (["simplify", "MODEL", "-o", "x.txt"], "x.txt: weights are written as"),
         (["encode", "MODEL", "-o", "nowhere/x.wls"], "nowhere/x.wls: there is no folder nowhere"),
         (["encode", "MODEL", "-o", "."], ". is a folder; name a file"),
         (["area", "--lanes", "3"], "lanes must be a power of two"),
@@ -102,6 +111,57 @@ def test_errors_are_one_line_and_code_2(model, tmp_path, monkeypatch, capsys, ar
     assert message in captured.err
     assert captured.err.splitlines()[-1].startswith("weightless: ")
     assert not (tmp_path / "x.wls").exists()
+
+
+def test_simplify_then_encode(tmp_path, capsys):
+    """A dense checkpoint is two commands away from a file."""
+    dense, simple, wls = tmp_path / "dense.safetensors", tmp_path / "simple.npz", tmp_path / "m.wls"
+    rng = np.random.default_rng(0)
+    arrays = {"a": rng.normal(size=(20, 30)), "b": rng.normal(size=(8, 9)), "c": rng.normal(size=30)}
+    inputs.save_tensors(dense, {name: array.astype(np.float32) for name, array in arrays.items()})
+    assert cli.main(["encode", str(dense), "-o", str(wls)]) == cli.EXIT_USAGE
+    assert "(weightless simplify)" in capsys.readouterr().err
+    assert cli.main(["simplify", str(dense), "-o", str(simple), "--density", "0.1"]) == 0
+    assert "Nothing was retrained" in capsys.readouterr().out
+    assert cli.main(["encode", str(simple), "-o", str(wls)]) == 0
+    capsys.readouterr()
+    simplified = inputs.load_tensors(simple)
+    assert {name: np.count_nonzero(array) for name, array in simplified.items()} == {"a": 60, "b": 7, "c": 30}
+    command = ["simplify", str(dense), "-o", str(simple), "--tensor", "a:0.5:2", "--tensor", "c", "--json"]
+    assert cli.main(command) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {name: (row["n_nonzero"], row["n_codes"]) for name, row in rows.items()} == {
+        "a": (300, 2),
+        "c": (1, 1),
+    }
+    assert np.array_equal(inputs.load_tensors(simple)["b"], arrays["b"].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "plan"),
+    [
+        ([], {"a": "table", "b": "table", "c": "raw", "none": "raw"}),
+        (["--exclude", "a"], {"a": "raw", "b": "table", "c": "raw", "none": "raw"}),
+        (["--coded", "rest"], {"a": "table", "b": "table", "c": "coded", "none": "raw"}),
+        (["--coded", "a", "--coded", "c"], {"a": "coded", "b": "table", "c": "coded", "none": "raw"}),
+        (["--tensor", "c", "--coded", "rest"], {"a": "coded", "b": "coded", "c": "table", "none": "raw"}),
+    ],
+)
+def test_who_goes_where(arguments, plan):
+    options = cli._parser().parse_args(["encode", "x.npz", "-o", "x.wls", *arguments])
+    assert files._plan(options, {"a": 2, "b": 4, "c": 1, "none": 0}) == plan
+
+
+def test_coded_tensors(model, tmp_path, capsys):
+    wls, back = tmp_path / "m.wls", tmp_path / "back.npz"
+    assert cli.main(["encode", str(model), "-o", str(wls), "--coded", "fc.weight", "--coded", "rest"]) == 0
+    assert "(coded)" in capsys.readouterr().out
+    assert cli.main(["info", str(wls), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["tensors"]
+    assert {row["layout"] for row in rows.values()} == {"coded"}
+    assert cli.main(["decode", str(wls), "-o", str(back)]) == 0
+    before, after = inputs.load_tensors(model), inputs.load_tensors(back)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
 def test_rtl(tmp_path, capsys):

@@ -117,25 +117,6 @@ def test_a_mirror_that_sends_rubbish_is_passed_over(tmp_path, tiny_mnist, monkey
         server.shutdown()
 
 
-def test_kmeans():
-    values = np.concatenate([np.full(50, -1.0), np.full(30, 0.5), np.full(20, 2.0)])
-    assert train.kmeans_1d(values, 3).tolist() == [-1.0, 0.5, 2.0]
-    assert len(train.kmeans_1d(values, 15)) == 3
-    rng = np.random.default_rng(0)
-    spread = rng.normal(size=1000)
-    centroids = train.kmeans_1d(spread, 8)
-    nearest = np.abs(spread[:, None] - centroids).argmin(1)
-    assert np.allclose(centroids, [spread[nearest == k].mean() for k in range(8)])
-
-
-def test_round_fp16():
-    assert train.round_fp16(np.array([0.1, 1.0])).tolist() == np.array([0.1, 1.0], np.float16).tolist()
-    with pytest.raises(ValueError, match="same in fp16"):
-        train.round_fp16(np.array([1.0, 1.0001]))
-    with pytest.raises(ValueError, match="one is zero"):
-        train.round_fp16(np.array([1e-9, 1.0]))
-
-
 def test_bundled_model_is_what_its_description_says():
     arrays = inputs.load_tensors("lenet300")
     info = inputs.bundled_info("lenet300")

@@ -4,14 +4,11 @@ They know the format only through ``weightless_sw.spec``; the tests hold them to
 functions and to the frozen vectors.  Words are kept in uint64 because numba widens uint32 anyway.
 """
 
-import zlib
-from pathlib import Path
-
 import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw import spec as specification
+from weightless_sw.compiled import jit, jit_parallel
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec import hash as spec_hash
 from weightless_sw.spec.classic import ClassicGeometry
@@ -23,15 +20,6 @@ _ROW_SHIFT = np.uint64(spec_hash.WORD_BITS - spec.ROW_WORD_BITS)
 _ROW_WORD_BITS = np.uint64(spec.ROW_WORD_BITS)
 _DOMAIN = np.uint64(spec.DOMAIN)
 _DOMAIN_FILL = np.uint64(spec_hash.DOMAIN_FILL)
-
-# numba's cache notices a change of this file, but not of the specification whose constants it compiles
-# in: so the folder is named after the specification's text.  The setting is read as each function is decorated.
-SPECIFICATION = sorted(Path(specification.__path__[0]).glob("*.py"))
-SPECIFICATION_CRC = zlib.crc32(b"".join(path.read_bytes() for path in SPECIFICATION))
-_numba_cache_dir = nb.config.CACHE_DIR
-nb.config.CACHE_DIR = str(Path(__file__).parent / "__pycache__" / f"numba-{SPECIFICATION_CRC:08x}")
-
-jit = nb.njit(cache=True, nogil=True)
 
 
 @jit
@@ -167,7 +155,7 @@ def assign(table, slots, values, order, pivots):  # type: ignore[no-untyped-def]
         table[pivots[step]] = value
 
 
-@nb.njit(cache=True, nogil=True, parallel=True)
+@jit_parallel
 def fill_codes(codes, table, lanes_log2, bank_rows, slot_bits, seed, first_group):  # type: ignore[no-untyped-def]
     """Fill ``codes`` (uint16) with the codes of the weights from group ``first_group`` on, on all cores."""
     lanes = 1 << lanes_log2
@@ -186,9 +174,6 @@ def fill_codes(codes, table, lanes_log2, bank_rows, slot_bits, seed, first_group
             value ^= table[base_y | at ^ (y & lane_mask)]
             value ^= table[base_z | at ^ (z & lane_mask)]
             codes[(step << lanes_log2) + lane] = (value ^ _window(low, high, lane)) & code_mask
-
-
-nb.config.CACHE_DIR = _numba_cache_dir
 
 
 def decode_codes(tensor: EncodedTensor) -> NDArray[np.uint16]:

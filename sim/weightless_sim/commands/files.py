@@ -1,4 +1,4 @@
-"""``weightless encode``, ``decode`` and ``info``: weights into ``.wls`` files, and back."""
+"""``weightless simplify``, ``encode``, ``decode`` and ``info``: weights into ``.wls`` files, and back."""
 
 import argparse
 import json
@@ -11,17 +11,81 @@ from rich.table import Table
 
 from weightless_sim.commands import common
 from weightless_sw import codec, container, inputs
+from weightless_sw.simplify import simplify
 from weightless_sw.spec.record import ValueFormat
-from weightless_sw.tensor import EncodedTensor
+from weightless_sw.tensor import CodedTensor, EncodedTensor
 
 FORMATS = {format_.name.lower(): format_ for format_ in ValueFormat}
 
 
 def add(commands: Any) -> None:
     """The commands of this file."""
+    _add_simplify(commands)
     _add_encode(commands)
     _add_decode(commands)
     _add_info(commands)
+
+
+def _add_simplify(commands: Any) -> None:
+    command = common.command(
+        commands, "simplify", _simplify, "Prune weights by magnitude and round them to few values, untrained."
+    )
+    command.add_argument("input", help=".npz or .safetensors file")
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, help=".npz or .safetensors file to write"
+    )
+    command.add_argument("--density", type=float, default=0.04, help="share of the weights that stay")
+    command.add_argument("--codes", type=int, default=4, help="distinct values that they are rounded to")
+    command.add_argument(
+        "--tensor",
+        action="append",
+        metavar="NAME[:DENSITY:CODES]",
+        help="tensor to simplify (may be repeated; default: all of two or more dimensions)",
+    )
+    common.add_json(command)
+
+
+def _wanted(options: argparse.Namespace, weights: dict[str, Any]) -> dict[str, tuple[float, int]]:
+    """Density and number of codes by tensor."""
+    default = options.density, options.codes
+    if not options.tensor:
+        return {name: default for name, array in weights.items() if array.ndim >= 2 and array.size}
+    wanted = {}
+    for text in options.tensor:
+        name, density, codes = text, *default
+        if text not in weights and text.count(":") >= 2:
+            name, *numbers = text.rsplit(":", 2)
+            try:
+                density, codes = float(numbers[0]), int(numbers[1])
+            except ValueError as error:
+                raise inputs.InputError(f"--tensor {text}: {error}; write NAME:0.04:4") from error
+        if name not in weights:
+            raise inputs.InputError(f"no tensor {name} in {options.input}; it has: {', '.join(weights)}")
+        wanted[name] = density, codes
+    return wanted
+
+
+def _simplify(options: argparse.Namespace) -> int:
+    weights = inputs.load_tensors(options.input)
+    step = common.Steps(Console(stderr=True))
+    reports = {}
+    for name, (density, n_codes) in _wanted(options, weights).items():
+        with step(f"simplify {name}"):
+            weights[name], reports[name] = simplify(
+                weights[name], density=density, n_codes=n_codes, name=name
+            )
+    inputs.save_tensors(options.output, weights)
+    if options.json:
+        print(json.dumps({name: report.as_dict() for name, report in reports.items()}, indent=1))
+        return 0
+    table = Table("tensor", "weights", "non-zero", "density", "codes", "relative error")
+    for name, r in reports.items():
+        table.add_row(name, f"{r.n_weights:,}", f"{r.n_nonzero:,}", f"{r.density:.2%}", str(r.n_codes),
+                      f"{r.relative_error:.3f}")  # fmt: skip
+    Console().print(table)
+    print(f"{options.output}: {len(reports)} of {len(weights)} tensors simplified")
+    print("Nothing was retrained: the network's accuracy suffers until it is.")
+    return 0
 
 
 def _add_encode(commands: Any) -> None:
@@ -38,9 +102,19 @@ def _add_encode(commands: Any) -> None:
         metavar="NAME",
         help="tensor to put in a table (may be repeated; default: all of two or more dimensions)",
     )
+    command.add_argument(
+        "--exclude", action="append", default=[], metavar="NAME", help="tensor to keep out of the tables"
+    )
+    command.add_argument(
+        "--coded",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="tensor to store exactly, entropy-coded (may be repeated; rest: all that are in no table)",
+    )
     common.add_layout_options(command)
     command.add_argument(
-        "--live", choices=codec.LIVE, default="off",
+        "--live", choices=codec.LIVE, default="auto",
         help="auto: leave out rows and columns without a weight, where a map of them is worth it",
     )  # fmt: skip
     command.add_argument(
@@ -56,41 +130,74 @@ def _add_encode(commands: Any) -> None:
     common.add_json(command)
 
 
+def _plan(options: argparse.Namespace, names: dict[str, int]) -> dict[str, str]:
+    """ "table", "coded" or "raw" for every tensor (by name its dimensions, 0 for an empty one)."""
+    chosen = options.tensor if options.tensor else [name for name, n_dims in names.items() if n_dims >= 2]
+    asked = {*(options.tensor or []), *options.exclude, *options.coded} - {"rest"} - set(names)
+    if asked:
+        raise inputs.InputError(
+            f"no tensor {', '.join(sorted(asked))} in {options.input}; it has: {', '.join(names)}"
+        )
+    if both := sorted(set(options.tensor or []) & {*options.coded, *options.exclude}):
+        raise inputs.InputError(f"{', '.join(both)}: asked for in a table, and not; name each once")
+    tables = set(chosen) - set(options.exclude) - set(options.coded)
+    rest = "coded" if "rest" in options.coded else "raw"
+    return {
+        name: "table" if name in tables else "coded" if name in options.coded else rest if n_dims else "raw"
+        for name, n_dims in names.items()
+    }
+
+
 def _encode(options: argparse.Namespace) -> int:
     weights = inputs.load_tensors(options.input)
-    chosen = options.tensor or [name for name, array in weights.items() if array.ndim >= 2 and array.size]
-    if unknown := sorted(set(chosen) - set(weights)):
-        raise inputs.InputError(
-            f"no tensor {', '.join(unknown)} in {options.input}; it has: {', '.join(weights)}"
-        )
+    plan = _plan(options, {name: max(array.ndim, 1) if array.size else 0 for name, array in weights.items()})
     step = common.Steps(Console(stderr=True))
     tensors: dict[str, container.Tensor] = {}
     reports = {}
+    value_format = FORMATS[options.value_format]
     for name, array in weights.items():
-        if name not in chosen:
+        if plan[name] == "raw":
             tensors[name] = array
             continue
         with step(f"encode {name}") as progress:
-            tensors[name], reports[name] = codec.encode(
-                array, layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits, name=name,
-                value_format=FORMATS[options.value_format], round_values=options.round_values,
-                live=options.live, order=options.order, progress=progress,
-            )  # fmt: skip
+            if plan[name] == "table":
+                tensors[name], reports[name] = codec.encode(
+                    array, layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits, name=name,
+                    value_format=value_format, round_values=options.round_values,
+                    live=options.live, order=options.order, progress=progress,
+                )  # fmt: skip
+            else:
+                tensors[name] = codec.encode_coded(
+                    array, value_format=value_format, round_values=options.round_values, live=options.live,
+                    name=name,
+                )  # fmt: skip
     n_bytes = container.write(options.output, tensors)
+    others = {name: _describe(tensor) for name, tensor in tensors.items() if name not in reports}
     if options.json:
         result = {"file": str(options.output), "bytes": n_bytes}
-        print(json.dumps(result | {"tensors": {name: r.as_dict() for name, r in reports.items()}}, indent=1))
+        result |= {"tensors": {name: r.as_dict() for name, r in reports.items()}, "others": others}
+        print(json.dumps(result, indent=1))
         return 0
+    _print_encoded(reports, others)
+    _print_live_choices(reports, options.live)
+    print(f"{options.output}: {n_bytes:,} bytes")
+    return 0
+
+
+def _print_encoded(reports: dict[str, codec.EncodeReport], others: dict[str, dict[str, Any]]) -> None:
+    """A line per tensor."""
     table = Table(
         "tensor", "weights", "non-zero", "slots per key", "seed", "false positives", "bit/weight", "bytes"
     )
     for name, r in reports.items():
         table.add_row(name, f"{r.n_weights:,}", f"{r.n_nonzero:,}", f"{r.slots_per_key:.4f}", str(r.seed),
                       f"{r.false_positive_rate:.3%}", f"{r.bits_per_weight:.4f}", f"{r.record_bytes:,}")  # fmt: skip
+    for name, row in others.items():
+        n_weights = prod(row["shape"])
+        how = "0 (coded)" if row.get("layout") == "coded" else "0 (raw)"
+        table.add_row(name, f"{n_weights:,}", "", "", "", how, f"{8 * row['bytes'] / max(1, n_weights):.4f}",
+                      f"{row['bytes']:,}")  # fmt: skip
     Console().print(table)
-    _print_live_choices(reports, options.live)
-    print(f"{options.output}: {n_bytes:,} bytes")
-    return 0
 
 
 def _print_live_choices(reports: dict[str, codec.EncodeReport], chosen: str) -> None:
@@ -127,7 +234,7 @@ def _decode(options: argparse.Namespace) -> int:
 
 
 def _decoded(name: str, tensor: container.Tensor) -> Any:
-    if not isinstance(tensor, EncodedTensor):
+    if not isinstance(tensor, EncodedTensor | CodedTensor):
         return tensor
     try:
         return codec.decode(tensor)
@@ -175,6 +282,17 @@ def _describe(tensor: container.Tensor) -> dict[str, Any]:
             "layout": tensor.geometry.NAME,
             **fields,
             **where,
+            "bytes": tensor.record_bytes,
+        }
+    if isinstance(tensor, CodedTensor):
+        return {
+            "shape": list(tensor.shape),
+            "layout": "coded",
+            "n_weights": tensor.codes.size,
+            "n_codes": len(tensor.codebook),
+            "value_format": tensor.value_format.name,
+            "live_block": "x".join(map(str, tensor.arrangement.block_shape)),
+            "map_bytes": str(container.map_bytes(tensor.arrangement)),
             "bytes": tensor.record_bytes,
         }
     return {"shape": list(tensor.shape), "dtype": str(tensor.dtype), "bytes": tensor.nbytes}

@@ -45,10 +45,11 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("record", f"{table['bytes']:,} bytes of {dense:,} ({table['ratio_to_dense_fp32']:.1f}x), "
                    f"{encoding['bits_per_weight']:.4f} bit/weight, {encoding['slots_per_key']:.4f} slots per key"),
         ("whole file", f"{result['file']['bytes']:,} bytes: {result['file']['path']}"),
-        ("false positives", f"{encoding['false_positive_rate']:.4%} of the zeros, theory "
+        ("false positives", f"{encoding['false_positive_rate']:.4%} of stored zeros, theory "
                             f"{encoding['expected_false_positive_rate']:.4%} ± {encoding['false_positive_sigma']:.4%} "
                             f"({z:+.2f} σ)"),
-        ("RTL against golden model", f"{run['n_mismatches']} mismatches in {run['n_weights']:,} weights of {layer}; "
+        ("RTL against golden model", f"{run['n_mismatches']} mismatches in {run['n_weights']:,} stored weights of "
+                                     f"{layer}; "
                                      f"{n_mismatches} in {n_weights:,} of all {len(result['runs'])} runs"),
         ("cycles", f"RTL {run['cycles_rtl_sim']:,}, cycle model {run['cycles_cycle_model']:,}; "
                    f"{'equal' if exact else 'NOT EQUAL'} in all {len(result['runs'])} runs"),
@@ -97,7 +98,15 @@ def _false_positives(result: dict[str, Any]) -> list[str]:
          f"{p['slots_per_key']:.4f}")
         for p in result["false_positives"]
     ]  # fmt: skip
-    head = ["t", "share of the zeros", "K / 2^t", "σ", "per non-zero weight", "bit/weight", "slots per key"]
+    head = [
+        "t",
+        "share of the stored zeros",
+        "K / 2^t",
+        "σ",
+        "per non-zero weight",
+        "bit/weight",
+        "slots per key",
+    ]
     return ["## False positives", "", "![false positives](false_positives.png)", "", *_table(head, rows)]
 
 

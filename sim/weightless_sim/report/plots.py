@@ -49,8 +49,8 @@ def false_positives(report: dict[str, Any], path: Path) -> None:
     points = report["false_positives"]
     t = np.array([point["slot_bits"] for point in points])
     rate = np.array([point["false_positive_rate"] for point in points])
-    n_zero = points[0]["n_weights"] - points[0]["n_nonzero"]
-    figure, axes = _figure(f"False positives of {report['layer']} ({n_zero:,} zero weights)")
+    n_zero = points[0]["n_stored"] - points[0]["n_nonzero"]
+    figure, axes = _figure(f"False positives of {report['layer']} ({n_zero:,} stored zeros)")
     fine = np.linspace(t[0], t[-1], 200)
     n_codes = points[0]["n_codes"]
     axes.plot(fine, n_codes / 2.0**fine, color=MUTED, label=f"theory: K / 2^t, K = {n_codes}")
@@ -65,7 +65,7 @@ def false_positives(report: dict[str, Any], path: Path) -> None:
     axes.set_yscale("log")
     axes.set_xlim(t[0] - 0.4, t[-1] + 0.8)
     axes.set_xlabel("slot bits t")
-    axes.set_ylabel("share of the zero weights")
+    axes.set_ylabel("share of the stored zeros")
     size_axes = axes.twinx()
     size_axes.plot(t, [point["bits_per_weight"] for point in points], "s--", color=SECOND, markersize=4, lw=1)
     size_axes.set_ylabel("bits per weight, whole record", color=SECOND)

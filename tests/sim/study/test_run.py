@@ -25,14 +25,15 @@ def test_schema_refuses_a_mismatch(result):
 
 def test_every_run_compared_every_weight(result):
     runs = result["runs"]
+    stored = {name: report["n_stored"] for name, report in result["encoding"].items()}
     assert list(runs) == [study.ALL_LAYERS, *study.STALLS]
     assert {name: run["n_weights"] for name, run in runs.items()} == {
-        study.ALL_LAYERS: 2800,
-        **dict.fromkeys(study.STALLS, 2400),
+        study.ALL_LAYERS: sum(stored.values()),
+        **dict.fromkeys(study.STALLS, stored["a"]),
     }
     for run in runs.values():
         assert run["cycles_rtl_sim"] == run["cycles_cycle_model"]
-    assert runs["none"]["weights_per_cycle"] == 8.0
+    assert runs["none"]["weights_per_cycle"] == pytest.approx(8.0, abs=0.05)  # the last beat is not full
 
 
 def test_sizes_are_those_of_the_file(result):

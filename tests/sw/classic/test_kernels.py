@@ -72,9 +72,3 @@ def test_decoding_from_a_later_group_is_the_same(n_groups):
     kernels.fill_codes(whole, table, 3, 40, 8, 1, 0)
     kernels.fill_codes(part, table, 3, 40, 8, 1, 5)
     assert np.array_equal(whole[40:], part)
-
-
-def test_compiled_code_is_kept_apart_by_specification():
-    """A cache that outlived a change of spec.py would silently decode by the old rules."""
-    for kernel in (kernels._address_words, kernels.peel, kernels.fill_codes):
-        assert f"{kernels.SPECIFICATION_CRC:08x}" in kernel._cache.cache_path

@@ -57,5 +57,15 @@ def test_standard_library_only(path):
     tree = ast.parse(path.read_text())
     imported = {n.names[0].name for n in ast.walk(tree) if isinstance(n, ast.Import)}
     imported |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    standard = {"abc", "hashlib", "json", "struct", "collections.abc", "dataclasses", "enum", "typing"}
+    standard = {
+        "abc",
+        "hashlib",
+        "json",
+        "struct",
+        "collections.abc",
+        "dataclasses",
+        "enum",
+        "math",
+        "typing",
+    }
     assert {name for name in imported if not name.startswith("weightless_sw.spec")} <= standard

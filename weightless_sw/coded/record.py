@@ -1,0 +1,113 @@
+"""Tensors into coded records, and back: the choices that an encoder has, and the checks of a reader."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightless_sw.codebook import CODEBOOK_DTYPES
+from weightless_sw.coded import kernels
+from weightless_sw.spec.coded import Head, density_share, last_number
+from weightless_sw.spec.record import ValueFormat
+from weightless_sw.tensor import Arrangement, CodedTensor
+
+# What is decoded at most (two bytes a weight); a record of a few bytes may stand for 2^31 - 1 weights.
+MAX_WEIGHTS = 1 << 28
+N_STRIDES = 6
+MAX_LAG = 8192
+LAG_WEIGHTS = 1 << 22  # of which the lags are judged
+BYTES_PER_WEIGHT, SPARE_BYTES = 34, 64  # 17 decisions of two bytes each: a stream is never longer
+
+
+def encode(
+    arrangement: Arrangement,
+    codes: NDArray[np.uint16],
+    codebook: NDArray[np.generic],
+    value_format: ValueFormat,
+    scale: float,
+) -> CodedTensor:
+    """The smallest record among both orientations and the strides of largest autocorrelation.
+
+    ``codes`` ((n_weights,)) of the live block in C order, zero weights K = len(codebook) >= 1.
+    """
+    n_codes = len(codebook)
+    rows, columns = arrangement.block_shape
+    density = _nearest_density(np.count_nonzero(codes != n_codes) / codes.size)
+    matrix = codes.reshape(rows, columns)
+    best: tuple[Head, bytes] | None = None
+    for flipped in (False, True):
+        turned = np.ascontiguousarray(matrix.T if flipped else matrix)
+        for stride in _strides(turned.reshape(-1) != n_codes):
+            head = Head(
+                value_format=value_format, n_codes=n_codes, density=density, flipped=flipped, stride=stride,
+                scale=scale,
+            )  # fmt: skip
+            stream = encode_stream(head, turned)
+            if best is None or len(stream) < len(best[1]):
+                best = head, stream
+    assert best is not None
+    record = best[0].to_bytes() + codebook.astype(CODEBOOK_DTYPES[value_format]).tobytes() + best[1]
+    return CodedTensor(arrangement, codebook, scale, value_format, codes, record + bytes(-len(record) % 4))
+
+
+def encode_stream(head: Head, turned: NDArray[np.uint16]) -> bytes:
+    """The stream of a matrix that is transposed already if ``head`` says so."""
+    rows, columns = turned.shape
+    # Streams are far shorter than the bound, but a buffer too small would be written past its end.
+    stream = np.empty(BYTES_PER_WEIGHT * turned.size + SPARE_BYTES, np.uint8)
+    rng, low, place = kernels.code_matrix(
+        turned.reshape(-1).copy(), rows, columns, head.n_codes, head.stride, head.p0, stream, True
+    )
+    written = int.from_bytes(stream[:place].tobytes(), "big")
+    number = (written << 32) + last_number(int(low), int(rng))
+    return number.to_bytes(int(place) + 4, "big").rstrip(b"\0")
+
+
+def from_record(record: bytes, arrangement: Arrangement) -> CodedTensor:
+    """The tensor of a record.  Raises ValueError for anything that no encoder writes."""
+    head, n_head = Head.from_bytes(record)
+    dtype = CODEBOOK_DTYPES[head.value_format]
+    start = n_head + head.n_codes * dtype.itemsize
+    if len(record) < start:
+        raise ValueError(f"a codebook of {head.n_codes} entries does not fit a record of {len(record)} bytes")
+    if not 1 <= arrangement.n_weights <= MAX_WEIGHTS:
+        raise ValueError(f"a coded record of {arrangement.n_weights} weights; at most {MAX_WEIGHTS} are read")
+    stream = record[start:]
+    if stream.startswith(b"\xff\xff\xff\xff"):
+        raise ValueError("a stream that begins with four bytes 255")
+    if len(record) != -(-(start + len(stream.rstrip(b"\0"))) // 4) * 4:
+        raise ValueError("the record is longer than its stream")
+    codebook = np.frombuffer(record[n_head:start], dtype)
+    codes = _decode_stream(head, arrangement.block_shape, stream)
+    return CodedTensor(arrangement, codebook, head.scale, head.value_format, codes, record)
+
+
+def _decode_stream(head: Head, shape: tuple[int, int], stream: bytes) -> NDArray[np.uint16]:
+    rows, columns = shape[::-1] if head.flipped else shape
+    codes = np.empty(rows * columns, np.uint16)
+    data = np.frombuffer(bytearray(stream or b"\0"), np.uint8)  # a copy: the encoder writes to its stream
+    rng, x, place = (
+        int(n)
+        for n in kernels.code_matrix(codes, rows, columns, head.n_codes, head.stride, head.p0, data, False)
+    )
+    # Only one stream gives these codes: the one that ends with its encoder's last number.
+    last_taken = int.from_bytes(stream[place - 4 : place].ljust(4, b"\0"), "big")
+    low = (last_taken - x) % (1 << 32)
+    if stream[place:].strip(b"\0") or last_number(low, rng) != low + x:
+        raise ValueError("the stream is not the one that an encoder writes for its codes")
+    return np.ascontiguousarray(codes.reshape(rows, columns).T).reshape(-1) if head.flipped else codes
+
+
+def _nearest_density(share: float) -> int:
+    """The density byte whose p0 is nearest to ``share`` by ratio; half a weight where there is none."""
+    wanted = np.log(max(share, np.finfo(np.float64).tiny) * 65536)
+    shares = np.log([density_share(density) for density in range(256)])
+    return int(np.argmin(np.abs(shares - wanted)))
+
+
+def _strides(significant: NDArray[np.bool_]) -> list[int]:
+    """0, and the lags at which the non-zeros correlate most."""
+    part = significant[:LAG_WEIGHTS]
+    signal = part - part.mean()
+    spectrum = np.fft.rfft(signal, 2 * part.size)
+    correlation = np.fft.irfft(spectrum * spectrum.conj())[: min(part.size // 2, MAX_LAG)]
+    correlation[:2] = -np.inf
+    return [0] + [int(lag) for lag in np.argsort(-correlation)[:N_STRIDES] if lag >= 2]
