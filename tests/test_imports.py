@@ -19,7 +19,7 @@ MODULES = {
     for path in (folder / package).rglob("*.py")
     if path.name != "__init__.py"
 }
-HEAVY = {"torch", "amaranth", "cocotb", "cocotb_tools", "matplotlib"}
+HEAVY = {"torch", "sklearn", "amaranth", "cocotb", "cocotb_tools", "matplotlib"}
 LAYOUTS = [layout.folder.rsplit(".")[-1] for layout in layouts.LAYOUTS]
 LISTS = {"weightless_sw.layouts", "weightless_hw.decoders"}
 
@@ -42,7 +42,8 @@ ROOMS = {
 MODELS = within("weightless_sim.model") - within("weightless_sim.model.area")
 BENCH = within("weightless_sim.cosim.bench", "weightless_sim.cosim.agents", "weightless_sim.cosim.scenario")
 # What a machine without the extras must be able to import.
-LIGHT = SOFTWARE | CONFIGS | MODELS | within("weightless_sim.cli", "weightless_sim.commands")
+TRAINING = within("weightless_sw.training")
+LIGHT = (SOFTWARE - TRAINING) | CONFIGS | MODELS | within("weightless_sim.cli", "weightless_sim.commands")
 # (who, must not import): the rules, each on sets of modules.
 RULES = [
     (SPECIFICATION, set(MODULES) - SPECIFICATION),
@@ -51,6 +52,7 @@ RULES = [
     (CONFIGS, HARDWARE - CONFIGS),
     (MODELS, (HARDWARE - CONFIGS) | (SOFTWARE - SPECIFICATION)),
     (BENCH, KERNELS),
+    (set(MODULES) - TRAINING - within("weightless_sim.commands"), TRAINING),
     *((set(MODULES) - room - LISTS, room) for room in ROOMS.values()),
 ]
 
@@ -97,6 +99,11 @@ def test_imports_go_one_way(name):
         ),
         ("weightless_sim.study.run", "import weightless_hw.classic.config", {"weightless_hw.classic.config"}),
         ("weightless_hw.parts", "import weightless_sw.tensor", {"weightless_sw.tensor"}),
+        (
+            "weightless_sw.codec",
+            "import torch\nimport weightless_sw.training.learn",
+            {"torch", "weightless_sw.training.learn"},
+        ),
         ("weightless_sw.spec.hash", "from weightless_sw import files", {"weightless_sw.files"}),
     ],
 )

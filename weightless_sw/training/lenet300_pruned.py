@@ -1,6 +1,6 @@
 """Makes the bundled model: LeNet-300-100 on MNIST, trained, pruned, clustered.
 
-    python -m weightless_sw.train [--data FOLDER] [--out FOLDER] [--seed 0]
+    python -m weightless_sw.training.lenet300_pruned [--data FOLDER] [--out FOLDER] [--seed 0]
 
 The steps are those of Reagen et al. (ICML 2018, section 3.3) without the tables: train, prune by
 magnitude while training (the number of weights falls quadratically in its logarithm), cluster each
@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw import mnist
 from weightless_sw.files import write_atomically
 from weightless_sw.inputs import save_tensors
 from weightless_sw.simplify import kmeans_1d, round_fp16
+from weightless_sw.training import mnist
 
 N_VALIDATION = 5_000
 LAYERS = ("fc1", "fc2", "fc3")
@@ -190,7 +190,7 @@ def describe(
         }
     return {
         "name": "LeNet-300-100 on MNIST, pruned and clustered",
-        "command": "python -m weightless_sw.train",
+        "command": "python -m weightless_sw.training.lenet300_pruned",
         "recipe": asdict(recipe),
         "test_images": 10_000,
         "test_errors": errors["clustered"],
@@ -209,7 +209,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     parser = argparse.ArgumentParser(description="Make the bundled LeNet-300-100.")
     parser.add_argument("--data", type=Path, help="folder with the MNIST files (default: download them)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "models", help="where to write")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent.parent / "models", help="where to write"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     recipe = Recipe(seed=options.seed)

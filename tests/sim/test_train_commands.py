@@ -1,0 +1,64 @@
+import dataclasses
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+
+from weightless_sim import cli
+from weightless_sw import container
+
+
+@pytest.fixture
+def quick(need, monkeypatch):
+    """The digits by a recipe of a few epochs."""
+    missing = [name for name in ("torch", "sklearn") if importlib.util.find_spec(name) is None]
+    need(f"{', '.join(missing)} not installed: pip install 'weightless[train]'" if missing else "")
+    from weightless_sw.training import compress, networks
+
+    recipe = dataclasses.replace(
+        compress.RECIPES["digits"], prune_epochs=3, share_epochs=1, retrain_epochs=2, rest_epochs=1
+    )
+    monkeypatch.setitem(compress.RECIPES, "digits", recipe)
+    network = dataclasses.replace(networks.NETWORKS["digits"], epochs=3)
+    monkeypatch.setitem(networks.NETWORKS, "digits", network)
+
+
+def test_compress_then_evaluate(quick, tmp_path, capsys):
+    path = tmp_path / "digits.wls"
+    assert cli.main(["compress", "digits", "-o", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "retrained fc1" in printed
+    assert f"{path.stat().st_size:,} bytes of 202,440" in printed.replace("\n", "")
+    metadata = container.read(path).metadata
+    assert metadata["command"] == "weightless compress digits --seed 1"
+    assert cli.main(["evaluate", str(path), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["network"], result["test_images"]) == ("digits", 360)
+    assert str(result["wrong"]) == metadata["wrong_retrained"]
+    assert cli.main(["evaluate", str(path), "--network", "lenet300"]) == cli.EXIT_USAGE
+    assert "not the tensors of this network" in capsys.readouterr().err
+
+
+def test_a_file_that_names_no_network_is_refused(quick, tmp_path, capsys):
+    path = tmp_path / "x.wls"
+    container.write(path, {})
+    assert cli.main(["evaluate", str(path)]) == cli.EXIT_USAGE
+    assert "name one with --network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["torch", "sklearn"])
+def test_what_is_missing_is_named_in_one_line(tmp_path, name):
+    if name == "sklearn" and importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed: pip install 'weightless[train]'")
+    program = f"""
+import sys
+sys.modules["{name}"] = None
+from weightless_sim import cli
+sys.exit(cli.main(["compress", "digits", "-o", {str(tmp_path / "x.wls")!r}]))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == cli.EXIT_USAGE, run.stderr
+    assert run.stderr.splitlines()[-1].startswith("weightless: ")
+    assert "pip install 'weightless[train]'" in run.stderr

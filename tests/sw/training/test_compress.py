@@ -1,0 +1,104 @@
+"""The whole loop on scikit-learn's digits, at so few slot bits that the errors hurt."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from weightless_sw import container
+
+
+@pytest.fixture(scope="module")
+def training(torch):
+    """The modules, which need torch."""
+    from weightless_sw.training import compress, learn, networks
+
+    return compress, learn, networks
+
+
+@pytest.fixture(scope="module")
+def digits(training):
+    """A trained dense network and its loaders."""
+    _, learn, networks = training
+    data = networks.NETWORKS["digits"].load(None)
+    loader = learn.Batches(data.train, batch=32, seed=1)
+    validation = learn.in_order(data.validation)
+    network = networks.build("digits", seed=1)
+    learn.train(network, loader, epochs=15, rate=1.5e-3)
+    return network, loader, validation, data
+
+
+@pytest.fixture(scope="module")
+def compressed(training, digits):
+    compress = training[0]
+    network, loader, validation, _ = digits
+    recipe = dataclasses.replace(
+        compress.RECIPES["digits"], tables={"fc1": (5, 4)}, prune_epochs=10, share_epochs=4, rest_epochs=4
+    )
+    return compress.compress(network, loader, validation, recipe)
+
+
+def test_retraining_takes_back_what_the_errors_cost(compressed):
+    loss = {measured.step: measured.loss for measured in compressed.history}
+    assert loss["encoded fc1"] > 1.2 * loss["simplified fc1"]
+    assert loss["retrained fc1"] < loss["encoded fc1"]
+    assert list(loss) == ["dense", "pruned", "simplified fc1", "encoded fc1", "retrained fc1", "stored"]
+
+
+def test_the_network_is_what_its_file_decodes_to(compressed, training, digits, tmp_path, torch):
+    compress, learn, networks = training
+    path = tmp_path / "digits.wls"
+    container.write(path, compressed.tensors)
+    read = container.read(path)
+    network = networks.build("digits", seed=9)
+    compress.restore(network, read)
+    images = torch.from_numpy(digits[3].test.images)
+    with torch.no_grad():
+        assert torch.equal(network(images), compressed.network(images))
+    stored = compressed.history[-1]
+    assert learn.evaluate(network, digits[2])[1] == stored.n_wrong
+
+
+def test_the_file_is_small_and_its_table_has_the_layers_weights(compressed):
+    kinds = {name: type(tensor).__name__ for name, tensor in compressed.tensors.items()}
+    assert kinds["fc1.weight"] == "EncodedTensor"
+    assert kinds["fc2.weight"] == kinds["fc3.weight"] == "CodedTensor"
+    dense = sum(4 * int(np.prod(tensor.shape)) for tensor in compressed.tensors.values())
+    assert len(container.to_bytes(compressed.tensors)) < dense / 50
+    report, weights = compressed.reports["fc1"], compressed.simplified["fc1"]
+    assert np.count_nonzero(weights) == report.n_nonzero == 800
+    assert report.n_false_positives > 500
+    assert len(np.unique(weights[weights != 0])) <= 4
+
+
+def test_the_network_that_was_given_is_left_alone(digits, compressed):
+    assert list(digits[0].state_dict()) == list(compressed.tensors) == list(compressed.network.state_dict())
+    assert all(parameter.requires_grad for parameter in digits[0].parameters())
+
+
+def test_the_same_seed_gives_the_same_bytes(training, digits):
+    compress, learn, _ = training
+    network, _, validation, data = digits
+    recipe = compress.Recipe(
+        weights={"fc1": 500}, tables={"fc1": (8, 4)}, units={"fc1": 100, "fc2": 50}, n_inputs=50,
+        prune_epochs=2, share_epochs=1, retrain_epochs=1, rest_epochs=1,
+    )  # fmt: skip
+    files = []
+    for _ in range(2):
+        loader = learn.Batches(data.train, batch=32, seed=4)
+        files.append(container.to_bytes(compress.compress(network, loader, validation, recipe).tensors))
+    assert files[0] == files[1]
+
+
+def test_a_file_of_another_network_is_refused(compressed, training):
+    compress, _, networks = training
+    with pytest.raises(ValueError, match="these are not the tensors of this network"):
+        compress.restore(networks.build("lenet300", seed=1), compressed.tensors)
+
+
+def test_layers_that_are_not_there_are_named(training, digits):
+    compress = training[0]
+    network, loader, validation, _ = digits
+    recipe = compress.Recipe(weights={"fc1": 10, "conv": 3}, tables={})
+    with pytest.raises(ValueError, match="no layer conv in the network; it has: fc1, fc2, fc3"):
+        compress.compress(network, loader, validation, recipe)

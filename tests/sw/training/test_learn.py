@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def part(torch):
+    from weightless_sw.training.data import Part
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 100)
+    images = rng.normal(size=(100, 1, 3, 3)).astype(np.float32) + labels[:, None, None, None].astype(
+        np.float32
+    )
+    return Part(images, labels)
+
+
+def test_batches_are_seeded_and_differ_from_pass_to_pass(part, torch):
+    from weightless_sw.training.learn import Batches
+
+    first, second = (Batches(part, batch=30, max_shift=1, seed=5) for _ in range(2))
+    assert len(first) == 3
+    once, again, other = list(first), list(second), list(first)
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(once, again, strict=True))
+    assert not all(torch.equal(a[0], b[0]) for a, b in zip(once, other, strict=True))
+    assert len(torch.cat([labels for _, labels in once])) == 90
+
+
+def test_training_lowers_the_loss_and_tells_how_far_it_is(part, torch):
+    from weightless_sw.training import learn
+
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 2))
+    loader = learn.Batches(part, batch=20)
+    before, told = learn.evaluate(network, loader), []
+    learn.train(network, loader, epochs=4, rate=1e-2, progress=lambda *at: told.append(at))
+    after = learn.evaluate(network, loader)
+    assert after[0] < before[0]
+    assert after[2] == 100
+    assert told[-1] == (20, 20, "epoch 4 of 4")
+
+
+def test_a_teacher_draws_the_outputs_to_its_own(part, torch):
+    from weightless_sw.training import learn
+
+    teacher = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 2))
+    images = torch.from_numpy(part.images)
+    distance = []
+    for with_teacher in (False, True):
+        torch.manual_seed(1)
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 2))
+        learn.train(
+            network,
+            learn.Batches(part, batch=20),
+            epochs=20,
+            rate=1e-2,
+            teacher=teacher if with_teacher else None,
+        )
+        with torch.no_grad():
+            distance.append((network(images).softmax(1) - teacher(images).softmax(1)).abs().mean().item())
+    assert distance[1] < distance[0]
+
+
+def test_a_loss_that_is_not_finite_is_said(part, torch):
+    from weightless_sw.training import learn
+
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 2))
+    with torch.no_grad():
+        network[1].weight.fill_(float("nan"))
+    with pytest.raises(ValueError, match="the loss became nan in epoch 1; lower the rate"):
+        learn.train(network, learn.Batches(part), epochs=1, rate=1.0)

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def layer(torch):
+    from weightless_sw.training import sparse
+
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3))
+    return network, sparse.attach(network)["0"]
+
+
+def test_masked_weights_stay_zero(layer, torch):
+    network, one = layer
+    mask = torch.zeros(3, 4)
+    mask[0] = 1
+    one.set_mask(mask)
+    network(torch.ones(1, 4)).sum().backward()
+    assert np.count_nonzero(one.weights) == 4
+    assert torch.equal(one.original.grad != 0, mask.bool())
+
+
+def test_shared_values_are_the_nearest_and_are_trained(layer, torch):
+    network, one = layer
+    one.share(2)
+    values = np.unique(one.weights)
+    assert len(values) == 2
+    network(torch.ones(1, 4)).sum().backward()
+    assert one.sparse.centroids.grad.sum().item() == pytest.approx(12)
+    assert one.original.grad.sum().item() == pytest.approx(12)
+    one.round_centroids()
+    assert np.array_equal(one.weights, one.weights.astype(np.float16).astype(np.float32))
+
+
+def test_a_held_layer_computes_with_what_it_was_given_and_is_not_trained(layer, torch):
+    network, one = layer
+    held = np.arange(12, dtype=np.float32).reshape(3, 4)
+    one.hold(held)
+    assert np.array_equal(one.weights, held)
+    network(torch.ones(1, 4)).sum().backward()
+    assert one.original.grad is None
+
+
+def test_a_network_without_layers_is_refused(torch):
+    from weightless_sw.training import sparse
+
+    with pytest.raises(ValueError, match="no Linear and no Conv2d"):
+        sparse.attach(torch.nn.ReLU())

@@ -1,0 +1,244 @@
+"""The paper's algorithm on any network: simplify, encode a layer, freeze it with its errors, retrain the rest.
+
+Reagen et al. (ICML 2018), section 3.3, one block per layer.  What a layer is frozen to is what its real bytes
+decode to.  Before that the network is compacted, pruned and distilled, without which too many false positives
+would fall on what it needs.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from weightless_sw import codec, container
+from weightless_sw.codebook import EncodeError
+from weightless_sw.codec import EncodeReport
+from weightless_sw.progress import Progress
+from weightless_sw.tensor import EncodedTensor
+from weightless_sw.training import learn, prune, sparse
+
+Step = Callable[[str], AbstractContextManager[Progress]]  # begins a step with a title
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What becomes of a network; layers by name."""
+
+    weights: Mapping[str, int]  # how many stay; a layer that is not named keeps all
+    tables: Mapping[
+        str, tuple[int, int]
+    ]  # (slot bits t, number of values K) of the layers that go into tables
+    units: Mapping[str, int] = field(default_factory=dict)  # kept in compaction
+    n_inputs: int | None = None  # kept in compaction
+    rest_codes: int = 12  # number of values of the layers that are coded
+    lanes: int = 8
+    prune_epochs: int = 30
+    share_epochs: int = 8
+    retrain_epochs: int = 20
+    rest_epochs: int = 8
+    prune_rate: float = 2e-3
+    share_rate: float = 1e-3
+    retrain_rate: float = 1e-3
+    rest_rate: float = 8e-4
+
+
+RECIPES = {
+    "lenet300": Recipe(
+        weights={"fc1": 9_400, "fc2": 2_000, "fc3": 400}, tables={"fc1": (8, 4)},
+        units={"fc1": 128, "fc2": 80}, n_inputs=500,
+    ),
+    "digits": Recipe(
+        weights={"fc1": 800, "fc2": 300, "fc3": 100}, tables={"fc1": (9, 4)},
+        prune_epochs=20, share_epochs=8, retrain_epochs=10, rest_epochs=8,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The network after a step, on the validation set."""
+
+    step: str
+    loss: float
+    n_wrong: int
+    n: int
+
+    @property
+    def error(self) -> float:
+        """Share of wrong answers."""
+        return self.n_wrong / max(1, self.n)
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A network as its file has it.
+
+    ``network`` computes with what ``tensors`` decode to.  ``simplified`` are the layers of the tables as they
+    went into the encoder.
+    """
+
+    network: nn.Module
+    tensors: dict[str, container.Tensor]
+    reports: dict[str, EncodeReport]
+    simplified: dict[str, NDArray[np.float32]]
+    history: list[Measured]
+
+
+def compress(
+    network: nn.Module,
+    train_loader: Any,
+    validation_loader: Iterable[Any],
+    recipe: Recipe,
+    *,
+    step: Step | None = None,
+) -> Compressed:
+    """Simplify a trained ``network``, encode the layers of ``recipe.tables``, retrain the rest around them.
+
+    The loaders give (inputs, labels); that of training has a length.  ``network`` is left as it is.  ``step``
+    begins a step with a title and shows its progress.  Raises ValueError for a recipe that names what the
+    network does not have, EncodeError when a layer can't be encoded.
+    """
+    return _Run(network, train_loader, validation_loader, recipe, step).compress()
+
+
+class _Run:
+    """The state of one compression."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        train_loader: Any,
+        validation: Iterable[Any],
+        recipe: Recipe,
+        step: Step | None,
+    ):
+        self.teacher = copy.deepcopy(network).eval()
+        self.network = copy.deepcopy(network)
+        self.layers = sparse.attach(self.network)
+        self.train_loader, self.validation, self.recipe = train_loader, validation, recipe
+        self.step = step or (lambda _: nullcontext(lambda done, total, text: None))
+        self.history: list[Measured] = []
+        self.encoded: dict[str, EncodedTensor] = {}
+        self.reports: dict[str, EncodeReport] = {}
+        self.simplified: dict[str, NDArray[np.float32]] = {}
+        named = {*recipe.weights, *recipe.tables, *recipe.units}
+        if unknown := sorted(named - set(self.layers)):
+            raise ValueError(
+                f"no layer {', '.join(unknown)} in the network; it has: {', '.join(self.layers)}"
+            )
+
+    def compress(self) -> Compressed:
+        """All steps."""
+        recipe = self.recipe
+        self._measure("dense")
+        self._prune()
+        by_size = sorted(recipe.tables, key=lambda name: -self.layers[name].mask.numel())
+        for name in by_size:
+            self._encode(self.layers[name], *recipe.tables[name])
+        rest = [layer for name, layer in self.layers.items() if name not in recipe.tables]
+        self._share_rest(rest)
+        tensors = self._store()
+        network = copy.deepcopy(self.teacher)  # plain layers, without what training needed
+        restore(network, tensors)
+        self.history.append(Measured("stored", *learn.evaluate(network, self.validation)))
+        return Compressed(network, tensors, self.reports, self.simplified, self.history)
+
+    def _train(self, title: str, epochs: int, rate: float, hook: learn.Hook | None = None) -> None:
+        with self.step(title) as progress:
+            learn.train(
+                self.network, self.train_loader, epochs=epochs, rate=rate, teacher=self.teacher, hook=hook,
+                progress=progress,
+            )  # fmt: skip
+
+    def _measure(self, step: str) -> None:
+        self.history.append(Measured(step, *learn.evaluate(self.network, self.validation)))
+
+    def _prune(self) -> None:
+        recipe, layers = self.recipe, list(self.layers.values())
+        if recipe.units or recipe.n_inputs:
+            prune.compact(layers, recipe.units, recipe.n_inputs)
+        hook = prune.gradual(layers, recipe.weights)
+        self._train("prune", recipe.prune_epochs, recipe.prune_rate, hook)
+        self._measure("pruned")
+
+    def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int) -> None:
+        """One block of the algorithm: cluster, encode, freeze what the bytes decode to, retrain the rest."""
+        recipe = self.recipe
+        layer.share(n_codes)
+        self._train(f"share {n_codes} values in {layer.name}", recipe.share_epochs, recipe.share_rate)
+        layer.round_centroids()
+        self._measure(f"simplified {layer.name}")
+        weights = layer.weights
+        with self.step(f"encode {layer.name}") as progress:
+            tensor, report = codec.encode(
+                weights, slot_bits=slot_bits, lanes=recipe.lanes, name=layer.name, progress=progress
+            )
+        stored = container.from_record(container.to_record(tensor), tensor.arrangement)
+        self.encoded[layer.name], self.reports[layer.name] = stored, report
+        self.simplified[layer.name] = weights
+        layer.hold(codec.decode(stored))
+        self._measure(f"encoded {layer.name}")
+        self._train(f"retrain around {layer.name}", recipe.retrain_epochs, recipe.retrain_rate)
+        self._measure(f"retrained {layer.name}")
+
+    def _share_rest(self, rest: list[sparse.Layer]) -> None:
+        """The last training: the other layers' values are shared; all that is no layer's weight is fp16 before it."""
+        for layer in rest:
+            layer.share(self.recipe.rest_codes)
+        trained = {id(layer.original) for layer in rest} | {id(layer.sparse.centroids) for layer in rest}
+        with torch.no_grad():
+            for parameter in self.network.parameters():
+                if id(parameter) not in trained and parameter.requires_grad:
+                    parameter.copy_(parameter.half().float())
+                    parameter.requires_grad_(False)
+        if rest:
+            self._train("share values in the rest", self.recipe.rest_epochs, self.recipe.rest_rate)
+        for layer in rest:
+            layer.round_centroids()
+            layer.hold(layer.weights)
+
+    def _store(self) -> dict[str, container.Tensor]:
+        """Every tensor of the state by name: tables, and of all others the smaller of coded and raw."""
+        state = self.network.state_dict()
+        tensors: dict[str, container.Tensor] = {}
+        for name in self.teacher.state_dict():
+            layer = name.removesuffix(".weight")
+            if layer in self.encoded and name.endswith(".weight"):
+                tensors[name] = self.encoded[layer]
+            elif layer in self.layers and name.endswith(".weight"):
+                tensors[name] = smaller(self.layers[layer].weights, name)
+            else:
+                tensors[name] = smaller(state[name].cpu().numpy(), name)
+        return tensors
+
+
+def smaller(array: NDArray[Any], name: str = "tensor") -> container.Tensor:
+    """``array`` in a coded record if it is exact and smaller there, else itself."""
+    if not array.size or array.dtype != np.float32:
+        return array
+    try:
+        coded = codec.encode_coded(array, name=name)
+    except EncodeError:
+        return array
+    return coded if coded.record_bytes < array.nbytes else array
+
+
+def restore(network: nn.Module, tensors: Mapping[str, container.Tensor]) -> None:
+    """Give ``network`` the weights that ``tensors`` (by the names of its state) decode to.
+
+    Raises ValueError when they are not those of the network.
+    """
+    arrays = {
+        name: np.array(tensor) if isinstance(tensor, np.ndarray) else codec.decode(tensor)
+        for name, tensor in tensors.items()
+    }
+    try:
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    except RuntimeError as error:  # names or shapes
+        raise ValueError(f"these are not the tensors of this network: {error}") from error

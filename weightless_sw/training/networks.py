@@ -1,0 +1,61 @@
+"""The networks that the project trains itself, each with its task and its baseline."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from weightless_sw.training import data
+
+
+@dataclass(frozen=True)
+class Network:
+    """How a network is built, on what it is trained, and the recipe of its dense baseline."""
+
+    name: str
+    build: Callable[[], nn.Module]
+    load: Callable[[Path | None], data.Dataset]
+    max_shift: int  # pixels that a training image is moved at random
+    epochs: int
+    rate: float
+
+
+def _perceptron(*sizes: int) -> nn.Module:
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    for k, (n_in, n_out) in enumerate(pairwise(sizes), 1):
+        layers[f"fc{k}"] = nn.Linear(n_in, n_out)
+        if k < len(sizes) - 1:
+            layers[f"relu{k}"] = nn.ReLU()
+    return nn.Sequential(layers)
+
+
+def _lenet5() -> nn.Module:
+    """LeNet-5 in Caffe's form: 20 and 50 maps, 500 units."""
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(1, 20, 5), pool1=nn.MaxPool2d(2),
+            conv2=nn.Conv2d(20, 50, 5), pool2=nn.MaxPool2d(2), flatten=nn.Flatten(),
+            fc1=nn.Linear(800, 500), relu=nn.ReLU(), fc2=nn.Linear(500, 10),
+        )
+    )  # fmt: skip
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        Network("lenet300", lambda: _perceptron(784, 300, 100, 10), data.load_mnist, 2, 20, 1.5e-3),
+        Network("lenet5", _lenet5, data.load_mnist, 0, 8, 2e-3),
+        Network("digits", lambda: _perceptron(64, 300, 100, 10), lambda _: data.load_digits(), 0, 30, 1.5e-3),
+    )
+}
+
+
+def build(name: str, seed: int) -> nn.Module:
+    """A network with fresh weights, the same for the same ``seed``."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return NETWORKS[name].build()
