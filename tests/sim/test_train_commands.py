@@ -7,11 +7,12 @@ import sys
 import pytest
 
 from weightless_sim import cli
+from weightless_sim.commands import train
 from weightless_sw import container
 
 
 @pytest.fixture
-def quick(need, monkeypatch):
+def quick(need, monkeypatch, tmp_path):
     """The digits by a recipe of a few epochs."""
     missing = [name for name in ("torch", "sklearn") if importlib.util.find_spec(name) is None]
     need(f"{', '.join(missing)} not installed: pip install 'weightless[train]'" if missing else "")
@@ -23,6 +24,7 @@ def quick(need, monkeypatch):
     monkeypatch.setitem(compress.RECIPES, "digits", recipe)
     network = dataclasses.replace(networks.NETWORKS["digits"], epochs=3)
     monkeypatch.setitem(networks.NETWORKS, "digits", network)
+    monkeypatch.setattr(train, "CHECKPOINTS", tmp_path / "checkpoints")
 
 
 def test_compress_then_evaluate(quick, tmp_path, capsys):
@@ -56,6 +58,7 @@ def test_what_is_missing_is_named_in_one_line(tmp_path, name):
 import sys
 sys.modules["{name}"] = None
 from weightless_sim import cli
+from weightless_sim.commands import train
 sys.exit(cli.main(["compress", "digits", "-o", {str(tmp_path / "x.wls")!r}]))
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

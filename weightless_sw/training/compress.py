@@ -8,7 +8,9 @@ would fall on what it needs.
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,9 @@ from weightless_sw import codec, container
 from weightless_sw.codebook import EncodeError
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress
-from weightless_sw.tensor import EncodedTensor
+from weightless_sw.tensor import Arrangement, EncodedTensor
 from weightless_sw.training import learn, prune, sparse
+from weightless_sw.training.checkpoint import Checkpoint, digest
 
 Step = Callable[[str], AbstractContextManager[Progress]]  # begins a step with a title
 
@@ -97,14 +100,17 @@ def compress(
     recipe: Recipe,
     *,
     step: Step | None = None,
+    checkpoints: Path | None = None,
 ) -> Compressed:
     """Simplify a trained ``network``, encode the layers of ``recipe.tables``, retrain the rest around them.
 
     The loaders give (inputs, labels); that of training has a length.  ``network`` is left as it is.  ``step``
-    begins a step with a title and shows its progress.  Raises ValueError for a recipe that names what the
+    begins a step with a title and shows its progress.  What is reached is kept in the folder ``checkpoints``
+    after every step; the same call goes on from there, with the same result where the training loader is a
+    :class:`learn.Batches`, whose place is kept, too.  Raises ValueError for a recipe that names what the
     network does not have, EncodeError when a layer can't be encoded.
     """
-    return _Run(network, train_loader, validation_loader, recipe, step).compress()
+    return _Run(network, train_loader, validation_loader, recipe, step, checkpoints).compress()
 
 
 class _Run:
@@ -117,6 +123,7 @@ class _Run:
         validation: Iterable[Any],
         recipe: Recipe,
         step: Step | None,
+        checkpoints: Path | None,
     ):
         self.teacher = copy.deepcopy(network).eval()
         self.network = copy.deepcopy(network)
@@ -127,6 +134,8 @@ class _Run:
         self.encoded: dict[str, EncodedTensor] = {}
         self.reports: dict[str, EncodeReport] = {}
         self.simplified: dict[str, NDArray[np.float32]] = {}
+        seed = getattr(train_loader, "seed", None)
+        self.checkpoint = Checkpoint(checkpoints, recipe, seed, digest(network.state_dict()))
         named = {*recipe.weights, *recipe.tables, *recipe.units}
         if unknown := sorted(named - set(self.layers)):
             raise ValueError(
@@ -134,20 +143,29 @@ class _Run:
             )
 
     def compress(self) -> Compressed:
-        """All steps."""
-        recipe = self.recipe
-        self._measure("dense")
-        self._prune()
-        by_size = sorted(recipe.tables, key=lambda name: -self.layers[name].mask.numel())
-        for name in by_size:
-            self._encode(self.layers[name], *recipe.tables[name])
-        rest = [layer for name, layer in self.layers.items() if name not in recipe.tables]
-        self._share_rest(rest)
+        """All steps, but for those that a run before this one has done."""
+        n_done = self._resume()
+        for k, run in enumerate(self._steps()):
+            if k >= n_done:
+                run()
+                self.checkpoint.save(self._state(k + 1))
         tensors = self._store()
         network = copy.deepcopy(self.teacher)  # plain layers, without what training needed
         restore(network, tensors)
         self.history.append(Measured("stored", *learn.evaluate(network, self.validation)))
+        self.checkpoint.remove()
         return Compressed(network, tensors, self.reports, self.simplified, self.history)
+
+    def _steps(self) -> list[Callable[[], None]]:
+        """In order; the layers of the tables from the largest on."""
+        tables = self.recipe.tables
+        steps: list[Callable[[], None]] = [partial(self._measure, "dense"), self._prune]
+        for name in sorted(tables, key=lambda name: -self.layers[name].mask.numel()):
+            slot_bits, n_codes = tables[name]
+            steps.append(partial(self._share, self.layers[name], n_codes))
+            steps.append(partial(self._encode, self.layers[name], slot_bits))
+            steps.append(partial(self._retrain, name))
+        return [*steps, self._share_rest]
 
     def _train(self, title: str, epochs: int, rate: float, hook: learn.Hook | None = None) -> None:
         with self.step(title) as progress:
@@ -167,28 +185,35 @@ class _Run:
         self._train("prune", recipe.prune_epochs, recipe.prune_rate, hook)
         self._measure("pruned")
 
-    def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int) -> None:
-        """One block of the algorithm: cluster, encode, freeze what the bytes decode to, retrain the rest."""
-        recipe = self.recipe
+    # One block of the algorithm: cluster, encode and freeze what the bytes decode to, retrain the rest.
+
+    def _share(self, layer: sparse.Layer, n_codes: int) -> None:
         layer.share(n_codes)
-        self._train(f"share {n_codes} values in {layer.name}", recipe.share_epochs, recipe.share_rate)
+        self._train(
+            f"share {n_codes} values in {layer.name}", self.recipe.share_epochs, self.recipe.share_rate
+        )
         layer.round_centroids()
         self._measure(f"simplified {layer.name}")
+
+    def _encode(self, layer: sparse.Layer, slot_bits: int) -> None:
         weights = layer.weights
         with self.step(f"encode {layer.name}") as progress:
             tensor, report = codec.encode(
-                weights, slot_bits=slot_bits, lanes=recipe.lanes, name=layer.name, progress=progress
+                weights, slot_bits=slot_bits, lanes=self.recipe.lanes, name=layer.name, progress=progress
             )
         stored = container.from_record(container.to_record(tensor), tensor.arrangement)
         self.encoded[layer.name], self.reports[layer.name] = stored, report
         self.simplified[layer.name] = weights
         layer.hold(codec.decode(stored))
         self._measure(f"encoded {layer.name}")
-        self._train(f"retrain around {layer.name}", recipe.retrain_epochs, recipe.retrain_rate)
-        self._measure(f"retrained {layer.name}")
 
-    def _share_rest(self, rest: list[sparse.Layer]) -> None:
+    def _retrain(self, name: str) -> None:
+        self._train(f"retrain around {name}", self.recipe.retrain_epochs, self.recipe.retrain_rate)
+        self._measure(f"retrained {name}")
+
+    def _share_rest(self) -> None:
         """The last training: the other layers' values are shared; all that is no layer's weight is fp16 before it."""
+        rest = [layer for name, layer in self.layers.items() if name not in self.recipe.tables]
         for layer in rest:
             layer.share(self.recipe.rest_codes)
         trained = {id(layer.original) for layer in rest} | {id(layer.sparse.centroids) for layer in rest}
@@ -216,6 +241,51 @@ class _Run:
             else:
                 tensors[name] = smaller(state[name].cpu().numpy(), name)
         return tensors
+
+    def _state(self, n_done: int) -> dict[str, Any]:
+        """All that the steps so far have changed, as plain values and tensors."""
+        generator = getattr(self.train_loader, "generator", None)
+        encoded = {}
+        for name, tensor in self.encoded.items():
+            a = tensor.arrangement
+            live = [None if part is None else part.tolist() for part in (a.live_rows, a.live_columns)]
+            encoded[name] = (list(container.to_record(tensor)), list(a.shape), *live, a.by_columns)
+        return {
+            "n_done": n_done,
+            "layers": {name: layer.state() for name, layer in self.layers.items()},
+            "others": self._others(),
+            "generator": None if generator is None else generator.get_state(),
+            "history": [astuple(measured) for measured in self.history],
+            "encoded": encoded,
+            "reports": {name: asdict(report) for name, report in self.reports.items()},
+            "simplified": {name: torch.from_numpy(array) for name, array in self.simplified.items()},
+        }
+
+    def _others(self) -> dict[str, torch.Tensor]:
+        """The network's state without the layers' weights."""
+        state = self.network.state_dict()
+        return {name: value for name, value in state.items() if ".parametrizations." not in f".{name}"}
+
+    def _resume(self) -> int:
+        """Take up what a run before this one has kept; the number of steps that it did."""
+        state = self.checkpoint.load()
+        if state is None:
+            return 0
+        for name, layer in self.layers.items():
+            layer.take(state["layers"][name])
+        self.network.load_state_dict(state["others"], strict=False)
+        if state["generator"] is not None:
+            self.train_loader.generator.set_state(state["generator"])
+        self.history = [Measured(*fields) for fields in state["history"]]
+        self.reports = {name: EncodeReport(**fields) for name, fields in state["reports"].items()}
+        self.simplified = {name: tensor.numpy() for name, tensor in state["simplified"].items()}
+        for name, (record, shape, rows, columns, by_columns) in state["encoded"].items():
+            live_rows, live_columns = (
+                None if part is None else np.array(part, np.int64) for part in (rows, columns)
+            )
+            arrangement = Arrangement(tuple(shape), live_rows, live_columns, by_columns)
+            self.encoded[name] = container.from_record(bytes(record), arrangement)
+        return int(state["n_done"])
 
 
 def smaller(array: NDArray[Any], name: str = "tensor") -> container.Tensor:

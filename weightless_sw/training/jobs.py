@@ -8,6 +8,7 @@ from torch import nn
 
 from weightless_sw import container
 from weightless_sw.training import compress, learn, networks
+from weightless_sw.training.checkpoint import Checkpoint
 from weightless_sw.training.data import Dataset
 
 BATCH = {"digits": 32}
@@ -25,8 +26,17 @@ class Job:
     metadata: dict[str, str]
 
 
-def run(name: str, seed: int, folder: Path | None, step: compress.Step, command: str) -> Job:
+def run(
+    name: str,
+    seed: int,
+    folder: Path | None,
+    step: compress.Step,
+    command: str,
+    checkpoints: Path | None = None,
+) -> Job:
     """Train the network called ``name``, compress it by its recipe, and look at the test set once, at the end.
+
+    What is reached is kept in the folder ``checkpoints``; the same call goes on from there after a kill.
 
     Raises ValueError for a network without a recipe, mnist.DataError without its data.
     """
@@ -38,10 +48,19 @@ def run(name: str, seed: int, folder: Path | None, step: compress.Step, command:
         dataset.train, batch=BATCH.get(name, DEFAULT_BATCH), max_shift=network.max_shift, seed=seed
     )
     dense = networks.build(name, seed)
-    with step(f"train {name}") as progress:
-        learn.train(dense, loader, epochs=network.epochs, rate=network.rate, progress=progress)
+    kept = Checkpoint(checkpoints, "dense", name, seed, network.epochs, network.rate, network.max_shift)
+    if state := kept.load():
+        dense.load_state_dict(state["network"])
+        loader.generator.set_state(state["generator"])
+    else:
+        with step(f"train {name}") as progress:
+            learn.train(dense, loader, epochs=network.epochs, rate=network.rate, progress=progress)
+        kept.save({"network": dense.state_dict(), "generator": loader.generator.get_state()})
     validation = learn.in_order(dataset.validation)
-    result = compress.compress(dense, loader, validation, compress.RECIPES[name], step=step)
+    result = compress.compress(
+        dense, loader, validation, compress.RECIPES[name], step=step, checkpoints=checkpoints
+    )
+    kept.remove()
     wrong = {
         kind: _wrong(model, dataset) for kind, model in (("dense", dense), ("retrained", result.network))
     }

@@ -25,6 +25,7 @@ class Batches:
     def __init__(self, part: Part, *, batch: int = 128, max_shift: int = 0, seed: int = 0):
         self.images, self.labels = torch.from_numpy(part.images), torch.from_numpy(part.labels)
         self.batch, self.max_shift = min(batch, len(part)), max_shift
+        self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:

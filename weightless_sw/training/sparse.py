@@ -87,6 +87,26 @@ class Layer:
         self.sparse.centroids = None
         self.original.requires_grad_(False)
 
+    def state(self) -> dict[str, torch.Tensor | None]:
+        """All that can change of the layer's weight."""
+        centroids = self.sparse.centroids
+        return {
+            "original": self.original.detach().clone(),
+            "mask": self.sparse.mask.clone(),
+            "held": self.sparse.held,
+            "centroids": None if centroids is None else centroids.detach().clone(),
+        }
+
+    def take(self, state: dict[str, torch.Tensor | None]) -> None:
+        """The inverse of :meth:`state`."""
+        with torch.no_grad():
+            self.original.copy_(state["original"])
+            self.sparse.mask.copy_(state["mask"])
+        self.sparse.held = state["held"]
+        centroids = state["centroids"]
+        self.sparse.centroids = None if centroids is None else nn.Parameter(centroids)
+        self.original.requires_grad_(state["held"] is None)
+
 
 def attach(network: nn.Module) -> dict[str, Layer]:
     """The Linear and Conv2d layers of ``network`` by name, in its order, each with a Sparse.

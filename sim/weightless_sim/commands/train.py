@@ -12,6 +12,7 @@ from rich.table import Table
 from weightless_sim.commands import common
 
 NETWORKS = ("lenet300", "digits")  # those with a recipe
+CHECKPOINTS = Path("build") / "train"  # a run that was killed goes on from here
 MISSING = "training needs torch: pip install 'weightless[train]'"
 
 
@@ -52,7 +53,7 @@ def _compress(options: argparse.Namespace) -> int:
 
     jobs, console = _jobs(), Console(stderr=options.json)
     command = f"weightless compress {options.network} --seed {options.seed}"
-    job = jobs.run(options.network, options.seed, options.data, common.Steps(console), command)
+    job = jobs.run(options.network, options.seed, options.data, common.Steps(console), command, CHECKPOINTS)
     n_bytes = container.write(options.output, job.result.tensors, job.metadata)
     dense_bytes = sum(4 * prod(tensor.shape) for tensor in job.result.tensors.values())
     rows = [(m.step, m.loss, m.error) for m in job.result.history]

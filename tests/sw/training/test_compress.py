@@ -1,5 +1,6 @@
 """The whole loop on scikit-learn's digits, at so few slot bits that the errors hurt."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -88,6 +89,67 @@ def test_the_same_seed_gives_the_same_bytes(training, digits):
         loader = learn.Batches(data.train, batch=32, seed=4)
         files.append(container.to_bytes(compress.compress(network, loader, validation, recipe).tensors))
     assert files[0] == files[1]
+
+
+class KillError(Exception):
+    """What a kill is here."""
+
+
+@pytest.mark.parametrize(
+    "title", ["share 4 values in fc1", "encode fc1", "retrain around fc1", "share values in the rest"]
+)
+def test_a_killed_run_goes_on_with_the_same_result(training, digits, tmp_path, title):
+    """The run is stopped in the middle of a step; the next one begins with that step."""
+    compress, learn, _ = training
+    network, _, validation, data = digits
+    recipe = compress.Recipe(
+        weights={"fc1": 500}, tables={"fc1": (8, 4)}, units={"fc2": 50},
+        prune_epochs=1, share_epochs=1, retrain_epochs=1, rest_epochs=1,
+    )  # fmt: skip
+
+    def run(step, checkpoints):
+        loader = learn.Batches(data.train, batch=32, seed=4)
+        result = compress.compress(network, loader, validation, recipe, step=step, checkpoints=checkpoints)
+        return container.to_bytes(result.tensors), result
+
+    titles = []
+
+    @contextlib.contextmanager
+    def until(name):
+        titles.append(name)
+
+        def progress(done, total, text):
+            if name == title and len(titles) == titles.index(title) + 1 and not resumed:
+                raise KillError
+
+        yield progress
+
+    resumed = False
+    with pytest.raises(KillError):
+        run(until, tmp_path)
+    resumed = True
+    titles.clear()
+    data_resumed, result = run(until, tmp_path)
+    assert titles[0] == title
+    data_whole, whole = run(None, None)
+    assert data_resumed == data_whole
+    assert result.history == whole.history
+    assert np.array_equal(result.simplified["fc1"], whole.simplified["fc1"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_checkpoint_counts_as_none(torch, tmp_path):
+    from weightless_sw.training.checkpoint import Checkpoint
+
+    kept = Checkpoint(tmp_path, "x")
+    kept.save({"a": torch.ones(2), "n": 3})
+    assert kept.load()["n"] == 3
+    assert Checkpoint(tmp_path, "y").load() is None
+    data = kept.path.read_bytes()
+    for broken in (b"", data[:-1] + b"x", data[: len(data) // 2], b"rubbish"):
+        kept.path.write_bytes(broken)
+        assert kept.load() is None
+    assert Checkpoint(None, "x").load() is None
 
 
 def test_a_file_of_another_network_is_refused(compressed, training):
