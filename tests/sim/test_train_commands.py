@@ -43,6 +43,14 @@ def test_compress_then_evaluate(quick, tmp_path, capsys):
     assert "not the tensors of this network" in capsys.readouterr().err
 
 
+def test_auto_shows_what_it_tried(quick, tmp_path, capsys):
+    assert cli.main(["compress", "digits", "-o", str(tmp_path / "x.wls"), "--auto", "--limit", "50"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("taken") == 1
+    metadata = container.read(tmp_path / "x.wls").metadata
+    assert metadata["command"] == "weightless compress digits --seed 1 --auto --limit 50"
+
+
 def test_a_file_that_names_no_network_is_refused(quick, tmp_path, capsys):
     path = tmp_path / "x.wls"
     container.write(path, {})

@@ -34,9 +34,8 @@ class Recipe:
     """What becomes of a network; layers by name."""
 
     weights: Mapping[str, int]  # how many stay; a layer that is not named keeps all
-    tables: Mapping[
-        str, tuple[int, int]
-    ]  # (slot bits t, number of values K) of the layers that go into tables
+    # (slot bits t, number of values K) of the layers that go into tables; None: chosen, see Candidate.
+    tables: Mapping[str, tuple[int, int] | None]
     units: Mapping[str, int] = field(default_factory=dict)  # kept in compaction
     n_inputs: int | None = None  # kept in compaction
     rest_codes: int = 12  # number of values of the layers that are coded
@@ -49,6 +48,8 @@ class Recipe:
     share_rate: float = 1e-3
     retrain_rate: float = 1e-3
     rest_rate: float = 8e-4
+    choice_epochs: int = 2  # retraining of a candidate
+    error_limit: float = 0.005  # validation error that a chosen table may add to the dense network's
 
 
 RECIPES = {
@@ -78,6 +79,29 @@ class Measured:
         return self.n_wrong / max(1, self.n)
 
 
+CANDIDATE_CODES = (4, 8, 16)
+CANDIDATE_BITS = (
+    4,
+    5,
+    6,
+)  # slot bits beyond log2 of the codes: false positives of 1/16, 1/32, 1/64 of the zeros
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pair of t and K that was tried for a layer: encoded, and retrained for ``choice_epochs``.
+
+    Taken is the smallest record whose validation error is at most ``error_limit`` above the dense network's, or,
+    where there is none, the one of least error.
+    """
+
+    layer: str
+    slot_bits: int
+    n_codes: int
+    record_bytes: int
+    error: float
+
+
 @dataclass(frozen=True)
 class Compressed:
     """A network as its file has it.
@@ -91,6 +115,8 @@ class Compressed:
     reports: dict[str, EncodeReport]
     simplified: dict[str, NDArray[np.float32]]
     history: list[Measured]
+    candidates: list[Candidate]  # in the order in which they were tried
+    tables: dict[str, tuple[int, int]]  # t and K of each table
 
 
 def compress(
@@ -134,6 +160,8 @@ class _Run:
         self.encoded: dict[str, EncodedTensor] = {}
         self.reports: dict[str, EncodeReport] = {}
         self.simplified: dict[str, NDArray[np.float32]] = {}
+        self.candidates: list[Candidate] = []
+        self.tables: dict[str, tuple[int, int]] = {}
         seed = getattr(train_loader, "seed", None)
         self.checkpoint = Checkpoint(checkpoints, recipe, seed, digest(network.state_dict()))
         named = {*recipe.weights, *recipe.tables, *recipe.units}
@@ -154,16 +182,20 @@ class _Run:
         restore(network, tensors)
         self.history.append(Measured("stored", *learn.evaluate(network, self.validation)))
         self.checkpoint.remove()
-        return Compressed(network, tensors, self.reports, self.simplified, self.history)
+        return Compressed(
+            network, tensors, self.reports, self.simplified, self.history, self.candidates, self.tables
+        )
 
     def _steps(self) -> list[Callable[[], None]]:
         """In order; the layers of the tables from the largest on."""
         tables = self.recipe.tables
         steps: list[Callable[[], None]] = [partial(self._measure, "dense"), self._prune]
         for name in sorted(tables, key=lambda name: -self.layers[name].mask.numel()):
-            slot_bits, n_codes = tables[name]
-            steps.append(partial(self._share, self.layers[name], n_codes))
-            steps.append(partial(self._encode, self.layers[name], slot_bits))
+            layer, table = self.layers[name], tables[name]
+            if table is None:
+                steps.append(partial(self._choose, layer))
+            else:
+                steps += [partial(self._share, layer, table[1]), partial(self._encode, layer, *table)]
             steps.append(partial(self._retrain, name))
         return [*steps, self._share_rest]
 
@@ -195,7 +227,8 @@ class _Run:
         layer.round_centroids()
         self._measure(f"simplified {layer.name}")
 
-    def _encode(self, layer: sparse.Layer, slot_bits: int) -> None:
+    def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int) -> None:
+        self.tables[layer.name] = slot_bits, n_codes
         weights = layer.weights
         with self.step(f"encode {layer.name}") as progress:
             tensor, report = codec.encode(
@@ -206,6 +239,30 @@ class _Run:
         self.simplified[layer.name] = weights
         layer.hold(codec.decode(stored))
         self._measure(f"encoded {layer.name}")
+
+    def _choose(self, layer: sparse.Layer) -> None:
+        """Share and encode with the t and K of the best candidate."""
+        limit = self.history[0].error + self.recipe.error_limit
+        start, best, taken = self._state(0), None, None
+        for n_codes in CANDIDATE_CODES:
+            self._take(start)
+            self._share(layer, n_codes)
+            shared = self._state(0)
+            for slot_bits in (n_codes.bit_length() - 1 + more for more in CANDIDATE_BITS):
+                self._take(shared)
+                self._encode(layer, slot_bits, n_codes)
+                encoded = self._state(0)
+                title = f"try t = {slot_bits}, K = {n_codes} in {layer.name}"
+                self._train(title, self.recipe.choice_epochs, self.recipe.retrain_rate)
+                _, n_wrong, n = learn.evaluate(self.network, self.validation)
+                n_bytes = self.encoded[layer.name].record_bytes
+                tried = Candidate(layer.name, slot_bits, n_codes, n_bytes, n_wrong / max(1, n))
+                self.candidates.append(tried)
+                rank = (tried.error > limit, n_bytes if tried.error <= limit else tried.error)
+                if best is None or rank < best:
+                    best, taken = rank, encoded
+        assert taken is not None
+        self._take(taken)
 
     def _retrain(self, name: str) -> None:
         self._train(f"retrain around {name}", self.recipe.retrain_epochs, self.recipe.retrain_rate)
@@ -257,6 +314,8 @@ class _Run:
             "generator": None if generator is None else generator.get_state(),
             "history": [astuple(measured) for measured in self.history],
             "encoded": encoded,
+            "tables": dict(self.tables),
+            "candidates": [astuple(candidate) for candidate in self.candidates],
             "reports": {name: asdict(report) for name, report in self.reports.items()},
             "simplified": {name: torch.from_numpy(array) for name, array in self.simplified.items()},
         }
@@ -264,13 +323,21 @@ class _Run:
     def _others(self) -> dict[str, torch.Tensor]:
         """The network's state without the layers' weights."""
         state = self.network.state_dict()
-        return {name: value for name, value in state.items() if ".parametrizations." not in f".{name}"}
+        return {
+            name: value.clone() for name, value in state.items() if ".parametrizations." not in f".{name}"
+        }
 
     def _resume(self) -> int:
         """Take up what a run before this one has kept; the number of steps that it did."""
         state = self.checkpoint.load()
         if state is None:
             return 0
+        self.candidates = [Candidate(*fields) for fields in state["candidates"]]
+        self._take(state)
+        return int(state["n_done"])
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """The inverse of :meth:`_state`, but for the candidates: what was tried stays known."""
         for name, layer in self.layers.items():
             layer.take(state["layers"][name])
         self.network.load_state_dict(state["others"], strict=False)
@@ -279,13 +346,14 @@ class _Run:
         self.history = [Measured(*fields) for fields in state["history"]]
         self.reports = {name: EncodeReport(**fields) for name, fields in state["reports"].items()}
         self.simplified = {name: tensor.numpy() for name, tensor in state["simplified"].items()}
+        self.tables = {name: (t, k) for name, (t, k) in state["tables"].items()}
+        self.encoded = {}
         for name, (record, shape, rows, columns, by_columns) in state["encoded"].items():
             live_rows, live_columns = (
                 None if part is None else np.array(part, np.int64) for part in (rows, columns)
             )
             arrangement = Arrangement(tuple(shape), live_rows, live_columns, by_columns)
             self.encoded[name] = container.from_record(bytes(record), arrangement)
-        return int(state["n_done"])
 
 
 def smaller(array: NDArray[Any], name: str = "tensor") -> container.Tensor:

@@ -1,6 +1,6 @@
 """The project's own networks from nothing to a file, and what a file's network gets wrong."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,10 +33,15 @@ def run(
     step: compress.Step,
     command: str,
     checkpoints: Path | None = None,
+    *,
+    auto: bool = False,
+    error_limit: float | None = None,
 ) -> Job:
     """Train the network called ``name``, compress it by its recipe, and look at the test set once, at the end.
 
-    What is reached is kept in the folder ``checkpoints``; the same call goes on from there after a kill.
+    With ``auto`` the slot bits and the number of values of its tables are chosen (see compress.Candidate), within
+    ``error_limit`` of the dense network's validation error.  What is reached is kept in the folder
+    ``checkpoints``; the same call goes on from there after a kill.
 
     Raises ValueError for a network without a recipe, mnist.DataError without its data.
     """
@@ -57,9 +62,12 @@ def run(
             learn.train(dense, loader, epochs=network.epochs, rate=network.rate, progress=progress)
         kept.save({"network": dense.state_dict(), "generator": loader.generator.get_state()})
     validation = learn.in_order(dataset.validation)
-    result = compress.compress(
-        dense, loader, validation, compress.RECIPES[name], step=step, checkpoints=checkpoints
-    )
+    recipe = compress.RECIPES[name]
+    if auto:
+        recipe = replace(recipe, tables=dict.fromkeys(recipe.tables))
+    if error_limit is not None:
+        recipe = replace(recipe, error_limit=error_limit)
+    result = compress.compress(dense, loader, validation, recipe, step=step, checkpoints=checkpoints)
     kept.remove()
     wrong = {
         kind: _wrong(model, dataset) for kind, model in (("dense", dense), ("retrained", result.network))

@@ -104,7 +104,7 @@ class Layer:
             self.sparse.mask.copy_(state["mask"])
         self.sparse.held = state["held"]
         centroids = state["centroids"]
-        self.sparse.centroids = None if centroids is None else nn.Parameter(centroids)
+        self.sparse.centroids = None if centroids is None else nn.Parameter(centroids.clone())
         self.original.requires_grad_(state["held"] is None)
 
 

@@ -34,6 +34,17 @@ def _add_compress(commands: Any) -> None:
     command.add_argument("network", choices=NETWORKS, help="digits needs no download and under a minute")
     command.add_argument("-o", "--output", type=Path, required=True, help="the .wls file to write")
     command.add_argument("--seed", type=int, default=1, help="of all that is random")
+    command.add_argument(
+        "--auto",
+        action="store_true",
+        help="choose slot bits and number of values: the smallest within the limit",
+    )
+    command.add_argument(
+        "--limit",
+        type=float,
+        default=0.5,
+        help="validation error in %% that --auto may add to the dense network's",
+    )
     _add_data(command)
     common.add_json(command)
 
@@ -53,15 +64,24 @@ def _compress(options: argparse.Namespace) -> int:
 
     jobs, console = _jobs(), Console(stderr=options.json)
     command = f"weightless compress {options.network} --seed {options.seed}"
-    job = jobs.run(options.network, options.seed, options.data, common.Steps(console), command, CHECKPOINTS)
-    n_bytes = container.write(options.output, job.result.tensors, job.metadata)
-    dense_bytes = sum(4 * prod(tensor.shape) for tensor in job.result.tensors.values())
-    rows = [(m.step, m.loss, m.error) for m in job.result.history]
+    command += f" --auto --limit {options.limit:g}" * options.auto
+    job = jobs.run(
+        options.network, options.seed, options.data, common.Steps(console), command, CHECKPOINTS,
+        auto=options.auto, error_limit=options.limit / 100,
+    )  # fmt: skip
+    result = job.result
+    n_bytes = container.write(options.output, result.tensors, job.metadata)
+    dense_bytes = sum(4 * prod(tensor.shape) for tensor in result.tensors.values())
+    rows = [(m.step, m.loss, m.error) for m in result.history]
     if options.json:
-        result = {"file": str(options.output), "bytes": n_bytes, "metadata": job.metadata}
-        result["validation"] = [{"step": step, "loss": loss, "error": error} for step, loss, error in rows]
-        print(json.dumps(result, indent=1))
+        printed = {"file": str(options.output), "bytes": n_bytes, "metadata": job.metadata}
+        printed["validation"] = [{"step": step, "loss": loss, "error": error} for step, loss, error in rows]
+        printed["candidates"] = [vars(candidate) for candidate in result.candidates]
+        printed["tables"] = result.tables
+        print(json.dumps(printed, indent=1))
         return 0
+    if result.candidates:
+        _print_candidates(console, result)
     table = Table("step", "validation loss", "validation error")
     for step, loss, error in rows:
         table.add_row(step, f"{loss:.4f}", f"{error:.2%}")
@@ -73,6 +93,17 @@ def _compress(options: argparse.Namespace) -> int:
     ratio = dense_bytes / n_bytes
     console.print(f"{options.output}: {n_bytes:,} bytes of {dense_bytes:,} ({ratio:.1f}x)")
     return 0
+
+
+def _print_candidates(console: Console, result: Any) -> None:
+    """What ``--auto`` tried, and took."""
+    table = Table("layer", "t", "K", "bytes", "validation error", "")
+    for c in result.candidates:
+        taken = "taken" if result.tables[c.layer] == (c.slot_bits, c.n_codes) else ""
+        table.add_row(
+            c.layer, str(c.slot_bits), str(c.n_codes), f"{c.record_bytes:,}", f"{c.error:.2%}", taken
+        )
+    console.print(table)
 
 
 def _add_evaluate(commands: Any) -> None:

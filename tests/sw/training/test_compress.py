@@ -138,6 +138,32 @@ def test_a_killed_run_goes_on_with_the_same_result(training, digits, tmp_path, t
     assert not list(tmp_path.iterdir())
 
 
+def test_auto_takes_the_smallest_within_the_limit(training, digits, tmp_path):
+    compress, learn, _ = training
+    network, _, validation, data = digits
+    results = []
+    for limit in (1.0, -1.0):
+        recipe = compress.Recipe(
+            weights={"fc1": 500}, tables={"fc1": None}, prune_epochs=1, share_epochs=1, retrain_epochs=1,
+            rest_epochs=1, choice_epochs=1, error_limit=limit,
+        )  # fmt: skip
+        loader = learn.Batches(data.train, batch=64, seed=4)
+        results.append(compress.compress(network, loader, validation, recipe))
+    loose, strict = results
+    pairs = [(c.slot_bits, c.n_codes) for c in loose.candidates]
+    assert pairs == [(6, 4), (7, 4), (8, 4), (7, 8), (8, 8), (9, 8), (8, 16), (9, 16), (10, 16)]
+    by_pair = {(c.slot_bits, c.n_codes): c for c in loose.candidates}
+    assert by_pair[loose.tables["fc1"]].record_bytes == min(c.record_bytes for c in loose.candidates)
+    by_pair = {(c.slot_bits, c.n_codes): c for c in strict.candidates}
+    assert by_pair[strict.tables["fc1"]].error == min(c.error for c in strict.candidates)
+    for result in results:
+        geometry = result.tensors["fc1.weight"].geometry
+        assert (geometry.slot_bits, geometry.n_codes) == result.tables["fc1"]
+        assert [m.step for m in result.history][1:5] == [
+            "pruned", "simplified fc1", "encoded fc1", "retrained fc1"
+        ]  # fmt: skip
+
+
 def test_a_broken_checkpoint_counts_as_none(torch, tmp_path):
     from weightless_sw.training.checkpoint import Checkpoint
 
