@@ -184,6 +184,35 @@ def test_a_file_of_another_network_is_refused(compressed, training):
         compress.restore(networks.build("lenet300", seed=1), compressed.tensors)
 
 
+def test_four_lines_for_a_network_of_ones_own(torch, tmp_path):
+    """A convolutional network, loaders of torch's own; a state dict goes in and comes out."""
+    import weightless_sw as wl
+
+    torch.manual_seed(0)
+    images = torch.rand(240, 1, 8, 8)
+    data = torch.utils.data.TensorDataset(images, (images.mean((1, 2, 3)) > 0.5).long())
+    train_loader, validation_loader = (torch.utils.data.DataLoader(data, batch_size=40) for _ in range(2))
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 6, 3), torch.nn.BatchNorm2d(6), torch.nn.ReLU(), torch.nn.Flatten(),
+        torch.nn.Linear(216, 40), torch.nn.ReLU(), torch.nn.Linear(40, 2),
+    )  # fmt: skip
+
+    recipe = wl.Recipe(
+        weights={"4": 400, "0": 40}, tables={"4": (8, 4)}, units={"4": 30},
+        prune_epochs=3, share_epochs=1, retrain_epochs=1, rest_epochs=1,
+    )  # fmt: skip
+    result = wl.compress(network, train_loader, validation_loader, recipe)
+    wl.write(tmp_path / "network.wls", result.tensors)
+    wl.restore(network, wl.read(tmp_path / "network.wls"))
+
+    network.eval()
+    with torch.no_grad():
+        assert torch.equal(network(images), result.network(images))
+    assert int((network[4].weight != 0).any(1).sum()) <= 30
+    wl.save_tensors(tmp_path / "x.safetensors", {k: v.numpy() for k, v in network.state_dict().items()})
+    assert set(wl.load_tensors(tmp_path / "x.safetensors")) == set(result.tensors)
+
+
 def test_layers_that_are_not_there_are_named(training, digits):
     compress = training[0]
     network, loader, validation, _ = digits
