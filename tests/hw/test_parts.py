@@ -1,10 +1,16 @@
 """Single parts on Amaranth's simulator; the whole decoder is tested in tests/sim/test_cosim.py."""
 
+import re
+
 import pytest
+from amaranth.hdl import Fragment
+from amaranth.lib import wiring
 from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from weightless_hw import parts
+from weightless_hw.classic import decoder, load
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.parts import HashRounds, LanePermutation, Unpacker
 from weightless_sw.spec import classic as spec
@@ -90,3 +96,30 @@ def test_unpacker_cuts_words_into_items(width, words, valid):
 def test_unpacker_keeps_up(width, n_words, cycles):
     """A word a clock, or an item a clock where a word holds several."""
     assert unpack(width, [0] * n_words, [True])[1] == cycles
+
+
+def components():
+    """One of every component, the parts' and the classic decoder's."""
+    config = ClassicConfig(lanes=2)
+    return [
+        parts.HashRounds(2, 1), parts.LanePermutation(2, 8), parts.Codebook(config), parts.OutputBuffer(8),
+        parts.Unpacker(8, 4), decoder.IndexGenerator(config), decoder.RangeReduction(config), decoder.Bank(config),
+        decoder.Pipeline(config), decoder.Decoder(config), load.Loader(config),
+    ]  # fmt: skip
+
+
+def test_every_port_is_described_and_every_elaborate_opens_with_a_word():
+    written = [
+        cls
+        for module in (parts, decoder, load)
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, wiring.Component) and cls.__module__ == module.__name__
+    ]
+    instances = components()
+    assert {type(component) for component in instances} == set(written)
+    for component in instances:
+        described = type(component).__doc__.split("Attributes\n", 1)[1]
+        missing = [name for name in component.signature.members if not re.search(rf"\b{name}\b", described)]
+        assert not missing, f"{type(component).__name__}: {missing}"
+        assert type(component).elaborate.__doc__, type(component).__name__
+        Fragment.get(component, None)  # an elaboratable that is never elaborated warns
