@@ -212,10 +212,19 @@ class _Run:
     def _prune(self) -> None:
         recipe, layers = self.recipe, list(self.layers.values())
         if recipe.units or recipe.n_inputs:
-            prune.compact(layers, recipe.units, recipe.n_inputs)
+            deviation = self._deviation(layers[0]) if recipe.n_inputs else None
+            prune.compact(layers, recipe.units, recipe.n_inputs, deviation)
         hook = prune.gradual(layers, recipe.weights)
         self._train("prune", recipe.prune_epochs, recipe.prune_rate, hook)
         self._measure("pruned")
+
+    def _deviation(self, first: sparse.Layer) -> torch.Tensor:
+        """Standard deviation of each input of the first layer, over the validation set."""
+        seen: list[torch.Tensor] = []
+        handle = first.module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].flatten(1)))
+        learn.evaluate(self.network, self.validation)
+        handle.remove()
+        return torch.cat(seen).std(0)
 
     # One block of the algorithm: cluster, encode and freeze what the bytes decode to, retrain the rest.
 

@@ -21,15 +21,23 @@ def one_shot(layer: Layer, n_weights: int) -> None:
     layer.set_mask(_largest(torch.from_numpy(layer.weights).abs(), n_weights))
 
 
-def compact(layers: Sequence[Layer], units: Mapping[str, int], n_inputs: int | None = None) -> None:
+def compact(
+    layers: Sequence[Layer],
+    units: Mapping[str, int],
+    n_inputs: int | None = None,
+    deviation: torch.Tensor | None = None,
+) -> None:
     """Keep the strongest units of each layer named in ``units``, and the ``n_inputs`` strongest inputs of the first.
 
-    A unit is as strong as the norms of its weights in and of those that read it, multiplied.
+    A unit is as strong as the norms of its weights in and of those that read it, multiplied; an input as the norm
+    of the weights that read it times its ``deviation`` ((inputs,); an input that never changes has weights that
+    were never trained).
     """
     matrices = [torch.from_numpy(layer.weights).flatten(1) for layer in layers]
     masks = [torch.ones_like(matrix) for matrix in matrices]
     if n_inputs:
-        masks[0] *= _largest(matrices[0].norm(dim=0), n_inputs)
+        strength = matrices[0].norm(dim=0)
+        masks[0] *= _largest(strength if deviation is None else strength * deviation, n_inputs)
     for k, layer in enumerate(layers[:-1]):
         if layer.name not in units:
             continue

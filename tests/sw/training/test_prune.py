@@ -42,6 +42,17 @@ def test_compaction_takes_units_and_what_reads_them(convolutional):
     assert masks[2].any(0).sum() == 4
 
 
+def test_inputs_that_never_change_go_first(torch):
+    """Their weights are as large as those that were trained."""
+    from weightless_sw.training import prune, sparse
+
+    layers = list(sparse.attach(torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Linear(5, 2))).values())
+    with torch.no_grad():
+        layers[0].original[:, :3] = 5.0
+    prune.compact(layers, {}, 3, torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 0.0]))
+    assert layers[0].mask.any(0).tolist() == [False, False, True, True, True, False]
+
+
 def test_gradual_pruning_ends_at_its_targets(convolutional, torch):
     from weightless_sw.training import learn, prune
 
