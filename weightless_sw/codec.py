@@ -49,7 +49,7 @@ class EncodeReport:
         str, dict[str, float]
     ]  # what live="off" and "auto" come to: N, map bytes, false positives
     record_bytes: int
-    bits_per_weight: float
+    bits_per_weight: float  # record and live maps
     bits_per_nonzero: float
     n_attempts: int  # seeds tried, all bank sizes together
     seconds: float
@@ -227,7 +227,7 @@ def _report(
     n_named = int(np.count_nonzero(layouts.fast(g).decode_codes(tensor) < g.n_codes))
     n_false = n_named - n_keys
     expected = g.n_codes / (1 << g.slot_bits)
-    bits = 8 * tensor.record_bytes
+    bits = 8 * (tensor.record_bytes + map_bytes(tensor.arrangement))
     return EncodeReport(
         n_weights=n_weights,
         n_stored=g.n_weights,

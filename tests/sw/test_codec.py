@@ -124,6 +124,14 @@ def test_only_the_options_that_a_layout_has():
         encode(np.ones(4), layout="cuckoo")
 
 
+def test_live_maps_count():
+    weights = np.zeros((400, 50))
+    weights[:90, ::2] = 0.5
+    _, report = encode(weights)
+    assert report.map_bytes > 0
+    assert report.bits_per_weight == 8 * (report.record_bytes + report.map_bytes) / weights.size
+
+
 def test_report_has_the_fields_of_the_layout():
     tensor, report = encode(np.ones(4), lanes=2)
     fields = report.as_dict()

@@ -42,7 +42,7 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
     dense = 4 * encoding["n_weights"]
     return [
         ("layer", f"{layer}, {encoding['n_weights']:,} weights, {encoding['n_nonzero']:,} not zero"),
-        ("record", f"{table['bytes']:,} bytes of {dense:,} ({table['ratio_to_dense_fp32']:.1f}x), "
+        ("record and maps", f"{table['bytes']:,} bytes of {dense:,} ({table['ratio_to_dense_fp32']:.1f}x), "
                    f"{encoding['bits_per_weight']:.4f} bit/weight, {encoding['slots_per_key']:.4f} slots per key"),
         ("whole file", f"{result['file']['bytes']:,} bytes: {result['file']['path']}"),
         ("false positives", f"{encoding['false_positive_rate']:.4%} of stored zeros, theory "

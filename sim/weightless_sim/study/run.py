@@ -213,8 +213,8 @@ def _sizes(array: NDArray[Any], report: EncodeReport, slot_bits: int) -> list[di
     rows.append(
         {
             "name": f"Weightless table, t = {slot_bits}",
-            "bytes": report.record_bytes,
-            "how": "the record's bytes in the .wls file: descriptor, codebook, table",
+            "bytes": report.record_bytes + report.map_bytes,
+            "how": "in the .wls file: the record (descriptor, codebook, table) and the maps of live rows and columns",
             "lossless": False,
         }
     )
