@@ -67,3 +67,16 @@ def quantize_codebook(
             "rounds them to zero; prune or rescale them first"
         )
     return entries, scale
+
+
+def number_values(
+    values: NDArray[Any], value_format: ValueFormat, round_values: bool, name: str
+) -> tuple[NDArray[Any], NDArray[np.uint16], float]:
+    """(entries of the codebook, ascending and distinct; the entry's number of each value; scale).
+
+    ``values`` are as for :func:`quantize_codebook`, which raises; where rounding makes two of them one, they share
+    an entry.
+    """
+    entries, scale = quantize_codebook(values, value_format, round_values, name)
+    codebook, numbers = np.unique(entries, return_inverse=True)
+    return codebook, numbers.astype(np.uint16), scale

@@ -2,14 +2,14 @@
 
 import time
 from dataclasses import asdict, dataclass, fields, replace
-from math import prod, sqrt
+from math import inf, prod, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from weightless_sw import layouts
-from weightless_sw.codebook import EncodeError, check_weights, quantize_codebook
+from weightless_sw.codebook import EncodeError, check_weights, number_values
 from weightless_sw.container import live_map, map_bytes
 from weightless_sw.progress import Progress
 from weightless_sw.spec.coded import MAX_CODES
@@ -99,14 +99,13 @@ def encode(
     arrangement = arrange(array, slot_bits, live, order)
     flat = arrangement.gather(array)
     keys = np.flatnonzero(flat).astype(np.uint32)
-    distinct, codes = np.unique(flat[keys], return_inverse=True)
+    distinct, named = np.unique(flat[keys], return_inverse=True)
     if len(distinct) >= 1 << slot_bits:
         raise EncodeError(
             f"{name}: {len(distinct)} distinct non-zero values, but codes of {slot_bits} bits name at most "
             f"{(1 << slot_bits) - 1}; {CLUSTER_FIRST}, or use a larger slot_bits (up to 16)"
         )
-    codebook, scale = quantize_codebook(distinct, value_format, round_values, name)
-    codebook, merged = np.unique(codebook, return_inverse=True)  # rounding may make two values one
+    codebook, numbers, scale = number_values(distinct, value_format, round_values, name)
     request = TableRequest(
         n_weights=flat.size,
         slot_bits=slot_bits,
@@ -114,7 +113,7 @@ def encode(
         value_format=value_format,
         scale=scale,
     )
-    table = encoder.build(keys, merged[codes].astype(np.uint16), request, chosen, progress)
+    table = encoder.build(keys, numbers[named], request, chosen, progress)
     tensor = EncodedTensor(arrangement, table.geometry, codebook, table.entries)
     seconds = time.perf_counter() - started
     return tensor, _report(tensor, _choices(array, tensor, order), len(keys), table.n_attempts, seconds)
@@ -127,16 +126,21 @@ def arrange(array: NDArray[Any], slot_bits: int, live: str = "off", order: str =
     """
     if live not in LIVE or order not in ORDERS:
         raise ValueError(f"live must be one of {LIVE}, order one of {ORDERS}, not {live!r}, {order!r}")
-    rows = columns = None
-    whole = Arrangement(array.shape)
+    arrangement = Arrangement(array.shape)
     n_keys = np.count_nonzero(array)
     if live == "auto" and n_keys:
-        nonzero = array.reshape(whole.n_rows, whole.n_columns) != 0
         least = DESCRIPTOR_BYTES + n_keys * slot_bits * LEAST_SLOTS_PER_KEY / 8
-        rows, columns = (_live(nonzero.any(axis), least * MAP_SHARE) for axis in (1, 0))
-    arrangement = Arrangement(array.shape, rows, columns)
+        arrangement = _live_block(array, least * MAP_SHARE)
     by_columns = order == "columns" and 1 not in arrangement.block_shape
     return replace(arrangement, by_columns=by_columns)
+
+
+def _live_block(array: NDArray[Any], most_bytes: float = inf) -> Arrangement:
+    """``array`` without its dead rows and columns, each where their map takes at most ``most_bytes``."""
+    whole = Arrangement(array.shape)
+    nonzero = array.reshape(whole.n_rows, whole.n_columns) != 0
+    rows, columns = (_live(nonzero.any(axis), most_bytes) for axis in (1, 0))
+    return replace(whole, live_rows=rows, live_columns=columns)
 
 
 def _live(has_weights: NDArray[np.bool_], most_bytes: float) -> NDArray[np.int64] | None:
@@ -175,18 +179,15 @@ def encode_coded(
             f"{name}: {len(distinct)} distinct non-zero values, a coded record names at most {MAX_CODES}; "
             f"{CLUSTER_FIRST}"
         )
-    codebook, scale = quantize_codebook(distinct, value_format, round_values, name)
-    codebook, merged = np.unique(codebook, return_inverse=True)  # rounding may make two values one
+    codebook, numbers, scale = number_values(distinct, value_format, round_values, name)
     if not len(codebook):  # a tensor of zeros: one entry, which no code names
         codebook = np.ones(1, codebook.dtype)
     codes = np.full(array.shape, len(codebook), np.uint16)
-    codes[array != 0] = merged[named]
-    choices = [Arrangement(array.shape)]
-    if live == "auto" and len(distinct):
-        nonzero = array.reshape(choices[0].n_rows, choices[0].n_columns) != 0
-        rows, columns = (_live(nonzero.any(axis), float("inf")) for axis in (1, 0))
-        if rows is not None or columns is not None:
-            choices.append(Arrangement(array.shape, rows, columns))
+    codes[array != 0] = numbers[named]
+    whole = Arrangement(array.shape)
+    choices = [whole]
+    if live == "auto" and len(distinct) and (block := _live_block(array)).n_weights < whole.n_weights:
+        choices.append(block)
     tensors = [record.encode(a, a.gather(codes), codebook, value_format, scale) for a in choices]
     return min(tensors, key=lambda tensor: tensor.record_bytes + map_bytes(tensor.arrangement))
 

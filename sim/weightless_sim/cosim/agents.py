@@ -78,8 +78,7 @@ class GoldenModel:
     def __init__(self, config: DecoderConfig):
         self.config = config
         self.words: list[int] = []
-        self.descriptor = b""
-        self.n_words = DESCRIPTOR_WORDS  # of the record, once its descriptor is there
+        self.n_words = DESCRIPTOR_WORDS  # of the record, as far as is known
         self.loaded: EncodedTensor | None = None
         self.record_ended = False  # with the word that was taken last
 
@@ -88,16 +87,16 @@ class GoldenModel:
         self.words.append(word)
         self.record_ended = False
         if len(self.words) == DESCRIPTOR_WORDS:
-            self.descriptor = self._bytes()
-            resident = is_resident(self.descriptor)
-            geometry = geometry_of(self.descriptor)
-            assert not resident or (self.loaded is not None and self.loaded.geometry == geometry)
-            self.n_words = DESCRIPTOR_WORDS if resident else geometry.record_words
+            geometry = geometry_of(self._bytes())
+            if is_resident(self._bytes()):
+                assert self.loaded is not None and self.loaded.geometry == geometry
+            else:
+                self.n_words = geometry.record_words
         if len(self.words) < self.n_words:
             return []
-        if not is_resident(self.descriptor):
-            n_weights = geometry_of(self.descriptor).n_weights
-            self.loaded = container.from_record(self._bytes(), Arrangement((n_weights,)))
+        if self.n_words > DESCRIPTOR_WORDS:  # not resident: a table has a word at least
+            record = self._bytes()
+            self.loaded = container.from_record(record, Arrangement((geometry_of(record).n_weights,)))
         assert self.loaded is not None
         self.words, self.n_words = [], DESCRIPTOR_WORDS
         self.record_ended = True

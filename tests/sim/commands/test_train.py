@@ -59,9 +59,9 @@ def test_a_file_that_names_no_network_is_refused(quick, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["torch", "sklearn"])
-def test_what_is_missing_is_named_in_one_line(tmp_path, name):
+def test_what_is_missing_is_named_in_one_line(tmp_path, name, need):
     if name == "sklearn" and importlib.util.find_spec("torch") is None:
-        pytest.skip("torch is not installed: pip install 'weightless[train]'")
+        need("torch is not installed: pip install 'weightless[train]'")
     program = f"""
 import sys
 sys.modules["{name}"] = None
