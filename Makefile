@@ -2,13 +2,18 @@
 PYTHON ?= python3
 VENV := build/venv
 BIN := $(VENV)/bin
+MODELS := weightless_sw/models
+# A folder with the four files of MNIST, where there is one; else they are downloaded once.
+DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim test check area bench fuzz hash-study figures clean
+.PHONY: help tools sim test check model verify-model area bench fuzz hash-study figures clean
 help:
 	@echo "make sim         encode the bundled model, simulate its decoding, write build/report/"
 	@echo "make test        run the tests"
 	@echo "make check       ruff and mypy"
+	@echo "make model       train the bundled model again (MNIST, torch, ten minutes)"
+	@echo "make verify-model  its test error on MNIST once more, without torch"
 	@echo "make area        LUTs, flip-flops and RAMs of 1 and 8 lanes on ECP5"
 	@echo "make bench       encode and decode speed, side by side with peers"
 	@echo "make fuzz        random decoders and layers on Icarus, five minutes"
@@ -43,6 +48,20 @@ check: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+$(VENV)/train.stamp: pyproject.toml $(VENV)/sim.stamp
+	$(BIN)/pip install --disable-pip-version-check -e '.[sim,train]'
+	@touch $@
+
+$(VENV)/data.stamp: pyproject.toml $(VENV)/sim.stamp
+	$(BIN)/pip install --disable-pip-version-check -e '.[sim,data]'
+	@touch $@
+
+model: $(VENV)/train.stamp
+	@$(BIN)/weightless compress lenet300 --seed 1 $(DATA) -o $(MODELS)/lenet300.wls --simplified $(MODELS)/lenet300_simplified.npz
+
+verify-model: $(VENV)/data.stamp
+	@$(BIN)/python -m weightless_sw.training.verify
 
 area: $(VENV)/dev.stamp
 	@$(BIN)/weightless area --max-bank-rows 512

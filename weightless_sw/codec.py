@@ -51,8 +51,8 @@ class EncodeReport:
     record_bytes: int
     bits_per_weight: float  # record and live maps
     bits_per_nonzero: float
-    n_attempts: int  # seeds tried, all bank sizes together
-    seconds: float
+    n_attempts: int | None  # seeds tried, all sizes together; None where nothing was encoded, see measure
+    seconds: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """The fields, those of the layout among them, for reports."""
@@ -199,6 +199,21 @@ def decode(tensor: EncodedTensor | CodedTensor) -> NDArray[np.float32]:
     return tensor.look_up(layouts.fast(tensor.geometry).decode_codes(tensor))
 
 
+def measure(tensor: EncodedTensor, weights: ArrayLike, name: str = "tensor") -> EncodeReport:
+    """What an encoding of ``weights`` came to that was made before; ``tensor`` may be read from a file.
+
+    Raises ValueError when a non-zero weight does not decode to itself, or the shape is another.
+    """
+    array = check_weights(weights, name)
+    if array.shape != tensor.shape:
+        raise ValueError(f"{name}: shape {array.shape}, the table's is {tensor.shape}")
+    keys = array != 0
+    if not np.array_equal(decode(tensor)[keys], array[keys].astype(np.float32)):
+        raise ValueError(f"{name}: a non-zero weight does not decode to itself")
+    order = "columns" if tensor.arrangement.by_columns else "rows"
+    return _report(tensor, _choices(array, tensor, order), int(keys.sum()), None, None)
+
+
 def decode_golden(tensor: EncodedTensor) -> NDArray[np.float32]:
     """The same by the golden decoder: plain numpy, slow, the reference."""
     return tensor.look_up(layouts.golden(tensor.geometry).decode_codes(tensor))
@@ -220,7 +235,11 @@ def _choices(array: NDArray[Any], tensor: EncodedTensor, order: str) -> dict[str
 
 
 def _report(
-    tensor: EncodedTensor, choices: dict[str, dict[str, float]], n_keys: int, n_attempts: int, seconds: float
+    tensor: EncodedTensor,
+    choices: dict[str, dict[str, float]],
+    n_keys: int,
+    n_attempts: int | None,
+    seconds: float | None,
 ) -> EncodeReport:
     g = tensor.geometry
     n_weights = prod(tensor.shape)

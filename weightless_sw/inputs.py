@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from weightless_sw.files import write_atomically
 
-BUNDLED = ("lenet300",)
+BUNDLED = ("lenet300_simplified", "lenet300_pruned")  # arrays
+BUNDLED_FILES = ("lenet300",)  # .wls
 
 
 class InputError(ValueError):
@@ -29,7 +30,7 @@ def load_tensors(source: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     Raises InputError when the file is missing, malformed, empty, or of another kind.
     """
     if str(source) in BUNDLED:
-        return _load_npz(files("weightless_sw").joinpath("models", f"{source}.npz").read_bytes(), str(source))
+        return _load_npz(_bundled(f"{source}.npz").read_bytes(), str(source))
     path = Path(source)
     if path.suffix not in (".npz", ".safetensors"):
         raise InputError(
@@ -46,9 +47,18 @@ def load_tensors(source: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 
 
 def bundled_info(name: str) -> dict[str, Any]:
-    """How a bundled model was made, and its test error."""
-    info: dict[str, Any] = json.loads(files("weightless_sw").joinpath("models", f"{name}.json").read_text())
-    return info
+    """How bundled arrays were made, and their test error; empty where nothing is written beside them."""
+    path = _bundled(f"{name}.json")
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def bundled_file(source: str | os.PathLike[str]) -> Path:
+    """The ``.wls`` file of a bundled model, or the path that ``source`` is if it is not one's name."""
+    return _bundled(f"{source}.wls") if str(source) in BUNDLED_FILES else Path(source)
+
+
+def _bundled(name: str) -> Path:
+    return Path(str(files("weightless_sw").joinpath("models", name)))
 
 
 def _load_npz(data: bytes, name: str) -> dict[str, NDArray[Any]]:

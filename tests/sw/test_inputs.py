@@ -53,6 +53,6 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_bundled_model():
-    weights = load_tensors("lenet300")
+    weights = load_tensors("lenet300_pruned")
     assert weights["fc1.weight"].shape == (300, 784)
-    assert inputs.bundled_info("lenet300")["test_error_percent"] < 2
+    assert inputs.bundled_info("lenet300_pruned")["test_error_percent"] < 2

@@ -39,6 +39,7 @@ class Recipe:
     units: Mapping[str, int] = field(default_factory=dict)  # kept in compaction
     n_inputs: int | None = None  # kept in compaction
     rest_codes: int = 12  # number of values of the layers that are coded
+    bias_codes: int = 16  # and of the biases of each layer
     lanes: int = 8
     prune_epochs: int = 30
     share_epochs: int = 8
@@ -57,9 +58,15 @@ RECIPES = {
         weights={"fc1": 9_400, "fc2": 2_000, "fc3": 400}, tables={"fc1": (8, 4)},
         units={"fc1": 128, "fc2": 80}, n_inputs=500,
     ),
+    # 14 epochs of pruning, not 30: one takes half a minute on a core.
+    "lenet5": Recipe(
+        weights={"conv1": 120, "conv2": 900, "fc1": 1_300, "fc2": 250}, tables={"fc1": (7, 4)},
+        units={"conv1": 8, "conv2": 18, "fc1": 64},
+        prune_epochs=14, share_epochs=4, retrain_epochs=8, rest_epochs=4,
+    ),
     "digits": Recipe(
-        weights={"fc1": 800, "fc2": 300, "fc3": 100}, tables={"fc1": (9, 4)},
-        prune_epochs=20, share_epochs=8, retrain_epochs=10, rest_epochs=8,
+        weights={"fc1": 800, "fc2": 300, "fc3": 100}, tables={"fc1": (7, 4)},
+        prune_epochs=40, share_epochs=15, retrain_epochs=15, rest_epochs=15,
     ),
 }  # fmt: skip
 
@@ -107,13 +114,15 @@ class Compressed:
     """A network as its file has it.
 
     ``network`` computes with what ``tensors`` decode to.  ``simplified`` are the layers of the tables as they
-    went into the encoder.
+    went into the encoder.  ``passed`` has the state of the whole network, in plain tensors, as it was at the steps
+    of ``history`` that simplified or encoded a layer.
     """
 
     network: nn.Module
     tensors: dict[str, container.Tensor]
     reports: dict[str, EncodeReport]
     simplified: dict[str, NDArray[np.float32]]
+    passed: dict[str, dict[str, torch.Tensor]]
     history: list[Measured]
     candidates: list[Candidate]  # in the order in which they were tried
     tables: dict[str, tuple[int, int]]  # t and K of each table
@@ -154,12 +163,14 @@ class _Run:
         self.teacher = copy.deepcopy(network).eval()
         self.network = copy.deepcopy(network)
         self.layers = sparse.attach(self.network)
+        self.biases = sparse.attach_biases(self.layers)
         self.train_loader, self.validation, self.recipe = train_loader, validation, recipe
         self.step = step or (lambda _: nullcontext(lambda done, total, text: None))
         self.history: list[Measured] = []
         self.encoded: dict[str, EncodedTensor] = {}
         self.reports: dict[str, EncodeReport] = {}
         self.simplified: dict[str, NDArray[np.float32]] = {}
+        self.passed: dict[str, dict[str, torch.Tensor]] = {}
         self.candidates: list[Candidate] = []
         self.tables: dict[str, tuple[int, int]] = {}
         seed = getattr(train_loader, "seed", None)
@@ -183,8 +194,9 @@ class _Run:
         self.history.append(Measured("stored", *learn.evaluate(network, self.validation)))
         self.checkpoint.remove()
         return Compressed(
-            network, tensors, self.reports, self.simplified, self.history, self.candidates, self.tables
-        )
+            network, tensors, self.reports, self.simplified, self.passed, self.history, self.candidates,
+            self.tables,
+        )  # fmt: skip
 
     def _steps(self) -> list[Callable[[], None]]:
         """In order; the layers of the tables from the largest on."""
@@ -208,6 +220,18 @@ class _Run:
 
     def _measure(self, step: str) -> None:
         self.history.append(Measured(step, *learn.evaluate(self.network, self.validation)))
+
+    def _pass(self, step: str) -> None:
+        """Measure, and keep what the network is at this step."""
+        self._measure(step)
+        self.passed[step] = {name: value.clone() for name, value in self._plain().items()}
+
+    def _plain(self) -> dict[str, torch.Tensor]:
+        """The network's state as it computes, by the names that it had without our parametrizations."""
+        state = self.network.state_dict()
+        for layers, kind in ((self.layers, "weight"), (self.biases, "bias")):
+            state |= {f"{name}.{kind}": torch.from_numpy(layer.weights) for name, layer in layers.items()}
+        return {name: state[name] for name in self.teacher.state_dict()}
 
     def _prune(self) -> None:
         recipe, layers = self.recipe, list(self.layers.values())
@@ -234,7 +258,7 @@ class _Run:
             f"share {n_codes} values in {layer.name}", self.recipe.share_epochs, self.recipe.share_rate
         )
         layer.round_centroids()
-        self._measure(f"simplified {layer.name}")
+        self._pass(f"simplified {layer.name}")
 
     def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int) -> None:
         self.tables[layer.name] = slot_bits, n_codes
@@ -247,7 +271,7 @@ class _Run:
         self.encoded[layer.name], self.reports[layer.name] = stored, report
         self.simplified[layer.name] = weights
         layer.hold(codec.decode(stored))
-        self._measure(f"encoded {layer.name}")
+        self._pass(f"encoded {layer.name}")
 
     def _choose(self, layer: sparse.Layer) -> None:
         """Share and encode with the t and K of the best candidate."""
@@ -278,10 +302,16 @@ class _Run:
         self._measure(f"retrained {name}")
 
     def _share_rest(self) -> None:
-        """The last training: the other layers' values are shared; all that is no layer's weight is fp16 before it."""
-        rest = [layer for name, layer in self.layers.items() if name not in self.recipe.tables]
+        """The last training: the other layers and the biases share values; what is neither is fp16 before it."""
+        recipe = self.recipe
+        rest = [layer for name, layer in self.layers.items() if name not in recipe.tables]
+        prune.silence(list(self.layers.values()), self.biases, recipe.units)
         for layer in rest:
-            layer.share(self.recipe.rest_codes)
+            layer.share(recipe.rest_codes)
+        for bias in self.biases.values():
+            bias.drop_zeros()
+            bias.share(recipe.bias_codes)
+        rest += self.biases.values()
         trained = {id(layer.original) for layer in rest} | {id(layer.sparse.centroids) for layer in rest}
         with torch.no_grad():
             for parameter in self.network.parameters():
@@ -296,17 +326,11 @@ class _Run:
 
     def _store(self) -> dict[str, container.Tensor]:
         """Every tensor of the state by name: tables, and of all others the smaller of coded and raw."""
-        state = self.network.state_dict()
-        tensors: dict[str, container.Tensor] = {}
-        for name in self.teacher.state_dict():
-            layer = name.removesuffix(".weight")
-            if layer in self.encoded and name.endswith(".weight"):
-                tensors[name] = self.encoded[layer]
-            elif layer in self.layers and name.endswith(".weight"):
-                tensors[name] = smaller(self.layers[layer].weights, name)
-            else:
-                tensors[name] = smaller(state[name].cpu().numpy(), name)
-        return tensors
+        tables = {f"{name}.weight": tensor for name, tensor in self.encoded.items()}
+        return {
+            name: tables[name] if name in tables else smaller(value.cpu().numpy(), name)
+            for name, value in self._plain().items()
+        }
 
     def _state(self, n_done: int) -> dict[str, Any]:
         """All that the steps so far have changed, as plain values and tensors."""
@@ -319,6 +343,8 @@ class _Run:
         return {
             "n_done": n_done,
             "layers": {name: layer.state() for name, layer in self.layers.items()},
+            "biases": {name: layer.state() for name, layer in self.biases.items()},
+            "passed": dict(self.passed),
             "others": self._others(),
             "generator": None if generator is None else generator.get_state(),
             "history": [astuple(measured) for measured in self.history],
@@ -330,7 +356,7 @@ class _Run:
         }
 
     def _others(self) -> dict[str, torch.Tensor]:
-        """The network's state without the layers' weights."""
+        """The network's state without the layers' weights and biases."""
         state = self.network.state_dict()
         return {
             name: value.clone() for name, value in state.items() if ".parametrizations." not in f".{name}"
@@ -347,8 +373,10 @@ class _Run:
 
     def _take(self, state: dict[str, Any]) -> None:
         """The inverse of :meth:`_state`, but for the candidates: what was tried stays known."""
-        for name, layer in self.layers.items():
-            layer.take(state["layers"][name])
+        for kind, layers in (("layers", self.layers), ("biases", self.biases)):
+            for name, layer in layers.items():
+                layer.take(state[kind][name])
+        self.passed = dict(state["passed"])
         self.network.load_state_dict(state["others"], strict=False)
         if state["generator"] is not None:
             self.train_loader.generator.set_state(state["generator"])

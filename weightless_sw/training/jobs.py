@@ -1,8 +1,11 @@
 """The project's own networks from nothing to a file, and what a file's network gets wrong."""
 
+import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -11,18 +14,24 @@ from weightless_sw.training import compress, learn, networks
 from weightless_sw.training.checkpoint import Checkpoint
 from weightless_sw.training.data import Dataset
 
+STEPS = ("dense", "simplified", "encoded", "retrained")
 BATCH = {"digits": 32}
 DEFAULT_BATCH = 128
 
 
 @dataclass(frozen=True)
 class Job:
-    """A network that was compressed, and its wrong answers on the test set."""
+    """A network that was compressed, and its wrong answers on the test set.
 
+    ``wrong`` has them by STEPS: as trained, its big layer pruned and with few values, that layer decoded from its
+    bytes, and all that the file decodes to, after the rest was retrained.  With several tables a step is that of
+    the last one.
+    """
+
+    dense: nn.Module
     result: compress.Compressed
     n_test: int
-    wrong_dense: int
-    wrong_stored: int
+    wrong: dict[str, int]
     metadata: dict[str, str]
 
 
@@ -69,12 +78,60 @@ def run(
         recipe = replace(recipe, error_limit=error_limit)
     result = compress.compress(dense, loader, validation, recipe, step=step, checkpoints=checkpoints)
     kept.remove()
-    wrong = {
-        kind: _wrong(model, dataset) for kind, model in (("dense", dense), ("retrained", result.network))
-    }
+    networks_by_step = {"dense": dense, "retrained": result.network}
+    for passed, state in result.passed.items():
+        at = networks_by_step[passed.split()[0]] = copy.deepcopy(dense)
+        at.load_state_dict(state)
+    wrong = {at: _wrong(networks_by_step[at], dataset) for at in STEPS if at in networks_by_step}
     metadata = {"network": name, "command": command, "test_images": str(len(dataset.test))}
-    metadata |= {f"wrong_{kind}": str(n) for kind, n in wrong.items()}
-    return Job(result, len(dataset.test), wrong["dense"], wrong["retrained"], metadata)
+    metadata |= {f"wrong_{at}": str(n) for at, n in wrong.items()}
+    return Job(dense, result, len(dataset.test), wrong, metadata)
+
+
+def steps(job: Job, layer: str) -> list[dict[str, Any]]:
+    """What the network was at each of STEPS: wrong answers, bytes of ``layer`` and of all tensors, as a file has them.
+
+    Until the last step the layers that are in no table have weights of fp32, which no exact coder makes small.
+    """
+    result, n_dense = job.result, sum(4 * value.numel() for value in job.dense.state_dict().values())
+    simplified = {
+        name: compress.smaller(value.numpy(), name) for name, value in _passed(result, "simplified").items()
+    }
+    table = result.tensors[f"{layer}.weight"]
+    encoded = {
+        name: compress.smaller(value.numpy(), name) for name, value in _passed(result, "encoded").items()
+    }
+    encoded[f"{layer}.weight"] = table
+    kept = (
+        ("dense", None, "as trained, fp32"),
+        (
+            "simplified",
+            simplified,
+            f"pruned; {layer} has {result.reports[layer].n_codes} values, stored exactly",
+        ),
+        ("encoded", encoded, f"{layer} in a table, false positives included"),
+        ("retrained", result.tensors, "the rest retrained around them, with few values"),
+    )
+    rows = []
+    for at, tensors, what in kept:
+        n_layer, n_all = 4 * result.reports[layer].n_weights, n_dense
+        if tensors is not None:
+            n_layer, n_all = _layer_bytes(tensors[f"{layer}.weight"]), len(container.to_bytes(tensors))
+        rows.append(
+            {"step": at, "wrong": job.wrong[at], "layer_bytes": n_layer, "bytes": n_all, "what": what}
+        )
+    return rows
+
+
+def _passed(result: compress.Compressed, step: str) -> dict[str, torch.Tensor]:
+    """The state at the last step of that kind."""
+    return [state for name, state in result.passed.items() if name.split()[0] == step][-1]
+
+
+def _layer_bytes(tensor: container.Tensor) -> int:
+    if isinstance(tensor, np.ndarray):
+        return tensor.nbytes
+    return tensor.record_bytes + container.map_bytes(tensor.arrangement)
 
 
 def evaluate(path: Path, name: str | None, folder: Path | None) -> tuple[str, int, int]:
@@ -96,4 +153,6 @@ def evaluate(path: Path, name: str | None, folder: Path | None) -> tuple[str, in
 
 
 def _wrong(network: nn.Module, dataset: Dataset) -> int:
-    return learn.evaluate(network, learn.in_order(dataset.test))[1]
+    """Wrong answers on the test set, in float64, so that another program's sums come to the same."""
+    batches = [(images.double(), labels) for images, labels in learn.in_order(dataset.test)]
+    return learn.evaluate(copy.deepcopy(network).double(), batches)[1]

@@ -17,7 +17,7 @@ Hook = Callable[[float, torch.optim.Optimizer], None]  # told the share of steps
 
 
 class Batches:
-    """A loader over a :class:`Part`: shuffled, whole batches, each moved by a few pixels; seeded.
+    """A loader over a :class:`Part`: shuffled, whole batches, each image moved by a few pixels; seeded.
 
     Each pass over it is another one, and the same again for the same ``seed``.
     """
@@ -35,11 +35,18 @@ class Batches:
         order = torch.randperm(len(self.labels), generator=self.generator)
         for k in range(len(self)):
             places = order[k * self.batch : (k + 1) * self.batch]
-            images = self.images[places]
-            if s := self.max_shift:
-                dy, dx = torch.randint(-s, s + 1, (2,), generator=self.generator).tolist()
-                images = torch.roll(images, (dy, dx), (2, 3))
-            yield images, self.labels[places]
+            yield self._shifted(self.images[places]), self.labels[places]
+
+    def _shifted(self, images: torch.Tensor) -> torch.Tensor:
+        """Each image moved by up to ``max_shift`` pixels, zeros moving in."""
+        if not (s := self.max_shift):
+            return images
+        n, _, height, width = images.shape
+        dy, dx = torch.randint(0, 2 * s + 1, (2, n), generator=self.generator)
+        rows, columns = dy[:, None] + torch.arange(height), dx[:, None] + torch.arange(width)
+        padded = nn.functional.pad(images, (s, s, s, s)).movedim(1, 3)
+        each = torch.arange(n)[:, None, None]
+        return padded[each, rows[:, :, None], columns[:, None, :]].movedim(3, 1)
 
 
 def in_order(part: Part, batch: int = 1000) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -1,4 +1,4 @@
-"""Makes the bundled model: LeNet-300-100 on MNIST, trained, pruned, clustered.
+"""Makes the bundled ``lenet300_pruned``: LeNet-300-100 on MNIST, trained, pruned, clustered.
 
     python -m weightless_sw.training.lenet300_pruned [--data FOLDER] [--out FOLDER] [--seed 0]
 
@@ -204,10 +204,10 @@ def describe(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train, and write ``lenet300.npz`` and ``lenet300.json``."""
+    """Train, and write ``lenet300_pruned.npz`` and ``lenet300_pruned.json``."""
     from rich.progress import Progress, TimeElapsedColumn, TimeRemainingColumn
 
-    parser = argparse.ArgumentParser(description="Make the bundled LeNet-300-100.")
+    parser = argparse.ArgumentParser(description="Make the bundled lenet300_pruned.")
     parser.add_argument("--data", type=Path, help="folder with the MNIST files (default: download them)")
     parser.add_argument(
         "--out", type=Path, default=Path(__file__).parent.parent / "models", help="where to write"
@@ -239,8 +239,8 @@ def main(arguments: list[str] | None = None) -> None:
         errors["dense"] = trainer.n_errors(test, labels)
     options.out.mkdir(parents=True, exist_ok=True)
     info = describe(arrays, recipe, errors, trainer.torch.__version__)
-    save_tensors(options.out / "lenet300.npz", arrays)
-    write_atomically(options.out / "lenet300.json", (json.dumps(info, indent=1) + "\n").encode())
+    save_tensors(options.out / "lenet300_pruned.npz", arrays)
+    write_atomically(options.out / "lenet300_pruned.json", (json.dumps(info, indent=1) + "\n").encode())
     print(f"test error: dense {info['dense_test_error_percent']} %, stored {info['test_error_percent']} %")
 
 

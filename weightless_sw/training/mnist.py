@@ -2,12 +2,11 @@
 
 import gzip
 import hashlib
-import http.client
 import os
 import struct
-import urllib.request
 import zlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,15 +74,24 @@ def _checked(packed: bytes, name: str) -> bytes:
 
 def _download(name: str) -> bytes:
     """The gzip file from the first mirror that sends the right one; a wrong one never reaches the cache."""
+    try:
+        import pooch
+    except ImportError as error:
+        raise DataError(
+            "downloads need pooch: pip install 'weightless[data]'; or give a folder with the four MNIST files"
+        ) from error
+    pooch.get_logger().setLevel("WARNING")
     failures = []
     for mirror in MIRRORS:
+        downloader = pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS)
         try:
-            with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=TIMEOUT_SECONDS) as response:
-                packed = bytes(response.read())
+            with TemporaryDirectory() as folder:
+                # No hash of the gzip file is known, see FILES.
+                path = pooch.retrieve(f"{mirror}{name}.gz", None, f"{name}.gz", folder, downloader=downloader)
+                packed = Path(path).read_bytes()
             _checked(packed, name)
             return packed
-        # a transfer cut short is an HTTPException, which is no OSError
-        except (OSError, http.client.HTTPException, DataError) as error:
+        except (OSError, DataError) as error:
             failures.append(f"{mirror}: {error}")
     raise DataError(
         f"{name}.gz could not be downloaded ({'; '.join(failures)}); give a folder with the files instead"

@@ -5,7 +5,8 @@ package; a layer that is told nothing of its neighbours is pruned all the same.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import torch
 
@@ -52,6 +53,15 @@ def compact(
         masks[k + 1] *= kept.repeat_interleave(reads.shape[2])
     for layer, mask in zip(layers, masks, strict=True):
         layer.set_mask(layer.mask * mask.reshape(layer.mask.shape))
+
+
+def silence(layers: Sequence[Layer], biases: Mapping[str, Layer], units: Iterable[str]) -> None:
+    """Drop the biases of units that nothing reads, in the layers named ``units``; the outputs stay as they are."""
+    for layer, follower in pairwise(layers):
+        if layer.name in units and layer.name in biases:
+            reads = _by_unit(torch.from_numpy(follower.weights).flatten(1), len(layer.mask))
+            if reads is not None:
+                biases[layer.name].set_mask(reads.ne(0).any(2).any(0).float())
 
 
 def gradual(layers: Sequence[Layer], targets: Mapping[str, int]) -> Hook:

@@ -1,4 +1,4 @@
-"""Layers whose weights are masked, shared, or held: a parametrization on every Linear and Conv2d.
+"""Layers whose weights, or biases, are masked, shared, or held: a parametrization on every Linear and Conv2d.
 
 Terms.  A *mask* says which weights there are.  *Centroids* are the values that they share; a weight takes
 the nearest, and gradients go straight through to the weight as it is, and to the centroid.  A *held* layer
@@ -43,20 +43,25 @@ class Sparse(nn.Module):
 
 
 class Layer:
-    """A named layer of a network, with its :class:`Sparse`; made by :func:`attach`."""
+    """A named layer of a network, with the :class:`Sparse` of its weights, or of its ``tensor`` of another name.
 
-    def __init__(self, name: str, module: Any):
-        self.name, self.module = name, module
-        if not parametrize.is_parametrized(module, "weight"):
-            parametrize.register_parametrization(module, "weight", Sparse(module.weight.detach()))
-        self.sparse: Sparse = module.parametrizations.weight[0]
-        self.original: nn.Parameter = module.parametrizations.weight.original
+    Made by :func:`attach` and :func:`attach_biases`.
+    """
+
+    def __init__(self, name: str, module: Any, tensor: str = "weight"):
+        self.name, self.module, self.tensor = name, module, tensor
+        if not parametrize.is_parametrized(module, tensor):
+            sparse = Sparse(getattr(module, tensor).detach())
+            parametrize.register_parametrization(module, tensor, sparse)
+        self.sparse: Sparse = module.parametrizations[tensor][0]
+        self.original: nn.Parameter = module.parametrizations[tensor].original
 
     @property
     def weights(self) -> NDArray[np.float32]:
         """What the layer computes with, as an array."""
         with torch.no_grad():
-            return np.array(self.module.weight.detach().cpu().numpy() + np.float32(0))  # no -0.0
+            weights = getattr(self.module, self.tensor).detach().cpu().numpy()
+        return np.array(weights + np.float32(0))  # no -0.0
 
     @property
     def mask(self) -> torch.Tensor:
@@ -69,10 +74,14 @@ class Layer:
             self.sparse.mask.copy_(mask)
             self.original.mul_(mask)
 
+    def drop_zeros(self) -> None:
+        """What is zero now stays zero."""
+        self.set_mask(torch.from_numpy((self.weights != 0).astype(np.float32)))
+
     def share(self, n_codes: int) -> None:
         """From here on the weights share ``n_codes`` values, which are trained as they are."""
         weights = self.weights
-        found = kmeans_1d(weights[weights != 0].astype(np.float64), n_codes)
+        found = kmeans_1d(weights[weights != 0].astype(np.float64), n_codes) if weights.any() else [1.0]
         self.sparse.centroids = nn.Parameter(torch.tensor(found, dtype=torch.float32))
 
     def round_centroids(self) -> None:
@@ -121,3 +130,12 @@ def attach(network: nn.Module) -> dict[str, Layer]:
     if not layers:
         raise ValueError("the network has no Linear and no Conv2d layer")
     return layers
+
+
+def attach_biases(layers: dict[str, Layer]) -> dict[str, Layer]:
+    """The biases of these layers by the layer's name, each with a Sparse of its own."""
+    return {
+        name: Layer(name, layer.module, "bias")
+        for name, layer in layers.items()
+        if layer.module.bias is not None
+    }

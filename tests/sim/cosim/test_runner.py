@@ -143,7 +143,7 @@ def test_vectors_layers(vectors, simulator):
 def test_whole_first_layer_of_lenet(need):
     """All 235,200 weights of the bundled model's largest layer, one beat per clock."""
     need(runner.missing("verilator"))
-    weights = inputs.load_tensors("lenet300")["fc1.weight"]
+    weights = inputs.load_tensors("lenet300_pruned")["fc1.weight"]
     tensor, _ = codec.encode(weights, lanes=8, slot_bits=8, live="off")
     scenario = Scenario(
         config=ClassicConfig.for_layers([tensor.geometry]), records=[container.to_record(tensor)]

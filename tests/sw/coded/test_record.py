@@ -74,7 +74,7 @@ def test_size_of_the_bundled_layer():
     """What the guide of the format measured: its record with codebook and padding."""
     from weightless_sw import inputs
 
-    weights = inputs.load_tensors("lenet300")
+    weights = inputs.load_tensors("lenet300_pruned")
     sizes = {name: codec.encode_coded(weights[name]).record_bytes for name in weights if "weight" in name}
     assert sizes == {"fc1.weight": 8756, "fc2.weight": 2904, "fc3.weight": 272}
 

@@ -68,3 +68,18 @@ def test_a_loss_that_is_not_finite_is_said(part, torch):
         network[1].weight.fill_(float("nan"))
     with pytest.raises(ValueError, match="the loss became nan in epoch 1; lower the rate"):
         learn.train(network, learn.Batches(part), epochs=1, rate=1.0)
+
+
+def test_each_image_is_moved_by_itself(torch):
+    from weightless_sw.training.data import Part
+    from weightless_sw.training.learn import Batches
+
+    images = np.zeros((50, 2, 7, 7), np.float32)
+    images[:, 0, 3, 3], images[:, 1, 3, 4] = 1, 2
+    ((moved, _),) = Batches(Part(images, np.zeros(50, np.int64)), batch=50, max_shift=2, seed=1)
+    places = [tuple(torch.nonzero(image[0])[0].tolist()) for image in moved]
+    assert len(set(places)) > 10
+    assert {y for y, _ in places} == {x for _, x in places} == set(range(1, 6))
+    for image, (y, x) in zip(moved, places, strict=True):
+        assert image[1, y, x + 1] == 2
+        assert image.sum() == 3

@@ -120,10 +120,10 @@ def test_a_mirror_that_sends_rubbish_is_passed_over(tmp_path, tiny_mnist, monkey
 
 
 def test_bundled_model_is_what_its_description_says():
-    arrays = inputs.load_tensors("lenet300")
-    info = inputs.bundled_info("lenet300")
+    arrays = inputs.load_tensors("lenet300_pruned")
+    info = inputs.bundled_info("lenet300_pruned")
     assert train.digest(arrays) == info["sha256"]
-    assert len(files("weightless_sw").joinpath("models", "lenet300.npz").read_bytes()) < 200_000
+    assert len(files("weightless_sw").joinpath("models", "lenet300_pruned.npz").read_bytes()) < 200_000
     for name, layer in info["layers"].items():
         weight = arrays[f"{name}.weight"]
         values = np.unique(weight[weight != 0])
@@ -143,6 +143,6 @@ def test_training_runs_and_repeats(tmp_path, tiny_mnist, need, monkeypatch):
     monkeypatch.setattr(train, "Recipe", lambda seed: recipe)
     for run in ("a", "b"):
         train.main(["--data", str(tmp_path), "--out", str(tmp_path / run)])
-    first, second = (inputs.load_tensors(tmp_path / run / "lenet300.npz") for run in ("a", "b"))
+    first, second = (inputs.load_tensors(tmp_path / run / "lenet300_pruned.npz") for run in ("a", "b"))
     assert train.digest(first) == train.digest(second)
     assert np.count_nonzero(first["fc1.weight"]) == 9408

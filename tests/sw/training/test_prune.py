@@ -42,6 +42,24 @@ def test_compaction_takes_units_and_what_reads_them(convolutional):
     assert masks[2].any(0).sum() == 4
 
 
+def test_biases_of_units_that_nothing_reads_are_dropped(torch):
+    from weightless_sw.training import prune, sparse
+
+    network = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
+    layers = sparse.attach(network)
+    biases = sparse.attach_biases(layers)
+    mask = torch.ones(2, 5)
+    mask[:, [1, 4]] = 0
+    layers["2"].set_mask(mask)
+    images = torch.rand(7, 6)
+    with torch.no_grad():
+        before = network(images)
+        prune.silence(list(layers.values()), biases, ["0"])
+        assert torch.equal(network(images), before)
+    assert np.flatnonzero(biases["0"].weights == 0).tolist() == [1, 4]
+    assert biases["2"].weights.all()
+
+
 def test_inputs_that_never_change_go_first(torch):
     """Their weights are as large as those that were trained."""
     from weightless_sw.training import prune, sparse
