@@ -1,12 +1,12 @@
-"""What else the same layer could be stored in: exact sizes of the classic lossless alternatives.
+"""What else the same layer could be stored in: exact sizes of the lossless alternatives.
 
 Every size is that of a pruned and clustered layer: zeros are exact, K distinct non-zero values remain.
 The codebook, K fp16 words, is part of every size but the dense one.  The shape and K itself are counted
 nowhere, to the advantage of the alternatives.  A value that fp16 can't hold is rounded by the codebook,
 as it is in our own file; the sizes don't depend on it.
 
-The sizes come from histograms, nothing is encoded here; the tests write every stream bit by bit, decode
-it and hold its length to these numbers.
+Most sizes come from histograms, and nothing is encoded; the tests write every stream bit by bit, decode
+it and hold its length to these numbers.  The coded record and zstd's frames are made, and measured.
 """
 
 import heapq
@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from weightless_sw import codec
+from weightless_sw.container import live_map, map_bytes, varint
+
 DENSE_BITS = 32
 CODEBOOK_ENTRY_BITS = 16  # fp16
 MAX_VALUES = 1 << 16  # what an fp16 codebook can tell apart
@@ -24,6 +27,13 @@ INDEX_WIDTH_BITS = 4  # names the index width in a Deep Compression stream
 LENGTH_WIDTH_BITS = 3  # names the width of the code lengths in a Huffman table
 PAPER_INDEX_BITS = 5  # of fully connected layers: Han, Mao, Dally, "Deep Compression", ICLR 2016
 INDEX_WIDTHS = range(2, 11)
+ZSTD_LEVEL = 19
+
+# What a hardware decoder of a format does.
+CONSTANT = "constant rate, any number of weights per clock"
+ONE = "one non-zero per clock"
+SERIAL = "serial"
+NONE = "none: no format"
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Size:
     bits: int
     codebook_bits: int
     how: str
+    decoder: str  # what one in hardware does
 
     @property
     def bytes(self) -> int:
@@ -73,7 +84,7 @@ class _Support:
 
 def baseline_sizes(weights: NDArray[Any]) -> list[Size]:
     """Sizes of ``weights``, (rows, columns) of a float type, in this order: dense fp32, CSR, Deep
-    Compression with the paper's and with the best index width, order-0 entropy.
+    Compression with the paper's and with the best index width, order-0 entropy, bitmask.
 
     Raises ValueError when the array isn't 2-D, float, finite and clustered.
     """
@@ -86,7 +97,66 @@ def baseline_sizes(weights: NDArray[Any]) -> list[Size]:
         _deep_compression(support, f"{PAPER_INDEX_BITS} bit index", PAPER_INDEX_BITS, by_width),
         _deep_compression(support, "best index width", best, by_width),
         _order0_entropy(support),
+        _bitmask(support),
     ]
+
+
+def trimmed_sizes(weights: NDArray[Any]) -> list[Size]:
+    """Deep Compression (best index width) and the bitmask of the live block alone, and the maps of what is live.
+
+    A row or column counts as dead when it has no non-zero weight; the maps are those of our own file.  Empty for
+    an array without dead ones, and for one of zeros.  Raises ValueError as :func:`baseline_sizes` does.
+    """
+    nonzero = np.asarray(weights) != 0
+    live = [np.flatnonzero(nonzero.any(axis)) for axis in (1, 0)]
+    block = weights[np.ix_(*live)]
+    if block.size in (0, weights.size):
+        return []
+    n_bytes = sum(
+        len(live_map(part, n)) for part, n in zip(live, weights.shape, strict=True) if len(part) < n
+    )
+    _, _, _, deep_compression, _, bitmask = baseline_sizes(block)
+    how = f"live block of {block.shape[0]} x {block.shape[1]} and its maps, {n_bytes} bytes; "
+    return [
+        Size(
+            f"{size.name}, trimmed", size.bits + 8 * n_bytes, size.codebook_bits, how + size.how, size.decoder
+        )
+        for size in (deep_compression, bitmask)
+    ]
+
+
+def coded_size(weights: NDArray[Any]) -> Size:
+    """The coded record of our own file, exact: an adaptive arithmetic coder (docs/format.md)."""
+    tensor = codec.encode_coded(weights, round_values=True)
+    n_bytes = tensor.record_bytes + map_bytes(tensor.arrangement)
+    rows, columns = tensor.arrangement.block_shape
+    how = f"record of the live block of {rows} x {columns} and its maps, adaptive arithmetic coder"
+    bits = CODEBOOK_ENTRY_BITS * len(tensor.codebook)
+    return Size("coded record", 8 * n_bytes, bits, how, SERIAL)
+
+
+def zstd_size(weights: NDArray[Any]) -> Size:
+    """Two zstd frames, gaps and value numbers, and the codebook.  Raises ValueError where zstandard is missing."""
+    frames = zstd_frames(weights)
+    support = _measure(weights)
+    how = f"level {ZSTD_LEVEL}; gaps along the flattened index as varints, value numbers, fp16 codebook"
+    bits = 8 * len(frames) + support.codebook_bits
+    return Size("zstd on gaps and values", bits, support.codebook_bits, how, SERIAL)
+
+
+def zstd_frames(weights: NDArray[Any]) -> bytes:
+    """Gaps between non-zero weights as varints in a frame, and the numbers of their values (u16) in another."""
+    try:
+        import zstandard
+    except ImportError as error:
+        raise ValueError("zstd's size needs zstandard: pip install 'weightless[sim]'") from error
+    flat = weights.ravel()
+    places = np.flatnonzero(flat)
+    numbers = np.unique(flat[places], return_inverse=True)[1].astype("<u2")
+    gaps = b"".join(varint(gap) for gap in (np.diff(places, prepend=-1) - 1).tolist())
+    compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+    # bytes of one kind together: the high ones of numbers below 256 are all zero
+    return compressor.compress(gaps) + compressor.compress(numbers.view(np.uint8).reshape(-1, 2).T.tobytes())
 
 
 def huffman_lengths(counts: ArrayLike) -> NDArray[np.int64]:
@@ -139,7 +209,15 @@ def _measure(weights: NDArray[Any]) -> _Support:
 
 def _dense(support: _Support) -> Size:
     """32 bits for every weight, and nothing else; no codebook."""
-    return Size("dense fp32", DENSE_BITS * support.n_weights, 0, "32 bits per weight, no codebook")
+    return Size("dense fp32", DENSE_BITS * support.n_weights, 0, "32 bits per weight, no codebook", CONSTANT)
+
+
+def _bitmask(support: _Support) -> Size:
+    """A bit per weight, and a value index of fixed width per non-zero one; no directory for random access."""
+    value = _width(support.n_values)
+    bits = support.n_weights + support.n_nonzero * value + support.codebook_bits
+    how = f"a bit per weight, {value} bits per non-zero weight, fp16 codebook"
+    return Size("bitmask and codes", bits, support.codebook_bits, how, CONSTANT)
 
 
 def _csr(support: _Support) -> Size:
@@ -156,7 +234,7 @@ def _csr(support: _Support) -> Size:
         f"{COUNT_BITS} bit count, {rows} row pointers of {pointer} bits, {support.n_nonzero} entries of "
         f"{column} bit column index and {value} bit value index, fp16 codebook"
     )
-    return Size("CSR, fixed width", bits + support.codebook_bits, support.codebook_bits, how)
+    return Size("CSR, fixed width", bits + support.codebook_bits, support.codebook_bits, how, ONE)
 
 
 def _deep_compression(support: _Support, name: str, index_bits: int, by_width: dict[int, int]) -> Size:
@@ -167,7 +245,7 @@ def _deep_compression(support: _Support, name: str, index_bits: int, by_width: d
         "along the flattened index and value indices, both canonical Huffman with their tables, fp16 codebook"
     )
     bits = by_width[index_bits] + support.codebook_bits
-    return Size(f"Deep Compression, {name} + Huffman", bits, support.codebook_bits, how)
+    return Size(f"Deep Compression, {name} + Huffman", bits, support.codebook_bits, how, ONE)
 
 
 def _deep_compression_bits(support: _Support, index_bits: int) -> int:
@@ -209,15 +287,15 @@ def _huffman_bits(counts: NDArray[np.int64]) -> int:
 def _order0_entropy(support: _Support) -> Size:
     """N H(n / N) bits for where the n non-zero weights are and n H(values) for what they are, rounded up.
 
-    Counted: these and the codebook; no statistics, so it is a bound for codes that take the weights as
-    independent, not a format.
+    Counted: these and the codebook; no statistics.  What an ideal coder of independent weights would take, not a
+    format: real layers are bursty, and coders that see it take less.
     """
     n_zero = support.n_weights - support.n_nonzero
     where = _entropy_bits(np.array([support.n_nonzero, n_zero]))
     what = _entropy_bits(support.value_counts)
     bits = int(np.ceil(where + what))
-    how = f"bound: {where:.1f} bits of support, {what:.1f} bits of values, no tables, fp16 codebook"
-    return Size("order-0 entropy", bits + support.codebook_bits, support.codebook_bits, how)
+    how = f"independent weights: {where:.1f} bits of support, {what:.1f} bits of values, no tables, fp16 codebook"
+    return Size("order-0 entropy", bits + support.codebook_bits, support.codebook_bits, how, NONE)
 
 
 def _entropy_bits(counts: NDArray[np.int64]) -> float:

@@ -7,14 +7,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from weightless_sw.baselines import Size, baseline_sizes, huffman_lengths
+from weightless_sw import codec, container
+from weightless_sw.baselines import (
+    NONE,
+    Size,
+    baseline_sizes,
+    coded_size,
+    huffman_lengths,
+    trimmed_sizes,
+    zstd_frames,
+    zstd_size,
+)
 
 Weights = NDArray[Any]
-DENSE, CSR, DEEP_5, DEEP_BEST, ENTROPY = range(5)
+DENSE, CSR, DEEP_5, DEEP_BEST, ENTROPY, BITMASK = range(6)
 
 
 class Reader:
@@ -130,6 +141,23 @@ def decode_csr(bits: str, shape: tuple[int, ...], codebook: list[float]) -> Weig
     return weights
 
 
+def encode_bitmask(weights: Weights, codebook: list[float]) -> str:
+    flat = weights.ravel().tolist()
+    codes = (to_bits(codebook.index(weight), width_of(len(codebook))) for weight in flat if weight)
+    return "".join(str(int(weight != 0)) for weight in flat) + "".join(codes)
+
+
+def decode_bitmask(bits: str, shape: tuple[int, ...], codebook: list[float]) -> Weights:
+    reader = Reader(bits)
+    mask = np.array([reader.take(1) for _ in range(int(np.prod(shape)))], bool)
+    weights = np.zeros(shape)
+    weights.flat[np.flatnonzero(mask)] = [
+        codebook[reader.take(width_of(len(codebook)))] for _ in range(mask.sum())
+    ]
+    assert reader.at_end
+    return weights
+
+
 def codebook_of(weights: Weights) -> tuple[list[float], int]:
     """The non-zero values as decoders get them, read back from fp16 bytes, and the bits of these bytes."""
     stored = np.array(sorted(set(weights.ravel().tolist()) - {0.0}), "<f2").tobytes()
@@ -140,7 +168,7 @@ def check_all(weights: Weights) -> list[Size]:
     """Encode and decode ``weights`` in every format, compare the lengths with the sizes."""
     sizes = baseline_sizes(weights)
     codebook, codebook_bits = codebook_of(weights)
-    assert [size.codebook_bits for size in sizes] == [0] + 4 * [codebook_bits]
+    assert [size.codebook_bits for size in sizes] == [0] + 5 * [codebook_bits]
     streams = [size.bits - size.codebook_bits for size in sizes]
 
     assert streams[DENSE] == 8 * len(weights.astype("<f4").tobytes())
@@ -152,6 +180,9 @@ def check_all(weights: Weights) -> list[Size]:
         np.testing.assert_array_equal(decode_deep_compression(bits, weights.shape, codebook), weights)
     assert streams[DEEP_5] == len(deep[5])
     assert streams[DEEP_BEST] == min(len(bits) for bits in deep.values())
+    bitmask = encode_bitmask(weights, codebook)
+    np.testing.assert_array_equal(decode_bitmask(bitmask, weights.shape, codebook), weights)
+    assert streams[BITMASK] == len(bitmask)
     return sizes
 
 
@@ -188,7 +219,7 @@ def test_sizes_are_those_of_streams_that_decode(weights: Weights) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (1, 33), (2, 1024)])
 def test_all_zero(shape: tuple[int, int]) -> None:
     sizes = check_all(np.zeros(shape))
-    assert [size.bits for size in sizes] == [32 * shape[0] * shape[1], 32, 42, 42, 0]
+    assert [size.bits for size in sizes] == [n := 32 * shape[0] * shape[1], 32, 42, 42, 0, n // 32]
 
 
 @pytest.mark.parametrize("index", [0, 3, 4, 31, 32, 33, 63, 64, 65, 1023, 1024, 1025, 2047])
@@ -271,6 +302,51 @@ def test_a_whole_layer_decodes() -> None:
     assert baseline_sizes(weights)[DEEP_5].bits == len(bits) + codebook_bits
 
 
+def test_trimmed_sizes_are_those_of_the_live_block_and_its_maps() -> None:
+    weights = np.zeros((20, 30), np.float32)
+    block = layer(9, 12, 0.5, 4, seed=1)
+    block[:, 0], block[0] = 1, 1  # nothing of it is dead
+    weights[2:20:2, 3:15] = block
+    deep, mask = trimmed_sizes(weights)
+    whole = baseline_sizes(block)
+    maps = 8 * (1 + 3 + 1 + 4)  # a byte for the form, a bit per row and per column
+    assert [deep.bits, mask.bits] == [whole[DEEP_BEST].bits + maps, whole[BITMASK].bits + maps]
+    assert [deep.name, mask.name] == [f"{whole[k].name}, trimmed" for k in (DEEP_BEST, BITMASK)]
+    assert trimmed_sizes(block) == trimmed_sizes(np.zeros((3, 4))) == []
+
+
+@given(sparse_arrays())
+@settings(max_examples=30, deadline=None)
+def test_the_frames_of_zstd_hold_everything(weights: Weights) -> None:
+    frames = zstd_frames(weights)
+    first = zstandard.ZstdDecompressor().decompressobj()
+    gaps = first.decompress(frames)
+    second = zstandard.ZstdDecompressor().decompressobj()
+    planes = second.decompress(first.unused_data)
+    assert not second.unused_data
+    places, place, n, shift = [], -1, 0, 0
+    for byte in gaps:
+        n, shift = n | (byte & 127) << shift, shift + 7
+        if byte < 128:
+            place += n + 1
+            places.append(place)
+            n = shift = 0
+    numbers = np.frombuffer(planes, np.uint8).reshape(2, -1).astype(int)
+    decoded = np.zeros(weights.size, weights.dtype)
+    codebook, codebook_bits = codebook_of(weights)
+    decoded[places] = np.array(codebook)[numbers[0] + 256 * numbers[1]] if places else []
+    np.testing.assert_array_equal(decoded.reshape(weights.shape), weights)
+    assert zstd_size(weights).bits == 8 * len(frames) + codebook_bits
+
+
+def test_the_coded_record_is_the_files() -> None:
+    weights = np.zeros((20, 30), np.float32)
+    weights[:5] = layer(5, 30, 0.5, 4, seed=1)
+    tensor = codec.encode_coded(weights)
+    assert coded_size(weights).bytes == tensor.record_bytes + container.map_bytes(tensor.arrangement)
+    np.testing.assert_array_equal(codec.decode(tensor), weights)
+
+
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=40))
 @settings(deadline=None)
 def test_huffman_lengths_are_a_complete_code_near_the_entropy(counts: list[int]) -> None:
@@ -294,7 +370,7 @@ def test_huffman_lengths_can_be_as_long_as_fibonacci_makes_them() -> None:
 
 
 def test_bytes_are_rounded_up() -> None:
-    assert [Size("", bits, 0, "").bytes for bits in (0, 1, 8, 9)] == [0, 1, 1, 2]
+    assert [Size("", bits, 0, "", NONE).bytes for bits in (0, 1, 8, 9)] == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize(
