@@ -1,5 +1,6 @@
 """What the pages say must hold: commands exist, links lead somewhere, the example runs."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -39,6 +40,21 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
     (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     exec(compile(program, "README.md", "exec"), {})
     assert (tmp_path / "layer.wls").stat().st_size > 100
+
+
+def test_python_of_the_compression_page_runs(tmp_path, monkeypatch, need, capsys):
+    missing = [name for name in ("torch", "sklearn") if importlib.util.find_spec(name) is None]
+    need(f"{', '.join(missing)} not installed: pip install 'weightless[train]'" if missing else "")
+    monkeypatch.chdir(tmp_path)
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "compress.md").read_text(), re.S)
+    names = {}
+    for program in programs:
+        exec(compile(program, "compress.md", "exec"), names)
+    assert len(programs) == 4
+    assert "encoded fc1" in capsys.readouterr().out
+    losses = {measured.step: measured.loss for measured in names["result"].history}
+    assert losses["retrained fc1"] < losses["encoded fc1"]
+    assert (tmp_path / "digits.wls").stat().st_size < 4_000
 
 
 def test_constants_of_the_format_page():

@@ -215,7 +215,7 @@ def _add_decode(commands: Any) -> None:
     command = common.command(
         commands, "decode", _decode, "Turn a .wls file back into arrays, false positives included."
     )
-    command.add_argument("input", type=Path, help=".wls file")
+    command.add_argument("input", type=inputs.bundled_file, help=".wls file, or lenet300, the bundled one")
     command.add_argument(
         "-o", "--output", type=Path, required=True, help=".npz or .safetensors file to write"
     )
@@ -247,7 +247,7 @@ def _decoded(name: str, tensor: container.Tensor) -> Any:
 
 def _add_info(commands: Any) -> None:
     command = common.command(commands, "info", _info, "Say what a .wls file holds.")
-    command.add_argument("input", type=Path, help=".wls file")
+    command.add_argument("input", type=inputs.bundled_file, help=".wls file, or lenet300, the bundled one")
     common.add_json(command)
 
 

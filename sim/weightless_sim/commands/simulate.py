@@ -9,15 +9,25 @@ from rich.console import Console
 from rich.table import Table
 
 from weightless_sim.commands import common
+from weightless_sw import inputs
 
 
 def add(commands: Any) -> None:
     """The command of this file."""
     command = common.command(
-        commands, "sim", _sim, "Encode a model, simulate its decoding, compare, and write a report."
+        commands, "sim", _sim, "Simulate the decoding of a model, compare, and write a report."
     )
     command.add_argument(
-        "model", nargs="?", default="lenet300", help="bundled model, .npz or .safetensors file"
+        "model",
+        nargs="?",
+        default="lenet300",
+        help=".wls file, or .npz or .safetensors file, which is encoded first, or a bundled one: "
+        + ", ".join((*inputs.BUNDLED_FILES, *inputs.BUNDLED)),
+    )
+    command.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="arrays that went into the tables of a .wls file, for sizes and errors",
     )
     common.add_layout_options(command)
     command.add_argument(
@@ -40,6 +50,7 @@ def _sim(options: argparse.Namespace) -> int:
     console = Console(stderr=options.json)
     asked = study.Options(
         model=options.model,
+        weights=options.weights,
         layout=options.layout,
         lanes=options.lanes,
         slot_bits=options.slot_bits,
@@ -49,6 +60,8 @@ def _sim(options: argparse.Namespace) -> int:
     )
     result = study.run(asked, common.Steps(console))
     paths = markdown.write(result, options.build / "report")
+    if not result["encoding"]:
+        console.print(result["weights"])
     if options.json:
         print(json.dumps(result, indent=1))
         return 0

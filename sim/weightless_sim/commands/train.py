@@ -1,4 +1,4 @@
-"""``weightless compress`` and ``evaluate``: the project's own networks, trained, encoded, retrained, tested."""
+"""``weightless compress``, ``evaluate`` and ``demo``: the project's own networks, trained, encoded, retrained."""
 
 import argparse
 import json
@@ -6,12 +6,14 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from weightless_sim.commands import common
+from weightless_sw import inputs
 
-NETWORKS = ("lenet300", "digits")  # those with a recipe
+NETWORKS = ("lenet300", "lenet5", "digits")  # those with a recipe
 CHECKPOINTS = Path("build") / "train"  # a run that was killed goes on from here
 MISSING = "training needs torch: pip install 'weightless[train]'"
 
@@ -20,6 +22,7 @@ def add(commands: Any) -> None:
     """The commands of this file."""
     _add_compress(commands)
     _add_evaluate(commands)
+    _add_demo(commands)
 
 
 def _add_data(command: argparse.ArgumentParser) -> None:
@@ -33,6 +36,12 @@ def _add_compress(commands: Any) -> None:
     command = common.command(commands, "compress", _compress, text)
     command.add_argument("network", choices=NETWORKS, help="digits needs no download and under a minute")
     command.add_argument("-o", "--output", type=Path, required=True, help="the .wls file to write")
+    command.add_argument(
+        "--simplified",
+        type=Path,
+        metavar="FILE",
+        help="also write the weights that went into the tables, with the rest as the file has it (.npz, .safetensors)",
+    )
     command.add_argument("--seed", type=int, default=1, help="of all that is random")
     command.add_argument(
         "--auto",
@@ -60,7 +69,7 @@ def _jobs() -> Any:
 
 
 def _compress(options: argparse.Namespace) -> int:
-    from weightless_sw import container
+    from weightless_sw import codec, container
 
     jobs, console = _jobs(), Console(stderr=options.json)
     command = f"weightless compress {options.network} --seed {options.seed}"
@@ -71,6 +80,13 @@ def _compress(options: argparse.Namespace) -> int:
     )  # fmt: skip
     result = job.result
     n_bytes = container.write(options.output, result.tensors, job.metadata)
+    if options.simplified:
+        arrays = {
+            name: tensor if isinstance(tensor, np.ndarray) else codec.decode(tensor)
+            for name, tensor in result.tensors.items()
+        }
+        arrays |= {f"{name}.weight": array for name, array in result.simplified.items()}
+        inputs.save_tensors(options.simplified, arrays)
     dense_bytes = sum(4 * prod(tensor.shape) for tensor in result.tensors.values())
     rows = [(m.step, m.loss, m.error) for m in result.history]
     if options.json:
@@ -86,10 +102,8 @@ def _compress(options: argparse.Namespace) -> int:
     for step, loss, error in rows:
         table.add_row(step, f"{loss:.4f}", f"{error:.2%}")
     console.print(table)
-    dense, stored = (100 * n / job.n_test for n in (job.wrong_dense, job.wrong_stored))
-    console.print(
-        f"test error: dense {dense:.2f} %, as the file decodes {stored:.2f} % ({job.n_test:,} images)"
-    )
+    errors = ", ".join(f"{at} {n / job.n_test:.2%}" for at, n in job.wrong.items())
+    console.print(f"test error ({job.n_test:,} images): {errors}")
     ratio = dense_bytes / n_bytes
     console.print(f"{options.output}: {n_bytes:,} bytes of {dense_bytes:,} ({ratio:.1f}x)")
     return 0
@@ -110,7 +124,7 @@ def _add_evaluate(commands: Any) -> None:
     command = common.command(
         commands, "evaluate", _evaluate, "Test error of the network that a .wls file decodes to."
     )
-    command.add_argument("input", type=Path, help=".wls file")
+    command.add_argument("input", type=inputs.bundled_file, help=".wls file, or lenet300, the bundled one")
     command.add_argument("--network", help="lenet300, lenet5 or digits, where the file does not say")
     _add_data(command)
     common.add_json(command)
@@ -123,3 +137,51 @@ def _evaluate(options: argparse.Namespace) -> int:
         return 0
     print(f"{options.input}: {name}, {n_wrong} of {n:,} test images wrong ({n_wrong / n:.2%})")
     return 0
+
+
+def _add_demo(commands: Any) -> None:
+    text = (
+        "Compress a small network on 8x8 digits, no download, under a minute: error and bytes at each step."
+    )
+    command = common.command(commands, "demo", _demo, text)
+    command.add_argument("--seed", type=int, default=1, help="of all that is random")
+    command.add_argument("--build", type=Path, default=Path("build"), help="folder for the file and the plot")
+    common.add_json(command)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from weightless_sw import container
+
+    jobs, console = _jobs(), Console(stderr=options.json)
+    command = f"weightless demo --seed {options.seed}"
+    job = jobs.run("digits", options.seed, None, common.Steps(console), command, CHECKPOINTS)
+    (layer,) = job.result.reports
+    rows = [step | {"error": step["wrong"] / job.n_test} for step in jobs.steps(job, layer)]
+    options.build.mkdir(parents=True, exist_ok=True)
+    path, picture = options.build / "demo.wls", options.build / "demo.png"
+    container.write(path, job.result.tensors, job.metadata)
+    _draw(rows, layer, picture)
+    if options.json:
+        print(json.dumps({"steps": rows, "file": str(path), "plot": str(picture)}, indent=1))
+        return 0
+    table = Table("step", "test error", f"{layer} alone, bytes", "whole network, bytes", "")
+    for row in rows:
+        table.add_row(
+            row["step"], f"{row['error']:.2%}", f"{row['layer_bytes']:,}", f"{row['bytes']:,}", row["what"]
+        )
+    console.print(table)
+    report = job.result.reports[layer]
+    console.print(
+        f"{report.n_false_positives:,} of {report.n_stored - report.n_nonzero:,} stored zeros of {layer} are false "
+        f"positives. {job.n_test} test images: one is {1 / job.n_test:.2%}."
+    )
+    console.print(f"{path}: {rows[-1]['bytes']:,} bytes of {rows[0]['bytes']:,}; plot: {picture}")
+    return 0
+
+
+def _draw(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
+    try:
+        from weightless_sim.report import plots
+    except ImportError as error:
+        raise ValueError("the plot needs matplotlib: pip install 'weightless[sim]'") from error
+    plots.steps(rows, layer, path)

@@ -8,71 +8,99 @@ from weightless_hw import decoders
 from weightless_sim.report import plots
 from weightless_sw.files import write_atomically
 
-PLOTS = {
-    "sizes.png": (plots.sizes, "Size of the layer"),
-    "false_positives.png": (plots.false_positives, "False positives against slot bits"),
-    "throughput.png": (plots.throughput, "Weights per cycle under stalls"),
+PLOTS = {  # what draws it, and the part of the result that it needs
+    "sizes.png": (plots.sizes, "sizes"),
+    "false_positives.png": (plots.false_positives, "false_positives"),
+    "throughput.png": (plots.throughput, "runs"),
 }
 
 
 def write(result: dict[str, Any], folder: Path) -> list[Path]:
-    """Write all files into ``folder``; returns their paths, ``report.md`` first."""
+    """Write all files into ``folder``; returns their paths, ``report.md`` first.
+
+    Pictures of what needs the weights are left out where they are not known.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "report.md", folder / "report.json"]
     write_atomically(paths[0], to_markdown(result).encode())
     write_atomically(paths[1], (json.dumps(result, indent=1) + "\n").encode())
-    for name, (draw, _) in PLOTS.items():
-        draw(result, folder / name)
-        paths.append(folder / name)
-    decoder = result["decoder"]
+    for name, (draw, needs) in PLOTS.items():
+        (folder / name).unlink(missing_ok=True)  # not one of a run before
+        if result[needs]:
+            draw(result, folder / name)
+            paths.append(folder / name)
+    decoder = _first_decoder(result)
     plots.data_path(decoders.configure(decoder["layout"], **decoder["config"]), folder / "datapath.svg")
     return [*paths, folder / "datapath.svg"]
 
 
+def _first_decoder(result: dict[str, Any]) -> Any:
+    return result["decoders"][result["runs"]["none"]["decoder"]]
+
+
 def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
     """The lines of the short table at the end of a run: (what, figure with its unit)."""
-    layer = result["layer"]
-    encoding, run = result["encoding"][layer], result["runs"]["none"]
-    n_weights = sum(entry["n_weights"] for entry in result["runs"].values())
-    n_mismatches = sum(entry["n_mismatches"] for entry in result["runs"].values())
-    exact = all(entry["cycles_rtl_sim"] == entry["cycles_cycle_model"] for entry in result["runs"].values())
-    z = encoding["false_positive_rate"] - encoding["expected_false_positive_rate"]
-    z /= encoding["false_positive_sigma"] or 1.0
-    (table,) = (row for row in result["sizes"] if not row["lossless"])
-    dense = 4 * encoding["n_weights"]
-    return [
-        ("layer", f"{layer}, {encoding['n_weights']:,} weights, {encoding['n_nonzero']:,} not zero"),
-        ("record and maps", f"{table['bytes']:,} bytes of {dense:,} ({table['ratio_to_dense_fp32']:.1f}x), "
-                   f"{encoding['bits_per_weight']:.4f} bit/weight, {encoding['slots_per_key']:.4f} slots per key"),
-        ("whole file", f"{result['file']['bytes']:,} bytes: {result['file']['path']}"),
-        ("false positives", f"{encoding['false_positive_rate']:.4%} of stored zeros, theory "
-                            f"{encoding['expected_false_positive_rate']:.4%} ± {encoding['false_positive_sigma']:.4%} "
-                            f"({z:+.2f} σ)"),
+    layer, table, file, runs = (result[key] for key in ("layer", "table", "file", "runs"))
+    run, encoding = runs["none"], result["encoding"].get(layer)
+    n_weights = sum(entry["n_weights"] for entry in runs.values())
+    n_mismatches = sum(entry["n_mismatches"] for entry in runs.values())
+    exact = all(entry["cycles_rtl_sim"] == entry["cycles_cycle_model"] for entry in runs.values())
+    dense = f"{4 * table['n_weights']:,} ({table['ratio_to_dense_fp32']:.1f}x)"
+    record = f"{table['bytes']:,} bytes of {dense}, {table['bits_per_weight']:.4f} bit/weight"
+    lines = [
+        ("layer", f"{layer}, {table['n_weights']:,} weights" +
+                  (f", {encoding['n_nonzero']:,} not zero" if encoding else "")),
+        ("record and maps", record + (f", {encoding['slots_per_key']:.4f} slots per key" if encoding else "")),
+        ("whole file", f"{file['bytes']:,} bytes: {file['path']}"),
+        ("false positives", _false_positive_line(encoding) if encoding else result["weights"]),
         ("RTL against golden model", f"{run['n_mismatches']} mismatches in {run['n_weights']:,} stored weights of "
-                                     f"{layer}; "
-                                     f"{n_mismatches} in {n_weights:,} of all {len(result['runs'])} runs"),
+                                     f"{layer}; {n_mismatches} in {n_weights:,} of all {len(runs)} runs"),
         ("cycles", f"RTL {run['cycles_rtl_sim']:,}, cycle model {run['cycles_cycle_model']:,}; "
-                   f"{'equal' if exact else 'NOT EQUAL'} in all {len(result['runs'])} runs"),
+                   f"{'equal' if exact else 'NOT EQUAL'} in all {len(runs)} runs"),
         ("throughput", f"{run['weights_per_cycle']:.3f} weights per cycle, fill latency "
-                       f"{result['decoder']['fill_latency_cycles']} cycles"),
+                       f"{_first_decoder(result)['fill_latency_cycles']} cycles"),
     ]  # fmt: skip
+    if len(result["decoders"]) > 1:
+        names = "; ".join(f"{name}: {', '.join(d['tables'])}" for name, d in result["decoders"].items())
+        lines.append(("decoders", names))
+    return [*lines, ("test error, recorded", _accuracy_line(result))]
+
+
+def _false_positive_line(encoding: dict[str, Any]) -> str:
+    rate, expected, sigma = (
+        encoding[key]
+        for key in ("false_positive_rate", "expected_false_positive_rate", "false_positive_sigma")
+    )
+    z = (rate - expected) / (sigma or 1.0)
+    share = encoding["false_positives_per_nonzero"]
+    return (
+        f"{rate:.4%} of stored zeros, theory {expected:.4%} ± {sigma:.4%} ({z:+.2f} σ); "
+        f"{share:.3f} per non-zero weight"
+    )
+
+
+def _accuracy_line(result: dict[str, Any]) -> str:
+    """Error at each step as the file's metadata have it, and the bytes that it costs."""
+    accuracy, file = result["accuracy"], result["file"]
+    if "unknown" in accuracy:
+        return str(accuracy["unknown"])
+    n = accuracy["test_images"]
+    errors = ", ".join(f"{at} {wrong / n:.2%}" for at, wrong in accuracy["wrong"].items())
+    return f"{errors}; {file['bytes']:,} bytes of {file['dense_bytes']:,} ({file['dense_bytes'] / file['bytes']:.1f}x)"
 
 
 def to_markdown(result: dict[str, Any]) -> str:
     """The report for people."""
-    return "\n".join(
-        [
-            f"# Weightless report: {result['model']['name']}",
-            "",
-            *_table(["", ""], summary(result)),
-            *_sizes(result),
-            *_false_positives(result),
-            *_runs(result),
-            *_encoding(result),
-            *_provenance(result),
-            "",
-        ]
-    )
+    parts = [
+        f"# Weightless report: {result['model']['name']}", "",
+        *_table(["", ""], summary(result)),
+        *(_sizes(result) if result["sizes"] else [f"{result['weights']}.", ""]),
+        *(_false_positives(result) if result["false_positives"] else []),
+        *_runs(result),
+        *(_encoding(result) if result["encoding"] else []),
+        *_provenance(result), "",
+    ]  # fmt: skip
+    return "\n".join(parts)
 
 
 def _table(head: list[str], rows: Any) -> list[str]:
@@ -82,13 +110,37 @@ def _table(head: list[str], rows: Any) -> list[str]:
 
 def _sizes(result: dict[str, Any]) -> list[str]:
     rows = [
-        (row["name"], f"{row['bytes']:,}", f"{row['bits_per_weight']:.4f}", f"{row['ratio_to_dense_fp32']:.1f}x",
-         "exact" if row["lossless"] else "false positives", row["how"])
+        (row["name"] + (" **(smallest at a constant rate)**" if row["smallest_at_constant_rate"] else ""),
+         f"{row['bytes']:,}", f"{row['bits_per_weight']:.4f}", f"{row['ratio_to_dense_fp32'] or 0:.1f}x",
+         "exact" if row["lossless"] else "false positives", row["decoder"], row["how"])
         for row in result["sizes"]
     ]  # fmt: skip
-    head = ["stored as", "bytes", "bit/weight", "against dense fp32", "zeros", "how it is counted"]
+    head = [
+        "stored as",
+        "bytes",
+        "bit/weight",
+        "against dense fp32",
+        "zeros",
+        "a hardware decoder",
+        "counted",
+    ]
     title = f"## Size of {result['layer']}"
-    return [title, "", "![sizes](sizes.png)", "", *_table(head, rows)]
+    return [title, "", "![sizes](sizes.png)", "", *_table(head, rows), size_in_words(result), ""]
+
+
+def size_in_words(result: dict[str, Any]) -> str:
+    """What the table of sizes says, for those who want to know what a table costs and buys."""
+    *others, table, _ = result["sizes"]
+    smaller = [
+        row for row in others if row["bytes"] <= table["bytes"] and not row["decoder"].startswith("none")
+    ]
+    encoding = result["encoding"][result["layer"]]
+    text = f"The table costs {encoding['n_false_positives']:,} false positives, "
+    text += f"{encoding['false_positives_per_nonzero']:.3f} per non-zero weight; all other rows are exact. "
+    if not smaller:
+        return text + "None of them is smaller than the table."
+    names = ", ".join(f"{row['name']} ({row['bytes']:,} bytes; {row['decoder']})" for row in smaller)
+    return text + f"Smaller than the table, without any error: {names}."
 
 
 def _false_positives(result: dict[str, Any]) -> list[str]:
@@ -118,19 +170,21 @@ def _runs(result: dict[str, Any]) -> list[str]:
     ]  # fmt: skip
     head = ["run (stalls)", "weights compared", "mismatches", "cycles, RTL simulation", "cycles, model",
             "weights per cycle of the last layer, decoding"]  # fmt: skip
-    config = ", ".join(f"{name} {value}" for name, value in result["decoder"]["config"].items())
-    text = (
-        f"Decoder: {config}; {result['decoder']['table_bits']:,} bits of table memory; "
-        f"fill latency {result['decoder']['fill_latency_cycles']} cycles.  Verilog: "
-        f"`{result['decoder']['verilog']}`."
-    )
+    texts = []
+    for decoder in result["decoders"].values():
+        config = ", ".join(f"{name} {value}" for name, value in decoder["config"].items())
+        texts += [
+            f"Decoder of {', '.join(decoder['tables'])}: {config}; {decoder['table_bits']:,} bits of table memory; "
+            f"fill latency {decoder['fill_latency_cycles']} cycles.  Verilog: `{decoder['verilog']}`.",
+            "",
+        ]
     pictures = ["![throughput](throughput.png)", "", "![data path](datapath.svg)"]
-    return ["## Simulation", "", text, "", *pictures, "", *_table(head, rows)]
+    return ["## Simulation", "", *texts, *pictures, "", *_table(head, rows)]
 
 
 def _encoding(result: dict[str, Any]) -> list[str]:
     fields = ["n_weights", "n_nonzero", "n_codes", "bank_rows", "seed", "slots_per_key", "n_false_positives",
-              "record_bytes", "bits_per_weight", "bits_per_nonzero", "n_attempts"]  # fmt: skip
+              "record_bytes", "bits_per_weight", "bits_per_nonzero"]  # fmt: skip
     rows = [
         (name, *(round(report[field], 4) for field in fields)) for name, report in result["encoding"].items()
     ]

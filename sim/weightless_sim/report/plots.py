@@ -17,8 +17,8 @@ INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
 
 
-def _figure(title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
+def _figure(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, loc="left", color=INK, fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
@@ -26,21 +26,28 @@ def _figure(title: str) -> tuple[Figure, Axes]:
 
 
 def sizes(report: dict[str, Any], path: Path) -> None:
-    """The layer as dense, CSR, Deep Compression, entropy bound, and our file."""
+    """The layer in other formats and in our file; filled: a decoder in hardware keeps a constant rate."""
     rows = sorted(report["sizes"], key=lambda row: float(row["bytes"]))
-    figure, axes = _figure(f"Size of {report['layer']}, every byte counted (log scale)")
+    figure, axes = _figure(
+        f"Size of {report['layer']}, every byte counted (log scale)", 0.36 * len(rows) + 1.2
+    )
     places = np.arange(len(rows))
     values = [row["bytes"] for row in rows]
-    colors = [MUTED if row["lossless"] else ACCENT for row in rows]
-    axes.barh(places, values, color=colors, height=0.65)
+    for place, row in zip(places, rows, strict=True):
+        color = MUTED if row["lossless"] else ACCENT
+        fill = color if row["decoder"].startswith("constant") else "white"
+        axes.barh(place, row["bytes"], color=fill, edgecolor=color, height=0.65)
     axes.set_yticks(places, [row["name"] for row in rows])
     axes.set_xscale("log")
-    axes.set_xlim(min(values) / 2, max(values) * 60)
-    axes.set_xlabel("bytes")
+    axes.set_xlim(min(values) / 2, max(values) * 90)
+    axes.set_xlabel(
+        "bytes (filled: decoded at a constant rate, any number of weights per clock; red: with false positives)",
+        fontsize=8,
+    )
     for place, row in zip(places, rows, strict=True):
         label = f" {row['bytes']:,} B, {row['bits_per_weight']:.3f} bit/weight"
+        label += ": smallest at a constant rate" if row["smallest_at_constant_rate"] else ""
         axes.text(row["bytes"], float(place), label, va="center", fontsize=8, color=INK)
-    figure.text(0.99, 0.01, "grey: lossless; red: with false positives", ha="right", fontsize=7, color=INK)
     figure.savefig(path)
 
 
@@ -77,7 +84,7 @@ def false_positives(report: dict[str, Any], path: Path) -> None:
 def throughput(report: dict[str, Any], path: Path) -> None:
     """Weights per cycle over the run, one panel per stall pattern."""
     runs = [run for name, run in report["runs"].items() if name == run["stall"]]
-    lanes = report["decoder"]["config"]["lanes"]
+    lanes = report["decoders"][report["runs"]["none"]["decoder"]]["config"]["lanes"]
     figure = Figure(figsize=(WIDTH, 1.35 * len(runs) + 0.8), dpi=DPI, layout="constrained")
     panels = np.atleast_1d(figure.subplots(len(runs), sharex=True, sharey=True))
     for axes, run in zip(panels, runs, strict=True):
@@ -91,6 +98,40 @@ def throughput(report: dict[str, Any], path: Path) -> None:
         axes.set_title(title, loc="left", fontsize=9, color=INK)
     panels[-1].set_xlabel("cycle (grey: loading and pipeline fill; the run goes on to the right)")
     panels[len(runs) // 2].set_ylabel("weights per cycle")
+    figure.savefig(path)
+
+
+def steps(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
+    """Test error, and bytes of the layer and of the whole network, at each step of a compression."""
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
+    errors, n_bytes = figure.subplots(2, sharex=True)
+    places, names = np.arange(len(rows)), [row["step"] for row in rows]
+    colors = [ACCENT if name == "encoded" else SECOND for name in names]
+    errors.bar(places, [100 * row["error"] for row in rows], color=colors, width=0.6)
+    errors.set_ylabel("test error, %")
+    errors.set_title(
+        "A table's false positives, and what retraining takes back", loc="left", color=INK, fontsize=11
+    )
+    for key, shift, color, label in (
+        ("bytes", -0.17, MUTED, "network"),
+        ("layer_bytes", 0.17, SECOND, layer),
+    ):
+        values = [row[key] for row in rows]
+        n_bytes.bar(places + shift, values, color=color, width=0.32, label=label)
+        for place, value in zip(places + shift, values, strict=True):
+            n_bytes.text(place, value, f"{value:,}", ha="center", va="bottom", fontsize=7, color=INK)
+    for place, row in zip(places, rows, strict=True):
+        errors.text(
+            place, 100 * row["error"], f"{row['error']:.2%}", ha="center", va="bottom", fontsize=8, color=INK
+        )
+    n_bytes.set_yscale("log")
+    n_bytes.set_ylabel("bytes")
+    n_bytes.set_xticks(places, names)
+    n_bytes.margins(y=0.25)
+    n_bytes.legend(frameon=False, fontsize=8)
+    for axes in (errors, n_bytes):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(y=0.2)
     figure.savefig(path)
 
 

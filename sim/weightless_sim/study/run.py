@@ -1,14 +1,16 @@
-"""The main job: a model through encoder, file, RTL simulation and baselines; returns what was measured.
+"""The main job: a model through file, decoders, RTL simulation and baselines; returns what was measured.
 
 The result is the content of ``report.json``; ``docs/report.schema.json`` describes it.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +21,20 @@ from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import to_verilog
 from weightless_sim.cosim import runner
-from weightless_sim.cosim.scenario import Scenario, stall_patterns
+from weightless_sim.cosim.scenario import Scenario, resident_record, stall_patterns
 from weightless_sim.model.cycles import predict
-from weightless_sw import codec, container, inputs
-from weightless_sw.baselines import baseline_sizes
-from weightless_sw.codec import EncodeReport
+from weightless_sim.study import subject
+from weightless_sim.study.subject import Subject
+from weightless_sw import baselines, codec, container, inputs, layouts
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress
-from weightless_sw.spec.record import FORMAT_VERSION, MAX_SLOT_BITS
+from weightless_sw.spec.record import FORMAT_VERSION, MAX_SLOT_BITS, Geometry
 from weightless_sw.tensor import EncodedTensor
 
-SCHEMA = "weightless-report/2"
+SCHEMA = "weightless-report/3"
 SWEEP_POINTS = 8  # slot widths in the plot of false positives
 CURVE_CYCLES = 4_000  # of decoding that the throughput plot shows
-ALL_LAYERS = "all layers"  # the name of that run; the others are called as their stalls
+IN_TURN = "in turn"  # the run of all tables; the others are called as their stalls
 STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
 
 
@@ -41,9 +43,10 @@ Step = Callable[[str], AbstractContextManager[Progress]]  # begins a step with a
 
 @dataclass(frozen=True)
 class Options:
-    """What ``weightless sim`` is asked for."""
+    """What ``weightless sim`` is asked for; layout, lanes, slot bits and rounding are for arrays only."""
 
     model: str = "lenet300"
+    weights: str | None = None  # what went into the tables of a .wls file
     layout: str = "classic"
     lanes: int = 8
     slot_bits: int = 8
@@ -57,119 +60,152 @@ class StudyError(RuntimeError):
 
 
 def run(options: Options, step: Step) -> dict[str, Any]:
-    """Encode, write, read back, simulate and compare everything; ``step`` shows the progress.
+    """Encode and write, or take a file as it is; read back, simulate, compare; ``step`` shows the progress.
 
     Raises SimulationError, StudyError, EncodeError or InputError when a part fails: there is no
     report of a failed run.
     """
     if reason := runner.missing(options.simulator):
         raise runner.SimulationError(reason)
-    weights = inputs.load_tensors(options.model)
-    tables = [name for name, array in weights.items() if array.ndim >= 2 and array.size]
-    if not tables:
-        raise inputs.InputError(f"{options.model}: no tensor of two or more dimensions to put in a table")
-    if options.round_values:
-        weights |= {name: weights[name].astype(np.float16).astype(np.float32) for name in tables}
-    with step("encode") as progress:
-        tensors, reports = _encode(weights, tables, options, progress)
-    path = options.build / f"{Path(options.model).stem}.wls"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    n_bytes = container.write(path, tensors)
-    read = container.read(path)
-    stored = {name: tensor for name in tables if isinstance(tensor := read[name], EncodedTensor)}
+    about = _subject(options, step)
     with step("decode, fast and golden") as progress:
-        _check_decoders(weights, stored, progress)
-    layer = max(tables, key=lambda name: weights[name].size)
-    with step("false positives against slot bits") as progress:
-        sweep = _sweep(weights[layer], options, progress)
-    config = decoders.for_layers([tensor.geometry for tensor in stored.values()])
-    rtl = options.build / "rtl" / f"weightless_decoder_{config.name}.v"
-    with step("Verilog") as progress:
-        rtl.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(rtl, to_verilog(config).encode())
-    with step(f"build the simulation ({options.simulator})") as progress:
-        runner.build(config, options.simulator)
-    runs = _simulate(config, stored, layer, options.simulator, step)
+        _check_decoders(about, progress)
+    layer = about.layer
+    if about.weights:
+        with step("false positives against slot bits") as progress:
+            sweep = _sweep(about.weights[layer], about.tables[layer], progress)
+        with step("sizes of other formats"):
+            sizes = _sizes(about.weights[layer], about.tables[layer])
+    groups = _groups(about)
+    built = {config.name: _build(config, names, options, step) for config, names in groups.items()}
     return {
         "schema": SCHEMA,
-        "provenance": provenance(config.GEOMETRY.layout_digest()),
-        "model": _model(options.model, weights, tables),
-        "file": {"path": str(path), "bytes": n_bytes},
-        "layer": layer,
-        "encoding": {name: report.as_dict() for name, report in reports.items()},
-        "sizes": _sizes(weights[layer], reports[layer], options.slot_bits),
-        "false_positives": sweep,
-        "decoder": {
-            "layout": config.GEOMETRY.NAME,
-            "config": vars(config),
-            "fill_latency_cycles": config.fill_latency,
-            "table_bits": config.table_bits,
-            "verilog": str(rtl),
+        "provenance": provenance(about.tables[layer].geometry.layout_digest()),
+        "model": _model(about),
+        "file": {
+            "path": os.path.relpath(about.path) if about.path.is_relative_to(Path.cwd()) else str(about.path),
+            "bytes": about.n_bytes,
+            "dense_bytes": sum(4 * prod(shape) for shape in about.shapes.values()),
+            "metadata": about.metadata,
         },
-        "runs": runs,
+        "accuracy": about.accuracy,
+        "layer": layer,
+        "table": _table(about.tables[layer]),
+        "weights": "known" if about.weights else subject.NEED_WEIGHTS,
+        "encoding": {name: report.as_dict() for name, report in about.reports.items()},
+        "sizes": sizes if about.weights else [],
+        "false_positives": sweep if about.weights else [],
+        "decoders": built,
+        "runs": _simulate(groups, about, options.simulator, step),
     }
 
 
-def _encode(
-    weights: dict[str, NDArray[Any]], tables: list[str], options: Options, progress: Progress
-) -> tuple[dict[str, container.Tensor], dict[str, EncodeReport]]:
-    """Tensors of two or more dimensions into tables, the others as they are."""
-    tensors: dict[str, container.Tensor] = {}
-    reports = {}
-    for k, (name, array) in enumerate(weights.items()):
-        progress(k, len(weights), name)
-        if name in tables:
-            tensors[name], reports[name] = codec.encode(
-                array, layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits, name=name
-            )
-        else:
-            tensors[name] = array
-    return tensors, reports
+def _subject(options: Options, step: Step) -> Subject:
+    if subject.is_file(options.model):
+        with step("read"):
+            return subject.from_file(options.model, options.weights)
+    if options.weights:
+        raise inputs.InputError(f"--weights goes with a .wls file; {options.model} is encoded here")
+    with step("encode") as progress:
+        return subject.from_arrays(
+            options.model, options.build / f"{Path(options.model).stem}.wls", progress,
+            round_values=options.round_values, layout=options.layout, lanes=options.lanes,
+            slot_bits=options.slot_bits,
+        )  # fmt: skip
 
 
-def _check_decoders(
-    weights: dict[str, NDArray[Any]],
-    stored: dict[str, EncodedTensor],
-    progress: Progress,
-) -> None:
+def _check_decoders(about: Subject, progress: Progress) -> None:
     """Both decoders agree on what was read back, and every non-zero weight is exact."""
-    for k, (name, tensor) in enumerate(stored.items()):
-        progress(k, len(stored), name)
+    for k, (name, tensor) in enumerate(about.tables.items()):
+        progress(k, len(about.tables), name)
         decoded = codec.decode(tensor)
         if not np.array_equal(decoded, codec.decode_golden(tensor)):
             raise StudyError(f"{name}: fast and golden decoder differ")
-        nonzero = weights[name] != 0
-        if not np.array_equal(decoded[nonzero], weights[name][nonzero]):
+        weights = about.weights.get(name, np.zeros(1))
+        nonzero = weights != 0
+        if nonzero.any() and not np.array_equal(decoded[nonzero], weights[nonzero]):
             raise StudyError(f"{name}: a non-zero weight came back changed")
 
 
-def _sweep(array: NDArray[Any], options: Options, progress: Progress) -> list[dict[str, Any]]:
+def _sweep(array: NDArray[Any], tensor: EncodedTensor, progress: Progress) -> list[dict[str, Any]]:
     """The layer at other slot widths: false positives and size."""
     points = []
     fewest = (len(np.unique(array[array != 0])) + 1).bit_length()
     widths = range(fewest, min(fewest + SWEEP_POINTS, MAX_SLOT_BITS + 1))
+    geometry = tensor.geometry
+    own = {name: geometry.as_dict()[name] for name in layouts.encoder(layouts.by_name(geometry.NAME)).OPTIONS}
     for k, slot_bits in enumerate(widths):
         progress(k, len(widths), f"t = {slot_bits}")
-        report = codec.encode(array, layout=options.layout, lanes=options.lanes, slot_bits=slot_bits)[1]
+        report = codec.encode(array, layout=geometry.NAME, slot_bits=slot_bits, **own)[1]
         points.append({"slot_bits": slot_bits} | report.as_dict())
     return points
 
 
+def _groups(about: Subject) -> dict[DecoderConfig, list[str]]:
+    """The decoders that these tables take, one per layout, lanes, slot bits and value bits, each with its tables.
+
+    That of the largest table comes first.
+    """
+    geometries = {name: tensor.geometry for name, tensor in about.tables.items()}
+    groups: list[list[str]] = []
+    for name in sorted(geometries, key=lambda name: name != about.layer):
+        for names in groups:
+            if _alike([geometries[k] for k in (*names, name)]):
+                names.append(name)
+                break
+        else:
+            groups.append([name])
+    in_file_order = [[name for name in geometries if name in names] for names in groups]
+    return {decoders.for_layers([geometries[name] for name in names]): names for names in in_file_order}
+
+
+def _alike(geometries: list[Geometry]) -> bool:
+    """Whether one decoder serves them all."""
+    if len({geometry.NAME for geometry in geometries}) > 1:
+        return False
+    config = decoders.for_layers(geometries)
+    return not any(config.misfits(geometry) for geometry in geometries)
+
+
+def _build(config: DecoderConfig, names: list[str], options: Options, step: Step) -> dict[str, Any]:
+    """Verilog and simulator of a decoder."""
+    rtl = options.build / "rtl" / f"weightless_decoder_{config.name}.v"
+    with step(f"Verilog of {config.name}"):
+        rtl.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(rtl, to_verilog(config).encode())
+    with step(f"build the simulation ({options.simulator})"):
+        runner.build(config, options.simulator)
+    return {
+        "layout": config.GEOMETRY.NAME,
+        "config": vars(config),
+        "tables": names,
+        "fill_latency_cycles": config.fill_latency,
+        "table_bits": config.table_bits,
+        "verilog": str(rtl),
+    }
+
+
 def _simulate(
-    config: DecoderConfig,
-    stored: dict[str, EncodedTensor],
-    layer: str,
-    simulator: str,
-    step: Step,
+    groups: dict[DecoderConfig, list[str]], about: Subject, simulator: str, step: Step
 ) -> dict[str, dict[str, Any]]:
-    """By name: all layers in turn without a stall, then the largest one through the stall patterns."""
-    records = {name: container.to_record(tensor) for name, tensor in stored.items()}
+    """By name: the tables of each decoder in turn without a stall, then the largest one through the stall patterns.
+
+    In turn means: all of them, a single one twice, and then the last one resident.
+    """
+    records = {name: container.to_record(tensor) for name, tensor in about.tables.items()}
+    plans = []
+    for k, (config, names) in enumerate(groups.items()):
+        again = names if len(names) > 1 else 2 * names
+        sent = [records[name] for name in again] + [resident_record(records[again[-1]])]
+        layers = [*again, f"{again[-1]} (resident)"]
+        plans.append((f"{IN_TURN}, {config.name}" if k else IN_TURN, config, layers, sent, "none"))
+        if not k:
+            plans += [(stall, config, [about.layer], [records[about.layer]], stall) for stall in STALLS]
     patterns = stall_patterns()
-    plans = [(ALL_LAYERS, list(records), "none"), *((name, [layer], name) for name in STALLS)]
     runs = {}
-    for name, layers, stall in plans:
+    for name, config, layers, sent, stall in plans:
         source, sink = patterns[stall]
-        scenario = Scenario(config=config, records=[records[k] for k in layers], source=source, sink=sink)
+        scenario = Scenario(config=config, records=sent, source=source, sink=sink)
         with step(f"simulate {config.lanes} lanes: {name}") as progress:
             result = runner.run(scenario, name.replace(" ", "_"), simulator=simulator, progress=progress)
         runs[name] = _run_entry(layers, stall, scenario, result)
@@ -179,9 +215,12 @@ def _simulate(
 def _run_entry(
     layers: list[str], stall: str, scenario: Scenario, result: runner.CosimResult
 ) -> dict[str, Any]:
-    model = predict(scenario.config, scenario.geometries, scenario.source, scenario.sink)
+    model = predict(
+        scenario.config, scenario.geometries, scenario.source, scenario.sink, resident=scenario.resident
+    )
     measured = result.layers[-1]
     return {
+        "decoder": scenario.config.name,
         "layers": layers,
         "stall": stall,
         "n_weights": result.n_weights,
@@ -204,39 +243,63 @@ def _throughput_curve(transfers: list[int], lanes: int, n_points: int = 150) -> 
     }
 
 
-def _sizes(array: NDArray[Any], report: EncodeReport, slot_bits: int) -> list[dict[str, Any]]:
-    """The largest layer, as others would store it and as our file does."""
+def _table(tensor: EncodedTensor) -> dict[str, Any]:
+    """What a table takes in its file."""
+    n_bytes = tensor.record_bytes + container.map_bytes(tensor.arrangement)
+    n_weights = prod(tensor.shape)
+    return {
+        "n_weights": n_weights,
+        "n_stored": tensor.geometry.n_weights,
+        "bytes": n_bytes,
+        "bits_per_weight": 8 * n_bytes / n_weights,
+        "ratio_to_dense_fp32": 4 * n_weights / n_bytes,
+    }
+
+
+def _sizes(array: NDArray[Any], tensor: EncodedTensor) -> list[dict[str, Any]]:
+    """The largest layer, as others would store it and as our file does; the smallest at a constant rate is marked."""
+    matrix = array.reshape(len(array), -1).astype(np.float64)
+    others = [
+        *baselines.baseline_sizes(matrix), *baselines.trimmed_sizes(matrix), baselines.coded_size(matrix),
+        baselines.zstd_size(matrix),
+    ]  # fmt: skip
     rows: list[dict[str, Any]] = [
-        {"name": size.name, "bytes": size.bytes, "how": size.how, "lossless": True}
-        for size in baseline_sizes(array.reshape(len(array), -1).astype(np.float64))
+        {"name": size.name, "bytes": size.bytes, "how": size.how, "decoder": size.decoder, "lossless": True}
+        for size in others
     ]
-    rows.append(
-        {
-            "name": f"Weightless table, t = {slot_bits}",
-            "bytes": report.record_bytes + report.map_bytes,
-            "how": "in the .wls file: the record (descriptor, codebook, table) and the maps of live rows and columns",
-            "lossless": False,
-        }
-    )
+    slot_bits, payload = tensor.geometry.slot_bits, tensor.geometry.n_slots * tensor.geometry.slot_bits
+    ours = (
+        (f"Weightless table, t = {slot_bits}", _table(tensor)["bytes"],
+         "in the .wls file: the record (descriptor, codebook, table) and the maps of live rows and columns"),
+        ("its payload alone", -(-payload // 8), f"{tensor.geometry.n_slots:,} slots of {slot_bits} bits"),
+    )  # fmt: skip
+    rows += [
+        {"name": name, "bytes": n_bytes, "how": how, "decoder": baselines.CONSTANT, "lossless": False}
+        for name, n_bytes, how in ours
+    ]
+    whole = [row for row in rows[:-1] if row["decoder"] == baselines.CONSTANT]
+    smallest = min(whole, key=lambda row: int(row["bytes"]))
     for row in rows:
+        row["smallest_at_constant_rate"] = row is smallest
         row["bits_per_weight"] = 8 * row["bytes"] / array.size
-        row["ratio_to_dense_fp32"] = 4 * array.size / row["bytes"]
+        row["ratio_to_dense_fp32"] = 4 * array.size / row["bytes"] if row["bytes"] else None
     return rows
 
 
-def _model(name: str, weights: dict[str, NDArray[Any]], tables: list[str]) -> dict[str, Any]:
-    layers = [
-        {
-            "name": key,
-            "shape": list(weights[key].shape),
-            "n_weights": weights[key].size,
-            "n_nonzero": int(np.count_nonzero(weights[key])),
-            "n_codes": len(np.unique(weights[key][weights[key] != 0])),
-        }
-        for key in tables
-    ]
-    info = inputs.bundled_info(name) if name in inputs.BUNDLED else {}
-    return {"name": name, "layers": layers, "info": info}
+def _model(about: Subject) -> dict[str, Any]:
+    layers = []
+    for name, tensor in about.tables.items():
+        weights = about.weights.get(name)
+        layers.append(
+            {
+                "name": name,
+                "shape": list(tensor.shape),
+                "n_weights": prod(tensor.shape),
+                "n_nonzero": None if weights is None else int(np.count_nonzero(weights)),
+                "n_codes": tensor.geometry.n_codes,
+            }
+        )
+    return {"name": about.name, "layers": layers, "info": about.info}
 
 
 def provenance(digest: int) -> dict[str, Any]:

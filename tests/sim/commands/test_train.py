@@ -4,11 +4,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from weightless_sim import cli
 from weightless_sim.commands import train
-from weightless_sw import container
+from weightless_sw import codec, container, inputs
 
 
 @pytest.fixture
@@ -29,18 +30,43 @@ def quick(need, monkeypatch, tmp_path):
 
 def test_compress_then_evaluate(quick, tmp_path, capsys):
     path = tmp_path / "digits.wls"
-    assert cli.main(["compress", "digits", "-o", str(path)]) == 0
+    simplified = tmp_path / "simplified.npz"
+    assert cli.main(["compress", "digits", "-o", str(path), "--simplified", str(simplified)]) == 0
     printed = capsys.readouterr().out
     assert "retrained fc1" in printed
     assert f"{path.stat().st_size:,} bytes of 202,440" in printed.replace("\n", "")
-    metadata = container.read(path).metadata
+    file = container.read(path)
+    metadata = file.metadata
     assert metadata["command"] == "weightless compress digits --seed 1"
+    errors = [f"{at} {int(metadata[f'wrong_{at}']) / 360:.2%}" for at in ("dense", "simplified", "encoded")]
+    assert ", ".join(errors) in printed.replace("\n", " ")
+    for name, array in inputs.load_tensors(simplified).items():
+        decoded = file[name] if isinstance(file[name], np.ndarray) else codec.decode(file[name])
+        kept = array != 0
+        assert np.array_equal(decoded[kept], array[kept])
+        assert (name == "fc1.weight") == bool(decoded[~kept].any())
     assert cli.main(["evaluate", str(path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["network"], result["test_images"]) == ("digits", 360)
     assert str(result["wrong"]) == metadata["wrong_retrained"]
     assert cli.main(["evaluate", str(path), "--network", "lenet300"]) == cli.EXIT_USAGE
     assert "not the tensors of this network" in capsys.readouterr().err
+
+
+def test_demo(quick, tmp_path, capsys):
+    assert cli.main(["demo", "--build", str(tmp_path), "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [row["step"] for row in steps] == ["dense", "simplified", "encoded", "retrained"]
+    file = container.read(tmp_path / "demo.wls")
+    assert [row["wrong"] for row in steps] == [int(file.metadata[f"wrong_{row['step']}"]) for row in steps]
+    assert [row["bytes"] for row in steps][::3] == [202_440, len(container.to_bytes(file))]
+    table = file["fc1.weight"]
+    n_table = table.record_bytes + container.map_bytes(table.arrangement)
+    assert [row["layer_bytes"] for row in steps][::2] == [76_800, n_table]
+    assert steps[2]["bytes"] - steps[1]["bytes"] == steps[2]["layer_bytes"] - steps[1]["layer_bytes"]
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert cli.main(["demo", "--build", str(tmp_path)]) == 0
+    assert "stored zeros of fc1 are false positives" in capsys.readouterr().out
 
 
 def test_auto_shows_what_it_tried(quick, tmp_path, capsys):

@@ -16,7 +16,7 @@ def test_files_and_summary(result, tmp_path):
     for name in [*markdown.PLOTS, "datapath.svg"]:
         assert f"]({name})" in text
     lines = dict(markdown.summary(result))
-    n_stored, n_all = (result["runs"][name]["n_weights"] for name in ("none", "all layers"))
+    n_stored, n_all = (result["runs"][name]["n_weights"] for name in ("none", "in turn"))
     assert lines["RTL against golden model"].startswith(
         f"0 mismatches in {n_stored:,} stored weights of a; 0 in {n_all + 5 * n_stored:,} of all 6 runs"
     )

@@ -25,6 +25,4 @@ def test_a_plot_leaves_out_the_run_of_all_layers(result, tmp_path, monkeypatch):
     titles = []
     monkeypatch.setattr(plots.Axes, "set_title", lambda self, text, **_: titles.append(text))
     plots.throughput(result, tmp_path / "x.png")
-    assert [title.split(":")[0] for title in titles] == [
-        name for name in result["runs"] if name != "all layers"
-    ]
+    assert [title.split(":")[0] for title in titles] == [name for name in result["runs"] if name != "in turn"]

@@ -1,0 +1,108 @@
+"""What a study is about: arrays that are encoded now, or a ``.wls`` file as it is."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightless_sw import codec, container, inputs
+from weightless_sw.codec import EncodeReport
+from weightless_sw.progress import Progress
+from weightless_sw.tensor import EncodedTensor
+
+STEPS = ("dense", "simplified", "encoded", "retrained")  # whose test errors a file's metadata state
+NOT_RETRAINED = "unknown: nothing was retrained around the false positives here (weightless compress does it)"
+NOT_STATED = "unknown: the file's metadata state none"
+NEED_WEIGHTS = (
+    "absent: sizes of other formats, false positives and their sweep, which need the arrays that went into the "
+    "tables (--weights FILE)"
+)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Tables, as read back from the file at ``path``, and, where they are known, the weights that went into them."""
+
+    name: str
+    path: Path
+    n_bytes: int
+    tables: dict[str, EncodedTensor]
+    shapes: dict[str, tuple[int, ...]]  # of all tensors of the file
+    weights: dict[str, NDArray[Any]]  # by table; empty where they are not known
+    reports: dict[str, EncodeReport]  # likewise
+    metadata: dict[str, str] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)  # of bundled arrays
+    unknown_error: str = NOT_STATED
+
+    @property
+    def layer(self) -> str:
+        """The largest table's."""
+        return max(self.tables, key=lambda name: self.tables[name].arrangement.n_weights)
+
+    @property
+    def accuracy(self) -> dict[str, Any]:
+        """Test errors as the metadata state them, by step, or why there are none."""
+        n = int(self.metadata.get("test_images", 0))
+        wrong = {at: int(self.metadata[f"wrong_{at}"]) for at in STEPS if f"wrong_{at}" in self.metadata}
+        return {"test_images": n, "wrong": wrong} if n and wrong else {"unknown": self.unknown_error}
+
+
+def is_file(model: str) -> bool:
+    """Whether ``model`` names a ``.wls`` file, or a bundled one."""
+    return inputs.bundled_file(model).suffix == ".wls"
+
+
+def from_arrays(
+    model: str, path: Path, progress: Progress, *, round_values: bool = False, **options: Any
+) -> Subject:
+    """Encode the arrays of ``model`` into the file ``path``, those of two or more dimensions in tables.
+
+    ``options`` are those of codec.encode.  Raises InputError when there is nothing for a table.
+    """
+    arrays = inputs.load_tensors(model)
+    names = [name for name, array in arrays.items() if array.ndim >= 2 and array.size]
+    if not names:
+        raise inputs.InputError(f"{model}: no tensor of two or more dimensions to put in a table")
+    if round_values:
+        arrays |= {name: arrays[name].astype(np.float16).astype(np.float32) for name in names}
+    tensors: dict[str, container.Tensor] = dict(arrays)
+    reports = {}
+    for k, name in enumerate(names):
+        progress(k, len(names), name)
+        tensors[name], reports[name] = codec.encode(arrays[name], name=name, **options)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    n_bytes = container.write(path, tensors)
+    return Subject(
+        model, path, n_bytes, _tables(container.read(path)),
+        {name: array.shape for name, array in arrays.items()}, {name: arrays[name] for name in names}, reports,
+        info=inputs.bundled_info(model) if model in inputs.BUNDLED else {}, unknown_error=NOT_RETRAINED,
+    )  # fmt: skip
+
+
+def from_file(model: str, weights: str | None) -> Subject:
+    """The file that ``model`` names; ``weights`` names the arrays that went into its tables.
+
+    The bundled file's are bundled, too.  Raises InputError when it holds no table, or when the arrays are not those.
+    """
+    path = inputs.bundled_file(model)
+    tensors = container.read(path)
+    if not (tables := _tables(tensors)):
+        raise inputs.InputError(f"{path}: no tensor is in a table, there is nothing for a decoder")
+    if weights is None and model in inputs.BUNDLED_FILES:
+        weights = f"{model}_simplified"
+    arrays = inputs.load_tensors(weights) if weights else {}
+    if weights and (absent := [name for name in tables if name not in arrays]):
+        raise inputs.InputError(f"{weights}: no tensor {', '.join(absent)}, which {path} has in a table")
+    kept = {name: arrays[name] for name in tables if name in arrays}
+    try:
+        reports = {name: codec.measure(tables[name], array, name) for name, array in kept.items()}
+    except ValueError as error:
+        raise inputs.InputError(f"{weights}: {error}; these arrays did not go into {path}") from error
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    return Subject(model, path, path.stat().st_size, tables, shapes, kept, reports, tensors.metadata)
+
+
+def _tables(tensors: container.Tensors) -> dict[str, EncodedTensor]:
+    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, EncodedTensor)}
