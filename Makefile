@@ -9,17 +9,17 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help tools sim test check model verify-model area bench fuzz hash-study figures clean
 help:
-	@echo "make sim         encode the bundled model, simulate its decoding, write build/report/"
-	@echo "make test        run the tests"
-	@echo "make check       ruff and mypy"
-	@echo "make model       train the bundled model again (MNIST, torch, ten minutes)"
+	@echo "make sim           encode the bundled model, simulate its decoding, write build/report/"
+	@echo "make test          run the tests"
+	@echo "make check         ruff and mypy"
+	@echo "make model         train the bundled model again (MNIST, torch, ten minutes)"
 	@echo "make verify-model  its test error on MNIST once more, without torch"
-	@echo "make area        LUTs, flip-flops and RAMs of 1 and 8 lanes on ECP5"
-	@echo "make bench       encode and decode speed, side by side with peers"
-	@echo "make fuzz        random decoders and layers on Icarus, five minutes"
-	@echo "make hash-study  the measurements behind docs/hash.md (half an hour)"
-	@echo "make figures     draw the pictures of the docs again"
-	@echo "make clean       remove build/"
+	@echo "make area          LUTs, flip-flops and RAMs of 1 and 8 lanes on ECP5"
+	@echo "make bench         encode and decode speed, side by side with peers"
+	@echo "make fuzz          random decoders and layers on Icarus, five minutes"
+	@echo "make hash-study    the measurements behind docs/hash.md (half an hour)"
+	@echo "make figures       draw the pictures of the docs again"
+	@echo "make clean         remove build/"
 
 # Checked before any work, each time: it takes a tenth of a second.
 tools:

@@ -116,7 +116,8 @@ def steps(job: Job, layer: str) -> list[dict[str, Any]]:
     for at, tensors, what in kept:
         n_layer, n_all = 4 * result.reports[layer].n_weights, n_dense
         if tensors is not None:
-            n_layer, n_all = _layer_bytes(tensors[f"{layer}.weight"]), len(container.to_bytes(tensors))
+            n_layer = _layer_bytes(tensors[f"{layer}.weight"])
+            n_all = len(container.to_bytes(tensors, job.metadata))
         rows.append(
             {"step": at, "wrong": job.wrong[at], "layer_bytes": n_layer, "bytes": n_all, "what": what}
         )

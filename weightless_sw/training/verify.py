@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +25,17 @@ def logits(tensors: Mapping[str, container.Tensor], images: NDArray[Any]) -> NDA
 
     Raises ValueError when the tensors are not those of such a network.
     """
+    n_layers = len(tensors) // 2
+    layers = [(f"fc{k}.weight", f"fc{k}.bias") for k in range(1, n_layers + 1)]
+    if not layers or {name for layer in layers for name in layer} != set(tensors):
+        raise ValueError(f"these are not the layers of a perceptron: {', '.join(tensors) or 'none'}")
     arrays = {
-        name: tensor if isinstance(tensor, np.ndarray) else codec.decode(tensor)
+        name: tensor.astype(np.float64) if isinstance(tensor, np.ndarray) else codec.decode(tensor)
         for name, tensor in tensors.items()
     }
     x = images.reshape(len(images), -1).astype(np.float64)
-    for k in count(1):
-        if f"fc{k}.weight" not in arrays:
-            break
-        if k > 1:
-            x = np.maximum(x, 0)
-        x = x @ arrays.pop(f"fc{k}.weight").astype(np.float64).T + arrays.pop(f"fc{k}.bias")
-    if arrays or not len(tensors):
-        raise ValueError(f"these are not the layers of a perceptron: {', '.join(tensors) or 'none'}")
+    for k, (weight, bias) in enumerate(layers):
+        x = (np.maximum(x, 0) if k else x) @ arrays[weight].astype(np.float64).T + arrays[bias]
     return x
 
 
