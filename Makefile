@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help tools sim test check model verify-model area bench fuzz hash-study figures clean
 help:
-	@echo "make sim           encode the bundled model, simulate its decoding, write build/report/"
+	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make test          run the tests"
 	@echo "make check         ruff and mypy"
 	@echo "make model         train the bundled model again (MNIST, torch, ten minutes)"

@@ -27,6 +27,19 @@ class DataPath(NamedTuple):
     loaded: tuple[tuple[str, str], ...]  # (stage, what)
 
 
+class Unit(NamedTuple):
+    """A part of the decoder whose work is counted, and where the running decoder shows it.
+
+    Both are alternatives of paths of one-bit signals below the top module, ``~`` before one that must be 0: one
+    alternative holds at least, with all its signals.  In a cycle in which the unit is *enabled* its registers take
+    new values; it is *useful* when it is *busy* as well, working on a beat.
+    """
+
+    name: str
+    enable: tuple[tuple[str, ...], ...]
+    busy: tuple[tuple[str, ...], ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig(ABC):
     """Parameters of one elaborated decoder; they are also the names of its build.
@@ -111,6 +124,15 @@ class DecoderConfig(ABC):
 
         (path of the memory below the top module, address, bit): where a bench plants a fault.
         """
+
+    @property
+    @abstractmethod
+    def units(self) -> tuple[Unit, ...]:
+        """What is counted of the running decoder, in stage order; a name may come several times (banks)."""
+
+    @abstractmethod
+    def writes(self, geometry: Any) -> dict[str, int]:
+        """Cycles in which loading a layer writes a unit's memories, by its name; they cannot be read meanwhile."""
 
     @property
     def codebook_section(self) -> Section:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from weightless_hw.config import DataPath, DecoderConfig, Stage
+from weightless_hw.config import DataPath, DecoderConfig, Stage, Unit
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import Geometry, Section, require
 
 
@@ -103,6 +104,38 @@ class ClassicConfig(DecoderConfig):
             beside=(("hash", "permute", "lane offsets"), ("hash", "xor", "masks")),
             loaded=(("index", "descriptor"), ("banks", "table"), ("codebook", "codebook")),
         )
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """A stage, a mask hash, a bank each; what a stage works on is the group whose ``valid`` is at its input."""
+        depth, units = -1, []  # registers between the index generator and the stage's input
+        for stage in self.data_path.stages:
+            name, busy = (
+                stage.name,
+                ((f"pipeline.valid_{depth - 1}" if depth > 0 else "pipeline.index.valid",),),
+            )
+            memories = {"banks": [f"bank_{k}" for k in range(spec.N_BANKS)], "codebook": ["codebook"]}
+            if name in memories:  # reading waits while a memory is written
+                for part in memories[name]:
+                    units.append(Unit(name, ((f"pipeline.{part}.en", f"~pipeline.{part}.write"),), busy))
+            elif name == "output":
+                arriving = ("output.i__valid",), ("output.spare_full",)
+                units.append(Unit(name, (("output.o__ready",), ("~output.o__valid",)), arriving))
+            elif stage.registers:
+                units.append(Unit(name, (("pipeline.en",),), busy))
+            depth += stage.registers
+            if name == "hash":
+                units.append(Unit("mask hash", (("pipeline.en",),), ((f"pipeline.valid_{depth - 1}",),)))
+        return tuple(units)
+
+    def writes(self, geometry: ClassicGeometry) -> dict[str, int]:
+        """Rows of each bank; entries of the codebook with the padding of its last word."""
+        sections = {section.name: section for section in geometry.sections}
+        codebook = sections["codebook"]
+        return {
+            "banks": spec.N_BANKS * geometry.bank_rows,
+            "codebook": codebook.n_words * WORD_BITS // codebook.item_bits,
+        }
 
     def stored_bit(self, geometry: ClassicGeometry, index: int) -> tuple[str, int, int]:
         """The lowest bit of the slot that weight ``index`` reads in bank 0."""

@@ -4,6 +4,7 @@ Each cycle inputs are set at the falling clock edge, everything is sampled once 
 was sampled is what happens at the rising edge that follows.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +67,52 @@ class StreamMonitor:
         if ready:
             self.transfers.append((cycle, payload))
         return bool(ready)
+
+
+Places = list[list[tuple[int, bool]]]  # alternatives of (place in a sample, level) that all hold
+
+
+class EventCounter:
+    """Counts in how many cycles each unit of the running decoder is enabled, and of them useful."""
+
+    def __init__(self, dut: Any, config: DecoderConfig):
+        self.paths: dict[str, int] = {}  # path -> place in a sample
+        self.held = self._places((("~pipeline.en",),))
+        self.units = [
+            (unit.name, self._places(unit.enable), self._places(unit.busy)) for unit in config.units
+        ]
+        self.signals = []
+        for path in self.paths:
+            signal = dut
+            for name in path.split("."):
+                signal = getattr(signal, name)
+            self.signals.append(signal)
+        self.seen: Counter[tuple[int, ...]] = Counter()  # few differ, and they are looked at in the end
+
+    def _places(self, alternatives: tuple[tuple[str, ...], ...]) -> Places:
+        return [
+            [(self.paths.setdefault(path.lstrip("~"), len(self.paths)), path[0] != "~") for path in paths]
+            for paths in alternatives
+        ]
+
+    def sample(self) -> None:
+        """Look at one settled cycle."""
+        self.seen[tuple(int(signal.value) for signal in self.signals)] += 1
+
+    def events(self) -> tuple[int, int, dict[str, list[int]]]:
+        """Cycles, those held, and per unit those [enabled, useful]; of several units alike the sum."""
+        held, units = 0, {name: [0, 0] for name, _, _ in self.units}
+        for sample, n in self.seen.items():
+            held += n * _holds(sample, self.held)
+            for name, enable, busy in self.units:
+                enabled = _holds(sample, enable)
+                units[name][0] += n * enabled
+                units[name][1] += n * (enabled and _holds(sample, busy))
+        return sum(self.seen.values()), held, units
+
+
+def _holds(sample: tuple[int, ...], alternatives: Places) -> bool:
+    return any(all(bool(sample[place]) == level for place, level in places) for places in alternatives)
 
 
 class GoldenModel:

@@ -15,9 +15,16 @@ from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
 from weightless_hw.registers import ADDRESS
-from weightless_sim.cosim.agents import GoldenModel, Scoreboard, SourceDriver, StreamMonitor
+from weightless_sim.cosim.agents import (
+    EventCounter,
+    GoldenModel,
+    Scoreboard,
+    SourceDriver,
+    StreamMonitor,
+)
 from weightless_sim.cosim.scenario import Scenario
 from weightless_sim.model.cycles import LayerCycles, predict
+from weightless_sim.model.events import RunEvents, UnitEvents, predict_events
 from weightless_sw import layouts
 from weightless_sw.files import write_atomically
 
@@ -40,6 +47,8 @@ class Bench:
         self.layer_starts = [(0, 0)]  # (words, beats) before each layer
         self.n_layers_loaded = 0
         self.fault_planted = False
+        self.events: RunEvents | None = None
+        self.counter = EventCounter(dut, scenario.config) if scenario.count else None
 
     async def cycle(self, cycle: int) -> None:
         """One clock cycle, from falling edge to falling edge."""
@@ -63,6 +72,8 @@ class Bench:
         assert len(self.weights.first_valid) <= len(self.scoreboard.expected), (
             f"a beat was offered in cycle {cycle} before the words that it depends on"
         )
+        if self.counter and not (self.scenario.fault == "event" and cycle == 0):
+            self.counter.sample()
         if self.load.sample(cycle):
             self.driver.taken()
             self._take(self.load.transfers[-1][1])
@@ -91,6 +102,14 @@ class Bench:
             )
         )
 
+    def counted(self) -> RunEvents | None:
+        """The events up to this cycle, where they are counted."""
+        if not self.counter:
+            return None
+        cycles, held, units = self.counter.events()
+        by_name = {name: UnitEvents(*counts) for name, counts in units.items()}
+        return RunEvents(cycles, held, len(self.load.transfers), by_name)
+
     def flip_table_bit(self) -> None:
         """The planted fault: a bit of the table that the last non-zero weight depends on.
 
@@ -109,6 +128,9 @@ class Bench:
     async def run(self, n_cycles: int, progress: Path) -> None:
         """Run to the end, then watch some idle cycles; ``n_cycles`` is the model's prediction."""
         for cycle in range(n_cycles + IDLE_CYCLES):
+            if cycle == n_cycles:
+                self.events = self.counted()
+                self.counter = None
             await self.cycle(cycle)
             if self.scenario.fault == "slot" and self.n_layers_loaded == 1 and not self.fault_planted:
                 self.flip_table_bit()
@@ -147,6 +169,9 @@ async def run_scenario(dut: Any) -> None:
     predicted = predict(
         scenario.config, scenario.geometries, scenario.source, scenario.sink, scenario.resident
     )
+    events = predict_events(
+        scenario.config, scenario.geometries, scenario.source, scenario.sink, scenario.resident
+    )
     Clock(dut.clk, 10, unit="ns").start(start_high=False)
     await FallingEdge(dut.clk)
     if scenario.reset_at is not None:
@@ -167,6 +192,8 @@ async def run_scenario(dut: Any) -> None:
         "registers": registers,
         "layers": [layer.as_dict() for layer in bench.layers],
         "predicted": [layer.as_dict() for layer in predicted],
+        "events": bench.events.as_dict() if bench.events else None,
+        "predicted_events": events.as_dict() if scenario.count else None,
         "output_transfers": [cycle for cycle, _ in bench.weights.transfers],
     }
     write_atomically(result_path, json.dumps(result).encode())
@@ -176,3 +203,5 @@ async def run_scenario(dut: Any) -> None:
     assert board.n_mismatches == 0, f"{board.n_mismatches} mismatches; the first: {board.first_mismatch}"
     assert board.n_beats == len(board.expected), f"{board.n_beats} beats of {len(board.expected)} came out"
     assert bench.layers == predicted, f"cycles: RTL {bench.layers}, model {predicted}"
+    if bench.events:
+        assert bench.events == events, f"events: RTL {bench.events}, model {events}"

@@ -44,6 +44,8 @@ class CosimResult:
     registers: list[int]
     layers: list[dict[str, int]]
     predicted: list[dict[str, int]]
+    events: dict[str, Any] | None  # where they were counted
+    predicted_events: dict[str, Any] | None
     output_transfers: list[int]
 
 

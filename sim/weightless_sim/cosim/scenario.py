@@ -20,7 +20,7 @@ from weightless_sw.spec.record import (
     unpack_fields,
 )
 
-FAULTS = ("", "slot", "expectation")
+FAULTS = ("", "slot", "expectation", "event")
 
 
 def resident_record(record: bytes) -> bytes:
@@ -46,7 +46,7 @@ class Scenario:
     ``records`` are sent one after another; a record that is only a descriptor is a resident one.
     ``reset_at`` resets the decoder in that cycle and begins again from the first record.  ``fault``
     plants an error that the bench must find: ``"slot"`` flips a bit in the simulated memory,
-    ``"expectation"`` one in the golden model's answer.
+    ``"expectation"`` one in the golden model's answer, ``"event"`` keeps a cycle from being counted.
     """
 
     config: DecoderConfig
@@ -55,6 +55,7 @@ class Scenario:
     sink: Pattern = field(default_factory=lambda: ALWAYS)
     reset_at: int | None = None
     fault: str = ""
+    count: bool = False  # count the units' events, and compare them with the model's; half as fast
 
     def __post_init__(self) -> None:
         if self.fault not in FAULTS:
@@ -81,6 +82,7 @@ class Scenario:
                 "sink": self.sink.astype(int).tolist(),
                 "reset_at": self.reset_at,
                 "fault": self.fault,
+                "count": self.count,
             }
         )
         path.write_text(text)
@@ -96,6 +98,7 @@ class Scenario:
             sink=np.array(fields["sink"], dtype=np.bool_),
             reset_at=fields["reset_at"],
             fault=fields["fault"],
+            count=fields["count"],
         )
 
 

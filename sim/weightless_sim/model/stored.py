@@ -54,10 +54,11 @@ def _unpack(n_words: int, width: int, offers: Events, offered: int, start: int) 
     wait at the beginning of cycle ``now``; each cycle gives one item of ``width`` bits while there is
     one, and takes a word when less than an item will be left.
     """
-    if width >= WORD_BITS and offers.period == 1:  # never stalls: word after word
+    if offers.period == 1:  # never stalls: a word a cycle, or an item where they are narrower
         first = max(offered, start)
-        taken = first + n_words - 1 if n_words else -1
-        waiting = n_words * WORD_BITS - _items_before_last_word(n_words, width) * width
+        given = _items_before_last_word(n_words, width)
+        taken = first + max(n_words - 1, given) if n_words else -1
+        waiting = n_words * WORD_BITS - given * width
         done = start if not n_words else taken + 1 + waiting // width
         return taken, done, max(offered, taken + 1)
     now, count, taken = start, 0, -1

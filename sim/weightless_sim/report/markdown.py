@@ -179,7 +179,22 @@ def _runs(result: dict[str, Any]) -> list[str]:
             "",
         ]
     pictures = ["![throughput](throughput.png)", "", "![data path](datapath.svg)"]
-    return ["## Simulation", "", *texts, *pictures, "", *_table(head, rows)]
+    return ["## Simulation", "", *texts, *pictures, "", *_table(head, rows), *_events(result)]
+
+
+def _events(result: dict[str, Any]) -> list[str]:
+    """What each unit did, counted in the simulation."""
+    lines = []
+    for name, run in result["runs"].items():
+        if events := run["events"]:
+            text = f"Run {name}: {events['cycles']:,} cycles, {events['held']:,} held, {events['words']:,} words."
+            rows = [
+                (unit, *(f"{counts[key]:,}" for key in ("enabled", "useful", "idle")))
+                for unit, counts in events["units"].items()
+            ]
+            lines += [text, "", *_table(["unit", "cycles enabled", "useful (a beat)", "idle"], rows)]
+    text = "Counted in the simulation, and equal to the cycle model.  Enabled: the unit's registers take new values."
+    return ["### Events", "", text, "", *lines]
 
 
 def _encoding(result: dict[str, Any]) -> list[str]:

@@ -88,11 +88,14 @@ def run(scenario, name, simulator):
 def test_stall_matrix(config, stall, simulator):
     source, sink = stall_patterns(seed=3)[stall]
     records = layers(config)
-    result = run(Scenario(config=config, records=records, source=source, sink=sink), stall, simulator)
+    scenario = Scenario(config=config, records=records, source=source, sink=sink, count=True)
+    result = run(scenario, stall, simulator)
     assert result.n_mismatches == 0
     assert result.n_weights == 1003 + 1 + 1 + 999 + 17
     assert result.layers == result.predicted
     assert len(result.layers) == len(records)
+    units = {unit.name for unit in config.units}
+    assert set(result.events["units"]) == set(result.predicted_events["units"]) == units
     registers = dict(enumerate(result.registers))
     assert registers[1] == spec.DIGEST
     assert registers[7] == config.fill_latency
@@ -108,10 +111,14 @@ def test_reset_in_mid_stream(config, cycle, simulator):
 
 @pytest.mark.parametrize(
     ("fault", "message"),
-    [("slot", r"mismatches; the first: beat \d+"), ("expectation", r"mismatches; the first: beat \d+")],
+    [
+        ("slot", r"mismatches; the first: beat \d+"),
+        ("expectation", r"mismatches; the first: beat \d+"),
+        ("event", r"events: RTL RunEvents\(cycles="),
+    ],
 )
 def test_planted_faults_turn_the_run_red(config, fault, message, simulator):
-    scenario = Scenario(config=config, records=layers(config)[:1], fault=fault)
+    scenario = Scenario(config=config, records=layers(config)[:1], fault=fault, count=fault == "event")
     with pytest.raises(SimulationError, match=message) as caught:
         run(scenario, fault, simulator)
     log = re.search(r"see (\S+)", str(caught.value))
