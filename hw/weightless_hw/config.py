@@ -40,6 +40,10 @@ class Unit(NamedTuple):
     busy: tuple[tuple[str, ...], ...]
 
 
+# Its registers have no enable, and what it is busy with are words.
+LOADER = Unit("loader", ((),), (("load__valid", "load__ready"),))
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig(ABC):
     """Parameters of one elaborated decoder; they are also the names of its build.

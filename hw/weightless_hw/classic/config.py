@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from weightless_hw.config import DataPath, DecoderConfig, Stage, Unit
+from weightless_hw.config import LOADER, DataPath, DecoderConfig, Stage, Unit
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.hash import WORD_BITS
@@ -126,7 +126,7 @@ class ClassicConfig(DecoderConfig):
             depth += stage.registers
             if name == "hash":
                 units.append(Unit("mask hash", (("pipeline.en",),), ((f"pipeline.valid_{depth - 1}",),)))
-        return tuple(units)
+        return (*units, LOADER)
 
     def writes(self, geometry: ClassicGeometry) -> dict[str, int]:
         """Rows of each bank; entries of the codebook with the padding of its last word."""

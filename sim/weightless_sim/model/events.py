@@ -1,6 +1,7 @@
 """How often each unit of a decoder works: predicted in closed form, from descriptors and stall patterns.
 
-A unit is *enabled* in a cycle in which its registers take new values, and *useful* when what they take is a beat's.
+A unit is *enabled* in a cycle in which its registers take new values, and *useful* when what they take is a beat's (the
+loader: a word).
 Energy follows: an enabled unit is clocked, a useful one switches.  Counted is from cycle 0 up to the last transfer
 (see :mod:`weightless_sim.model.cycles`); a bench counts the same in the running decoder.
 """
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from weightless_hw.config import DecoderConfig
+from weightless_hw.config import LOADER, DecoderConfig
 from weightless_sim.model.cycles import ALWAYS, Events, LayerCycles, Pattern, predict
 from weightless_sw.spec.record import DESCRIPTOR_WORDS, Geometry
 
@@ -58,15 +59,16 @@ def predict_events(
     stalled = sum(layer.decode_cycles - layer.n_beats for layer in transfers)
     n_beats = sum(layer.n_beats for layer in transfers)
     loaded = [geometry for geometry, kept in zip(layers, again, strict=True) if not kept]
-    names = [unit.name for unit in config.units]
+    words = sum(geometry.record_words for geometry in loaded)
+    words += DESCRIPTOR_WORDS * (len(layers) - len(loaded))
+    names = [unit.name for unit in config.units if unit != LOADER]
     units = {}
     for name in names:
         n = names.count(name)
         waits = stalled if name == "output" else held  # the output's registers hold with the sink
         writes = sum(config.writes(geometry).get(name, 0) for geometry in loaded)
         units[name] = UnitEvents(n * (cycles - waits) - writes, n * n_beats)
-    words = sum(geometry.record_words for geometry in loaded)
-    words += DESCRIPTOR_WORDS * (len(layers) - len(loaded))
+    units[LOADER.name] = UnitEvents(cycles, words)
     return RunEvents(cycles, held, words, units)
 
 
