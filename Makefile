@@ -14,7 +14,7 @@ help:
 	@echo "make check         ruff and mypy"
 	@echo "make model         train the bundled model again (MNIST, torch, ten minutes)"
 	@echo "make verify-model  its test error on MNIST once more, without torch"
-	@echo "make area          LUTs, flip-flops and RAMs of 1 and 8 lanes on ECP5"
+	@echo "make area          LUTs, flip-flops, RAMs and MHz of 1, 8 and 64 lanes on ECP5"
 	@echo "make bench         encode and decode speed, side by side with peers"
 	@echo "make fuzz          random decoders and layers on Icarus, five minutes"
 	@echo "make hash-study    the measurements behind docs/hash.md (half an hour)"
@@ -64,7 +64,7 @@ verify-model: $(VENV)/data.stamp
 	@$(BIN)/python -m weightless_sw.training.verify
 
 area: $(VENV)/dev.stamp
-	@$(BIN)/weightless area --max-bank-rows 512
+	@$(BIN)/weightless fpga --lanes 1 8 64 --max-bank-rows 512 --seeds 3
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/bench_codec.py

@@ -39,7 +39,7 @@ ROOMS = {
     layout: within(f"weightless_sw.{layout}", f"weightless_sw.spec.{layout}", f"weightless_hw.{layout}")
     for layout in LAYOUTS
 }
-MODELS = within("weightless_sim.model") - within("weightless_sim.model.area")
+MODELS = within("weightless_sim.model") - within("weightless_sim.model.fpga")
 BENCH = within("weightless_sim.cosim.bench", "weightless_sim.cosim.agents", "weightless_sim.cosim.scenario")
 # What a machine without the extras must be able to import.
 TRAINING = within("weightless_sw.training")

@@ -36,6 +36,26 @@ def for_layers(geometries: Sequence[Geometry], **overrides: int) -> DecoderConfi
     return BY_NAME[geometries[0].NAME].config.for_layers(geometries, **overrides)
 
 
+def alike(geometries: Sequence[Geometry]) -> list[DecoderConfig]:
+    """The decoders that these layers take: one for all that one can serve, in the order in which they are needed."""
+    groups: list[list[Geometry]] = []
+    for geometry in geometries:
+        for group in groups:
+            if _serves_all([*group, geometry]):
+                group.append(geometry)
+                break
+        else:
+            groups.append([geometry])
+    return [for_layers(group) for group in groups]
+
+
+def _serves_all(geometries: Sequence[Geometry]) -> bool:
+    if len({geometry.NAME for geometry in geometries}) > 1:
+        return False
+    config = for_layers(geometries)
+    return not any(config.misfits(geometry) for geometry in geometries)
+
+
 def component(config: DecoderConfig) -> Any:
     """The Amaranth component of a configuration: ports ``load``, ``weights``, ``reg_addr``, ``reg_data``."""
     return import_module(BY_NAME[config.GEOMETRY.NAME].module).Decoder(config)

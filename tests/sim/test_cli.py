@@ -7,7 +7,7 @@ import pytest
 
 from weightless_sim import cli
 from weightless_sim.commands import files
-from weightless_sim.model import area
+from weightless_sim.model import fpga
 from weightless_sw import inputs
 
 
@@ -94,7 +94,11 @@ def test_encode_json_and_chosen_tensors(model, tmp_path, capsys):
         (["simplify", "MODEL", "-o", "x.txt"], "x.txt: weights are written as"),
         (["encode", "MODEL", "-o", "nowhere/x.wls"], "nowhere/x.wls: there is no folder nowhere"),
         (["encode", "MODEL", "-o", "."], ". is a folder; name a file"),
-        (["area", "--lanes", "3"], "lanes must be a power of two"),
+        (["fpga", "--lanes", "3"], "lanes must be a power of two"),
+        (["fpga", "--seeds", "-1"], "--seeds must be at least 0, not -1"),
+        (["fpga", "--device", "gowin", "-o", "x.bit"], "-o needs one decoder, a device that is placed"),
+        (["fpga", "--lanes", "1", "2", "-o", "x.bit"], "-o needs one decoder"),
+        (["fpga", "--for", "none.wls"], "none.wls"),
         (["sim", "FLAT"], "no tensor of two or more dimensions"),
         (["decode", "MODEL", "-o", "x.npz"], "not a .wls file"),
         (["info", "none.wls"], "none.wls"),
@@ -218,7 +222,8 @@ def test_help_shows_defaults(capsys):
     assert "None" not in text
 
 
-def test_area_without_yosys_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr(area, "find_yosys", lambda: None)
-    assert cli.main(["area", "--lanes", "1"]) == cli.EXIT_FAILED
+def test_fpga_without_yosys_says_what_to_install(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(fpga, "find", lambda tool: None)
+    monkeypatch.setattr(fpga, "CACHE", tmp_path)
+    assert cli.main(["fpga", "--lanes", "1"]) == cli.EXIT_FAILED
     assert "pip install 'weightless[synth]'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""``weightless rtl`` and ``area``: a decoder's Verilog, and what it takes of an FPGA."""
+"""``weightless rtl`` and ``fpga``: a decoder's Verilog, what it takes of an FPGA, and how fast it runs there."""
 
 import argparse
 import json
@@ -8,12 +8,14 @@ from typing import Any
 from rich.console import Console
 
 from weightless_sim.commands import common
+from weightless_sim.model import families
+from weightless_sw import inputs
 
 
 def add(commands: Any) -> None:
     """The commands of this file."""
     _add_rtl(commands)
-    _add_area(commands)
+    _add_fpga(commands)
 
 
 def _add_decoder_sizes(command: argparse.ArgumentParser) -> None:
@@ -48,28 +50,70 @@ def _rtl(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_area(commands: Any) -> None:
-    command = common.command(
-        commands, "area", _area, "Synthesise decoders for ECP5 with yosys and count LUTs, FFs and RAMs."
-    )
-    command.add_argument("--lanes", type=int, nargs="+", default=[1, 8], help="lane counts")
+def _add_fpga(commands: Any) -> None:
+    text = "Synthesise decoders for an FPGA, place and route them: resources, frequency, weights per second."
+    command = common.command(commands, "fpga", _fpga, text)
+    command.add_argument("--device", choices=families.DEVICES, default="ecp5-85k",
+                         help="xilinx7 and gowin are synthesised only")  # fmt: skip
+    command.add_argument("--seeds", type=int, default=5, help="placements per decoder; 0: synthesis alone")
+    command.add_argument("--lanes", type=int, nargs="+", default=[8], help="lane counts, a decoder each")
+    command.add_argument(
+        "--for", dest="file", type=inputs.bundled_file, metavar="FILE",
+        help="the smallest decoder of the tables of a .wls file, or of lenet300, instead of the sizes below",
+    )  # fmt: skip
     common.add_layout(command)
     common.add_slot_bits(command)
     _add_decoder_sizes(command)
+    command.add_argument(
+        "-o", "--output", type=Path, help="bitstream to write: of the fastest seed, in its shell"
+    )
     common.add_json(command)
 
 
-def _area(options: argparse.Namespace) -> int:
-    from weightless_sim.model import area, families
+def _configs(options: argparse.Namespace) -> list[Any]:
+    if options.file is None:
+        return [_decoder_config(options, lanes) for lanes in options.lanes]
+    from weightless_hw import decoders
+    from weightless_sw import container
+    from weightless_sw.tensor import EncodedTensor
+
+    tensors = container.read(options.file)
+    tables = [tensor for tensor in tensors.values() if isinstance(tensor, EncodedTensor)]
+    if not tables:
+        raise inputs.InputError(f"{options.file}: no tensor is in a table, there is nothing for a decoder")
+    return decoders.alike([tensor.geometry for tensor in tables])
+
+
+def _fpga(options: argparse.Namespace) -> int:
+    from weightless_sim.model import fpga
 
     console = Console(stderr=options.json)
-    step = common.Steps(console)
+    step, device = common.Steps(console), families.DEVICES[options.device]
+    if options.seeds < 0:
+        raise ValueError(f"--seeds must be at least 0, not {options.seeds}")
+    seeds = range(1, options.seeds + 1) if device.place else range(0)
+    configs = _configs(options)
+    if options.output and (len(configs) > 1 or not seeds):
+        raise ValueError("-o needs one decoder, a device that is placed, and a seed")
     results = []
-    for lanes in options.lanes:
-        with step(f"synthesise {lanes} lanes for ECP5"):
-            results.append(area.synthesise(_decoder_config(options, lanes), families.FAMILIES["ecp5"]))
+    for config in configs:
+        made = fpga.Implementation(config, device)
+        with step(f"synthesise {config.lanes} lanes for {device.name}"):
+            area = made.area()
+        fmax: dict[int, float] = {}
+        used: dict[str, dict[str, int]] = {}
+        for seed in seeds:
+            with step(f"place {config.lanes} lanes, seed {seed} of {options.seeds}"):
+                fmax[seed], used, _ = made.place(seed)
+            if not console.is_terminal:
+                console.print(f"  {fmax[seed]:.1f} MHz")
+        results.append(fpga.Result(device.name, config.lanes, config.name, area, fmax, used))
+        if options.output:
+            made.write_bitstream(options.output, fmax)
     if options.json:
-        print(json.dumps([vars(result) for result in results], indent=1))
+        print(json.dumps([result.as_dict() for result in results], indent=1))
         return 0
-    console.print(area.table(results))
+    console.print(fpga.table(results))
+    if options.output:
+        console.print(f"{options.output}: {options.output.stat().st_size:,} bytes")
     return 0

