@@ -42,7 +42,10 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
     """The lines of the short table at the end of a run: (what, figure with its unit)."""
     layer, table, file, runs = (result[key] for key in ("layer", "table", "file", "runs"))
     run, encoding = runs["none"], result["encoding"].get(layer)
-    n_weights = sum(entry["n_weights"] for entry in runs.values())
+    n_weights, fill = (
+        sum(entry["n_weights"] for entry in runs.values()),
+        _first_decoder(result)["fill_latency_cycles"],
+    )
     n_mismatches = sum(entry["n_mismatches"] for entry in runs.values())
     exact = all(entry["cycles_rtl_sim"] == entry["cycles_cycle_model"] for entry in runs.values())
     dense = f"{4 * table['n_weights']:,} ({table['ratio_to_dense_fp32']:.1f}x)"
@@ -57,8 +60,8 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
                                      f"{layer}; {n_mismatches} in {n_weights:,} of all {len(runs)} runs"),
         ("cycles", f"RTL {run['cycles_rtl_sim']:,}, cycle model {run['cycles_cycle_model']:,}; "
                    f"{'equal' if exact else 'NOT EQUAL'} in all {len(runs)} runs"),
-        ("throughput", f"{run['weights_per_cycle']:.3f} weights per cycle, fill latency "
-                       f"{_first_decoder(result)['fill_latency_cycles']} cycles"),
+        ("throughput", f"{run['weights_per_cycle']:.3f} weights per cycle while decoding, "
+                       f"{run['n_weights'] / run['cycles_rtl_sim']:.3f} with loading; fill latency {fill} cycles"),
     ]  # fmt: skip
     if len(result["decoders"]) > 1:
         names = "; ".join(f"{name}: {', '.join(d['tables'])}" for name, d in result["decoders"].items())

@@ -26,78 +26,79 @@ def _figure(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
 
 
 def sizes(report: dict[str, Any], path: Path) -> None:
-    """The layer in other formats and in our file; filled: a decoder in hardware keeps a constant rate."""
+    """The layer in other formats and in our file, from zero; filled: a decoder in hardware keeps a constant rate."""
     rows = sorted(report["sizes"], key=lambda row: float(row["bytes"]))
-    figure, axes = _figure(
-        f"Size of {report['layer']}, every byte counted (log scale)", 0.36 * len(rows) + 1.2
-    )
-    places = np.arange(len(rows))
-    values = [row["bytes"] for row in rows]
-    for place, row in zip(places, rows, strict=True):
+    shown, dense = [row for row in rows if row["name"] != "dense fp32"], rows[-1]
+    figure, axes = _figure(f"Size of {report['layer']}, every byte counted", 0.36 * len(shown) + 1.2)
+    places = np.arange(len(shown))
+    for place, row in zip(places, shown, strict=True):
         color = MUTED if row["lossless"] else ACCENT
         fill = color if row["decoder"].startswith("constant") else "white"
         axes.barh(place, row["bytes"], color=fill, edgecolor=color, height=0.65)
-    axes.set_yticks(places, [row["name"] for row in rows])
-    axes.set_xscale("log")
-    axes.set_xlim(min(values) / 2, max(values) * 90)
-    axes.set_xlabel(
-        "bytes (filled: decoded at a constant rate, any number of weights per clock; red: with false positives)",
-        fontsize=8,
-    )
-    for place, row in zip(places, rows, strict=True):
         label = f" {row['bytes']:,} B, {row['bits_per_weight']:.3f} bit/weight"
         label += ": smallest at a constant rate" if row["smallest_at_constant_rate"] else ""
         axes.text(row["bytes"], float(place), label, va="center", fontsize=8, color=INK)
+    axes.set_yticks(places, [row["name"] for row in shown])
+    axes.set_xlim(0, 1.6 * max(row["bytes"] for row in shown))
+    axes.set_xlabel(
+        f"bytes; {dense['name']}, not shown: {dense['bytes']:,}\n"
+        "filled: a constant rate, any number of weights per clock\nred: with false positives",
+        fontsize=8,
+    )
     figure.savefig(path)
 
 
 def false_positives(report: dict[str, Any], path: Path) -> None:
-    """Measured share of the zero weights against K / 2^t."""
+    """Measured share of the zero weights against K / 2^t, and what each slot width costs."""
     points = report["false_positives"]
     t = np.array([point["slot_bits"] for point in points])
     rate = np.array([point["false_positive_rate"] for point in points])
     n_zero = points[0]["n_stored"] - points[0]["n_nonzero"]
-    figure, axes = _figure(f"False positives of {report['layer']} ({n_zero:,} stored zeros)")
+    figure = Figure(figsize=(WIDTH, HEIGHT + 1.5), dpi=DPI, layout="constrained")
+    axes, size_axes = figure.subplots(2, sharex=True, height_ratios=(3, 2))
+    title = f"False positives of {report['layer']} ({n_zero:,} stored zeros)"
+    axes.set_title(title, loc="left", color=INK, fontsize=11)
     fine = np.linspace(t[0], t[-1], 200)
     n_codes = points[0]["n_codes"]
     axes.plot(fine, n_codes / 2.0**fine, color=MUTED, label=f"theory: K / 2^t, K = {n_codes}")
     sigma = np.array([point["false_positive_sigma"] for point in points])
     axes.errorbar(t, rate, yerr=3 * sigma, fmt="o", color=ACCENT, capsize=3, label="measured, ±3σ of theory")
     for point in points:
-        z = (point["false_positive_rate"] - point["expected_false_positive_rate"]) / point[
-            "false_positive_sigma"
-        ]
+        z = point["false_positive_rate"] - point["expected_false_positive_rate"]
+        z /= point["false_positive_sigma"]
         place = (point["slot_bits"], point["false_positive_rate"])
         axes.annotate(f"{z:+.1f}σ", place, textcoords="offset points", xytext=(7, 6), fontsize=7, color=INK)
     axes.set_yscale("log")
     axes.set_xlim(t[0] - 0.4, t[-1] + 0.8)
-    axes.set_xlabel("slot bits t")
     axes.set_ylabel("share of the stored zeros")
-    size_axes = axes.twinx()
-    size_axes.plot(t, [point["bits_per_weight"] for point in points], "s--", color=SECOND, markersize=4, lw=1)
-    size_axes.set_ylabel("bits per weight, whole record", color=SECOND)
-    size_axes.spines[["top"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper center")
+    axes.legend(frameon=False, loc="upper right")
+    size_axes.bar(t, [point["bits_per_weight"] for point in points], color=SECOND, width=0.5)
+    size_axes.set_ylabel("bits per weight,\nwhole record")
+    size_axes.set_xlabel("slot bits t")
+    for one in (axes, size_axes):
+        one.spines[["top", "right"]].set_visible(False)
     figure.savefig(path)
 
 
 def throughput(report: dict[str, Any], path: Path) -> None:
-    """Weights per cycle over the run, one panel per stall pattern."""
+    """Where the cycles of each run went: loading, filling the pipeline, beats, waiting for the sink."""
     runs = [run for name, run in report["runs"].items() if name == run["stall"]]
     lanes = report["decoders"][report["runs"]["none"]["decoder"]]["config"]["lanes"]
-    figure = Figure(figsize=(WIDTH, 1.35 * len(runs) + 0.8), dpi=DPI, layout="constrained")
-    panels = np.atleast_1d(figure.subplots(len(runs), sharex=True, sharey=True))
-    for axes, run in zip(panels, runs, strict=True):
-        axes.step(run["curve"]["cycle"], run["curve"]["weights_per_cycle"], where="mid", color=SECOND, lw=1.2)
-        axes.axhline(lanes, color=MUTED, lw=0.8, ls=":")
-        axes.set_ylim(0, lanes * 1.25)
-        axes.spines[["top", "right"]].set_visible(False)
-        first = run["transfers"][-1]["first_valid"]
-        axes.axvspan(0, first, color=MUTED, alpha=0.25, lw=0)
-        title = f"{run['stall']}: {run['weights_per_cycle']:.2f} weights per cycle while decoding"
-        axes.set_title(title, loc="left", fontsize=9, color=INK)
-    panels[-1].set_xlabel("cycle (grey: loading and pipeline fill; the run goes on to the right)")
-    panels[len(runs) // 2].set_ylabel("weights per cycle")
+    figure, axes = _figure(f"Cycles of {report['layer']}, {lanes} lanes, by stalls", 0.5 * len(runs) + 1.4)
+    names = ("load", "fill", "decode", "stalled")
+    colors = dict(zip(names, (MUTED, INK, SECOND, ACCENT), strict=True))
+    for place, run in enumerate(reversed(runs)):
+        left, cycles = 0, run["cycles_rtl_sim"]
+        for name, width in run["phases"].items():
+            label = name if place == len(runs) - 1 else None
+            axes.barh(place, width, left=left, color=colors[name], height=0.6, label=label)
+            left += width
+        text = f" {run['weights_per_cycle']:.2f} weights per cycle decoding, {run['n_weights'] / cycles:.2f} in all"
+        axes.text(left, place, text, va="center", fontsize=8, color=INK)
+    axes.set_yticks(range(len(runs)), [run["stall"] for run in reversed(runs)])
+    axes.set_xlim(0, 1.75 * max(run["cycles_rtl_sim"] for run in runs))
+    axes.set_xlabel("clock cycles from reset to the last beat")
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
     figure.savefig(path)
 
 

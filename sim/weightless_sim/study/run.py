@@ -33,7 +33,6 @@ from weightless_sw.tensor import EncodedTensor
 
 SCHEMA = "weightless-report/3"
 SWEEP_POINTS = 8  # slot widths in the plot of false positives
-CURVE_CYCLES = 4_000  # of decoding that the throughput plot shows
 IN_TURN = "in turn"  # the run of all tables; the others are called as their stalls
 STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
 
@@ -219,18 +218,21 @@ def _run_entry(
         "transfers": result.layers,
         "events": result.events,
         "weights_per_cycle": scenario.geometries[-1].n_weights / measured["decode_cycles"],
-        "curve": _throughput_curve(result.output_transfers, scenario.config.lanes),
+        "phases": _phases(result.layers),
     }
 
 
-def _throughput_curve(transfers: list[int], lanes: int, n_points: int = 150) -> dict[str, list[float]]:
-    """Weights per cycle in windows over loading and the first CURVE_CYCLES of decoding."""
-    edges = np.linspace(0, min(transfers[0] + CURVE_CYCLES, transfers[-1] + 1), n_points + 1).round()
-    counts, _ = np.histogram([cycle for cycle in transfers if cycle < edges[-1]], bins=edges)
-    return {
-        "cycle": ((edges[:-1] + edges[1:]) / 2).tolist(),
-        "weights_per_cycle": (counts * lanes / np.diff(edges)).round(4).tolist(),
-    }
+def _phases(layers: list[dict[str, int]]) -> dict[str, int]:
+    """Cycles up to the last beat: before and in loading, in filling the pipeline, with a beat taken, stalled."""
+    phases = dict.fromkeys(("load", "fill", "decode", "stalled"), 0)
+    start = 0
+    for layer in layers:
+        phases["load"] += layer["last_word"] + 1 - start
+        phases["fill"] += layer["first_valid"] - layer["last_word"] - 1
+        phases["decode"] += layer["n_beats"]
+        phases["stalled"] += layer["decode_cycles"] - layer["n_beats"]
+        start = layer["last_beat"] + 1
+    return phases
 
 
 def _table(tensor: EncodedTensor) -> dict[str, Any]:

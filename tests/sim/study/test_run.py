@@ -32,7 +32,8 @@ def test_every_run_compared_every_weight(result):
         **dict.fromkeys(study.STALLS, stored["a"]),
     }
     for run in runs.values():
-        assert run["cycles_rtl_sim"] == run["cycles_cycle_model"]
+        assert run["cycles_rtl_sim"] == run["cycles_cycle_model"] == sum(run["phases"].values())
+    assert runs["none"]["phases"]["stalled"] == 0 < runs["sink"]["phases"]["stalled"]
     assert runs["none"]["weights_per_cycle"] == pytest.approx(8.0, abs=0.05)  # the last beat is not full
 
 
