@@ -195,17 +195,21 @@ def run_tool(tool: str, arguments: list[str], folder: Path) -> None:
 
 def table(results: list[Result]) -> Table:
     """For people."""
-    names = ("lanes", "LUT", "+ memory", "FF", "RAM", "DSP", "MHz", "weights/s")
-    result = Table("device", *(Column(name, justify="right", no_wrap=True) for name in names))
+    names = ("device", "G", "LUT", "FF", "RAM", "DSP", "MHz", "weights/s")
+    result = Table(
+        *(Column(name, justify="left" if name == "device" else "right", no_wrap=True) for name in names)
+    )
     for r in results:
         fmax, rate = "", ""
         if r.fmax_mhz and r.weights_per_second:
             spread = f" ({min(r.fmax.values()):.0f}-{max(r.fmax.values()):.0f})" if len(r.fmax) > 1 else ""
             fmax, rate = f"{r.fmax_mhz:.1f}{spread}", f"{r.weights_per_second / 1e6:,.0f} M"
-        counts = (str(getattr(r.area, name)) for name in COUNTS)
-        result.add_row(r.device, str(r.lanes), *counts, fmax, rate)
+        area = r.area
+        luts = f"{area.luts}+{area.luts_memory}" if area.luts_memory else str(area.luts)
+        counts = map(str, (area.flip_flops, area.block_rams, area.multipliers))
+        result.add_row(r.device, str(r.lanes), luts, *counts, fmax, rate)
     tools = ", ".join(sorted({r.area.tool.split(" (")[0] for r in results}))
     seeds = max((len(r.fmax) for r in results), default=0)
     placed = f"MHz: placed in a shell, median of {seeds} seeds (and range)" if seeds else "not placed"
-    result.caption = f"LUT to DSP: the decoder alone, {tools}. {placed}"
+    result.caption = f"LUT (+ those used as memory) to DSP: the decoder alone, {tools}. {placed}"
     return result
