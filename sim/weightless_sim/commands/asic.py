@@ -69,7 +69,7 @@ def _asic(options: argparse.Namespace) -> int:
         options.liberty, options.clock, options.beats, options.clock_gates, options.wire, int(node), cell
     )
     with common.Steps(console)(f"map {what} and run it") as progress:
-        result = characterise.run(tensor, n_nonzero, asked, progress) | {"workload": what}
+        result = characterise.run(tensor, n_nonzero, asked, progress, what)
     if options.json:
         print(json.dumps(result, indent=1))
         return 0
@@ -107,4 +107,6 @@ def _print(console: Console, result: dict[str, Any]) -> None:
         f"tree, no placement. Memories: {memories['n']} of {memories['row_bits']} bits, {memories['source']}, "
         f"{memories['node_nm']} nm {memories['cell']}."
     )
-    console.print(f"netlist and activity (SAIF): {Path(result['netlist']).parent}")
+    console.print(
+        f"Netlist, activity (SAIF) and entry.toml, which weightless sim finds: {Path(result['netlist']).parent}"
+    )

@@ -33,6 +33,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--simulator", choices=("verilator", "icarus"), default="verilator", help="what runs the RTL"
     )
+    command.add_argument(
+        "--tech", metavar="FILE", help="TOML file of energies, as weightless asic writes them"
+    )
     command.add_argument("--round-values", action="store_true", help="allow values that fp16 must round")
     command.add_argument(
         "--build",
@@ -51,6 +54,7 @@ def _sim(options: argparse.Namespace) -> int:
     asked = study.Options(
         model=options.model,
         weights=options.weights,
+        technology=options.tech,
         layout=options.layout,
         lanes=options.lanes,
         slot_bits=options.slot_bits,

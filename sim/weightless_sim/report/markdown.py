@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from weightless_hw import decoders
+from weightless_sim.model import technology
 from weightless_sim.report import plots
 from weightless_sw.files import write_atomically
 
@@ -63,10 +64,26 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("throughput", f"{run['weights_per_cycle']:.3f} weights per cycle while decoding, "
                        f"{run['n_weights'] / run['cycles_rtl_sim']:.3f} with loading; fill latency {fill} cycles"),
     ]  # fmt: skip
+    lines.append(("energy", _energy_line(result)))
     if len(result["decoders"]) > 1:
         names = "; ".join(f"{name}: {', '.join(d['tables'])}" for name, d in result["decoders"].items())
         lines.append(("decoders", names))
     return [*lines, ("test error, recorded", _accuracy_line(result))]
+
+
+def _energy_line(result: dict[str, Any]) -> str:
+    """pJ per weight of the decoder, of the first entry that is known of it."""
+    energy = _first_decoder(result)["energy"]
+    if not energy:
+        return technology.UNKNOWN
+    first = energy[0]
+    low, high = first["pj_per_weight_settled"], first["pj_per_weight_glitches"]
+    text = f"{low:.1f} to {high:.1f} pJ per weight"
+    if encoding := result["encoding"].get(result["layer"]):
+        density = encoding["n_nonzero"] / encoding["n_stored"]
+        text += f", {low / density:.0f} to {high / density:.0f} per non-zero"
+    older = ", of an older decoder" if first["older_decoder"] else ""
+    return f"{text} ({first['library']} {first['volts']} V, {first['how']}, {first['origin']}{older})"
 
 
 def _false_positive_line(encoding: dict[str, Any]) -> str:
@@ -100,6 +117,7 @@ def to_markdown(result: dict[str, Any]) -> str:
         *(_sizes(result) if result["sizes"] else [f"{result['weights']}.", ""]),
         *(_false_positives(result) if result["false_positives"] else []),
         *_runs(result),
+        *_energy(result),
         *(_encoding(result) if result["encoding"] else []),
         *_provenance(result), "",
     ]  # fmt: skip
@@ -183,6 +201,21 @@ def _runs(result: dict[str, Any]) -> list[str]:
         ]
     pictures = ["![throughput](throughput.png)", "", "![data path](datapath.svg)"]
     return ["## Simulation", "", *texts, *pictures, "", *_table(head, rows), *_events(result)]
+
+
+def _energy(result: dict[str, Any]) -> list[str]:
+    """All that is known of the decoders' energy."""
+    rows = [
+        (name, e["library"], f"{e['volts']} V", f"{e['clock_ghz']:g} GHz", "yes" if e["clock_gates"] else "no",
+         f"{e['logic_settled_pj']:.1f} to {e['logic_glitches_pj']:.1f}", f"{e['memory_pj']:.1f}",
+         f"{e['pj_per_weight_settled']:.2f} to {e['pj_per_weight_glitches']:.2f}", f"{e['area_um2']:,.0f}",
+         e["how"], e["origin"] + (", of an older decoder" if e["older_decoder"] else ""), e["accuracy"])
+        for name, decoder in result["decoders"].items()
+        for e in decoder["energy"]
+    ]  # fmt: skip
+    head = ["decoder", "library", "voltage", "clock", "clock gates", "logic, pJ per beat", "bank reads, pJ per beat",
+            "pJ per weight", "um2 without banks", "how", "from", "not in it"]  # fmt: skip
+    return ["## Energy", "", *(_table(head, rows) if rows else [technology.UNKNOWN, ""])]
 
 
 def _events(result: dict[str, Any]) -> list[str]:

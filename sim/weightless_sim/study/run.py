@@ -22,6 +22,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import to_verilog
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import Scenario, resident_record, stall_patterns
+from weightless_sim.model import technology
 from weightless_sim.model.cycles import predict
 from weightless_sim.study import subject
 from weightless_sim.study.subject import Subject
@@ -51,6 +52,7 @@ class Options:
     slot_bits: int = 8
     simulator: str = "verilator"
     round_values: bool = False  # allow values that fp16 holds only after rounding
+    technology: str | None = None  # a file of entries, beside those that are shipped or were measured here
     build: Path = Path("build")  # for file, Verilog and report; simulators are built in runner.BUILD
 
 
@@ -76,7 +78,8 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         with step("sizes of other formats"):
             sizes = _sizes(about.weights[layer], about.tables[layer])
     groups = _groups(about)
-    built = {config.name: _build(config, names, options, step) for config, names in groups.items()}
+    entries = technology.known([Path(options.technology)] if options.technology else [])
+    built = {config.name: _build(config, names, options, entries, step) for config, names in groups.items()}
     return {
         "schema": SCHEMA,
         "provenance": provenance(about.tables[layer].geometry.layout_digest()),
@@ -153,12 +156,15 @@ def _groups(about: Subject) -> dict[DecoderConfig, list[str]]:
     return groups
 
 
-def _build(config: DecoderConfig, names: list[str], options: Options, step: Step) -> dict[str, Any]:
-    """Verilog and simulator of a decoder."""
+def _build(
+    config: DecoderConfig, names: list[str], options: Options, entries: list[technology.Entry], step: Step
+) -> dict[str, Any]:
+    """Verilog and simulator of a decoder, and what is known of its energy: nothing is synthesised here."""
     rtl = options.build / "rtl" / f"weightless_decoder_{config.name}.v"
     with step(f"Verilog of {config.name}"):
         rtl.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(rtl, to_verilog(config).encode())
+        verilog = to_verilog(config)
+        write_atomically(rtl, verilog.encode())
     with step(f"build the simulation ({options.simulator})"):
         runner.build(config, options.simulator)
     return {
@@ -168,6 +174,7 @@ def _build(config: DecoderConfig, names: list[str], options: Options, step: Step
         "fill_latency_cycles": config.fill_latency,
         "table_bits": config.table_bits,
         "verilog": str(rtl),
+        "energy": technology.of_decoder(config.name, technology.digest(verilog), entries),
     }
 
 

@@ -27,3 +27,23 @@ def test_summary_says_when_cycles_differ(result):
     broken = json.loads(json.dumps(result))
     broken["runs"]["sink"]["cycles_cycle_model"] += 1
     assert "NOT EQUAL" in dict(markdown.summary(broken))["cycles"]
+
+
+def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
+    assert "run `weightless asic`" in dict(markdown.summary(result))["energy"]
+    told = json.loads(json.dumps(result))
+    entry = {
+        "library": "x", "volts": 1.1, "clock_ghz": 1.0, "clock_gates": False, "logic_settled_pj": 8.0,
+        "logic_glitches_pj": 16.0, "memory_pj": 8.0, "pj_per_weight_settled": 2.0, "pj_per_weight_glitches": 3.0,
+        "area_um2": 9.0, "how": "gate_sim", "origin": "shipped", "accuracy": "no clock tree", "older_decoder": True,
+    }  # fmt: skip
+    next(iter(told["decoders"].values()))["energy"] = [entry]
+    line = dict(markdown.summary(told))["energy"]
+    assert (
+        line
+        == "2.0 to 3.0 pJ per weight, 23 to 34 per non-zero (x 1.1 V, gate_sim, shipped, of an older decoder)"
+    )
+    assert (
+        "| 2.00 to 3.00 | 9 | gate_sim | shipped, of an older decoder | no clock tree |"
+        in markdown.to_markdown(told)
+    )

@@ -1,0 +1,76 @@
+import dataclasses
+
+import pytest
+
+from weightless_hw import decoders
+from weightless_hw.export.verilog import to_verilog
+from weightless_sim.model import technology
+from weightless_sim.model.technology import TechnologyError
+from weightless_sw import container, inputs
+
+
+@pytest.fixture
+def entry(monkeypatch, tmp_path):
+    monkeypatch.setattr(technology, "CACHE", tmp_path / "none")
+    return technology.known()[0]
+
+
+def test_shipped_entries_are_whole_and_say_where_they_are_from(entry):
+    for one in technology.known():
+        low, high = one.pj_per_weight()
+        assert 0 < low < high
+        assert one.origin == "shipped"
+        assert one.how == "gate_sim"
+        assert one.source.startswith("weightless asic")
+        assert "clock tree" in one.accuracy
+
+
+def test_the_bundled_models_decoder_is_characterised(entry):
+    """Its very Verilog, or, where that is other by now, as an older decoder's: never dropped."""
+    table = container.read(inputs.bundled_file("lenet300"))["fc1.weight"]
+    config = decoders.for_layers([table.geometry])
+    rows = technology.of_decoder(config.name, technology.digest(to_verilog(config)), technology.known())
+    assert {row["clock_gates"] for row in rows} == {True, False}
+    assert [row["older_decoder"] for row in rows] in ([False, False], [True, True])
+
+
+def test_an_entry_comes_back(entry, tmp_path):
+    path = tmp_path / "entry.toml"
+    path.write_text(technology.to_toml(entry))
+    (back,) = technology.read(path)
+    assert back == dataclasses.replace(entry, origin=str(path))
+    assert technology.known([path])[-1] == back
+
+
+def test_entries_of_this_machine_are_found(entry, tmp_path, monkeypatch):
+    monkeypatch.setattr(technology, "CACHE", tmp_path)
+    (tmp_path / "key").mkdir()
+    (tmp_path / "key" / "entry.toml").write_text(technology.to_toml(entry))
+    assert technology.known()[-1].origin == str(tmp_path / "key" / "entry.toml")
+
+
+def test_of_another_text_is_of_an_older_decoder(entry):
+    rows = technology.of_decoder(entry.decoder, "0" * 16, [entry])
+    assert [row["older_decoder"] for row in rows] == [True]
+    newer = dataclasses.replace(entry, verilog_sha256="0" * 16)
+    rows = technology.of_decoder(entry.decoder, "0" * 16, [entry, newer])
+    assert [row["older_decoder"] for row in rows] == [False, True]
+    assert technology.of_decoder("another", "0" * 16, [entry]) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("volts", "volt"), "entry 1: no volts; unknown field volt"),
+        (lambda text: text.replace("lanes = 1\n", 'lanes = "1"\n'), "lanes is '1'"),
+        (lambda text: text.replace("clock_gates = false", "clock_gates = 0"), "clock_gates is 0"),
+        (lambda text: text.replace("lanes = 1\n", "lanes = true\n"), "lanes is True"),
+        (lambda text: "x = [", "not a TOML file"),
+        (lambda text: "", r"holds no \[\[logic\]\] entry"),
+    ],
+)
+def test_bad_files_are_refused(entry, tmp_path, change, message):
+    path = tmp_path / "x.toml"
+    path.write_text(change(technology.to_toml(entry)))
+    with pytest.raises(TechnologyError, match=message):
+        technology.read(path)
