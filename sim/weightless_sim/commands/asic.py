@@ -25,6 +25,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--clock-gates", action="store_true", help="put the library's clock gates before enables"
     )
+    command.add_argument(
+        "--icarus", action="store_true", help="count the toggles of every net on Icarus, too (slow)"
+    )
     command.add_argument("--beats", type=int, default=1000, help="cycles in which toggles are counted")
     command.add_argument("--wire", type=float, default=1.5, help="fF of wire on every net, an assumption")
     command.add_argument("--sram", default="45:itrs-lop", help="node in nm and cell of CACTI's memories")
@@ -66,8 +69,9 @@ def _asic(options: argparse.Namespace) -> int:
     console = Console(stderr=options.json)
     tensor, n_nonzero, what = _workload(options)
     asked = characterise.Options(
-        options.liberty, options.clock, options.beats, options.clock_gates, options.wire, int(node), cell
-    )
+        options.liberty, options.clock, options.beats, options.clock_gates, options.wire, int(node), cell,
+        options.icarus,
+    )  # fmt: skip
     with common.Steps(console)(f"map {what} and run it") as progress:
         result = characterise.run(tensor, n_nonzero, asked, progress, what)
     if options.json:
@@ -107,6 +111,8 @@ def _print(console: Console, result: dict[str, Any]) -> None:
         f"tree, no placement. Memories: {memories['n']} of {memories['row_bits']} bits, {memories['source']}, "
         f"{memories['node_nm']} nm {memories['cell']}."
     )
+    if n := result["nets_equal_on_icarus"]:
+        console.print(f"Icarus counts the same toggles on each of {n:,} nets.")
     console.print(
         f"Netlist, activity (SAIF) and entry.toml, which weightless sim finds: {Path(result['netlist']).parent}"
     )

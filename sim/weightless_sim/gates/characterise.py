@@ -15,8 +15,8 @@ from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP, to_verilog
 from weightless_sim.cosim.agents import GoldenModel
-from weightless_sim.gates import energy, liberty, netlist
-from weightless_sim.gates.simulate import DELAY_MODELS, Simulator
+from weightless_sim.gates import energy, icarus, liberty, netlist
+from weightless_sim.gates.simulate import DELAY_MODELS, SETTLED, Simulator
 from weightless_sim.model import fpga, sram, technology
 from weightless_sw.container import to_record
 from weightless_sw.files import write_atomically
@@ -51,6 +51,7 @@ class Options:
     wire_ff: float = energy.WIRE_FF
     sram_node_nm: int = 45
     sram_cell: str = "itrs-lop"
+    icarus: bool = False  # count the settled toggles on Icarus, too
 
 
 def run(
@@ -71,7 +72,7 @@ def run(
     verilog = to_verilog(config)
     mapped = netlist.read(_synthesise(config, verilog, options) / "net.json", TOP, library)
     row_bits = max((len(memory.read_data) for memory in mapped.memories), default=0)
-    results, folder = {}, _folder(verilog, options)
+    results, folder, compared = {}, _folder(verilog, options), None
     for model in DELAY_MODELS:
         simulator = simulate(mapped, config, tensor, options, model, progress)
         parts = energy.energies(simulator, options.wire_ff)
@@ -80,6 +81,9 @@ def run(
             folder / f"{model.replace(' ', '_')}.saif", energy.saif(simulator, TOP, period).encode()
         )
         density = None if n_nonzero is None else n_nonzero / tensor.geometry.n_weights
+        if model == SETTLED and options.icarus:
+            progress(0, 0, "on Icarus")
+            compared = _cross_check(folder, simulator, config, tensor, options)
         results[model] = _figures(parts, simulator, config.lanes, density, options)
     result = {
         "how": "gate_sim",
@@ -98,6 +102,7 @@ def run(
         "depth": mapped.depth,
         "delay_models": results,
         "netlist": str(folder / "net.v"),
+        "nets_equal_on_icarus": compared,
     }  # fmt: skip
     entry = _entry(config, result, workload)
     write_atomically(folder / "entry.toml", technology.to_toml(entry).encode())
@@ -120,6 +125,21 @@ def _entry(config: DecoderConfig, result: dict[str, Any], workload: str) -> tech
                f"{memories['node_nm']} nm {memories['cell']}",
         accuracy=f"wire {result['wire_ff']:g} fF a net assumed; no clock tree, no placement, no buffers",
     )  # fmt: skip
+
+
+def _cross_check(
+    folder: Path, simulator: Simulator, config: DecoderConfig, tensor: EncodedTensor, options: Options
+) -> int:
+    """Nets whose toggles were the same on Icarus, and that is all of them."""
+    if options.clock_gates:
+        raise ValueError("Icarus can't run clock gates: a library describes their latch in no function")
+    words = np.frombuffer(to_record(tensor), "<u4").tolist()
+    beats = GoldenModel(config).beats(tensor)
+    n_beats = min(len(beats), WARM_BEATS + options.window_beats)
+    counted, seen = icarus.run(folder, simulator.netlist, config, words, WARM_BEATS, n_beats)
+    if seen != beats[:n_beats]:
+        raise MismatchError("the beats of the netlist on Icarus are not the golden model's")
+    return icarus.compare(counted, simulator)
 
 
 def _folder(verilog: str, options: Options) -> Path:
@@ -151,7 +171,7 @@ def _script(options: Options) -> str:
             "flatten",
             "opt_clean -purge",
             "write_json net.json",
-            "write_verilog -noattr net.v",
+            "write_verilog -noattr -norename net.v",
         )
         if line
     )

@@ -1,13 +1,14 @@
 """A one-lane decoder in the cells of osu018 (Debian), with a real record."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from weightless_sim import cli
-from weightless_sim.gates import characterise, energy, liberty, netlist
+from weightless_sim.gates import characterise, energy, icarus, liberty, netlist
 from weightless_sim.gates.simulate import SETTLED, UNIT_DELAY, Simulator
 from weightless_sim.model import fpga, sram
 from weightless_sw import codec, container
@@ -83,6 +84,22 @@ def test_a_wrong_gate_is_found(tools, tensor, result):
         characterise.simulate(mapped, config, tensor, options, SETTLED, lambda *_: None)
 
 
+def test_icarus_counts_the_same_on_every_net(tools, tensor, result, need, monkeypatch):
+    need("" if shutil.which("iverilog") else "Icarus is not installed: apt-get install iverilog")
+    options = characterise.Options(LIBERTY, 0.2, 300, sram_node_nm=65, icarus=True)
+    kept = []
+    monkeypatch.setattr(icarus, "compare", lambda *given: kept.append(given) or COMPARE(*given))
+    checked = characterise.run(tensor, None, options, lambda *_: None)
+    assert checked["nets_equal_on_icarus"] > checked["cells"] * 0.9
+    counted, simulator = kept[0]
+    simulator.toggles[simulator.netlist.gate_output[100]] += 1  # the planted fault
+    with pytest.raises(icarus.CrossCheckError, match="times on Icarus"):
+        COMPARE(counted, simulator)
+
+
+COMPARE = icarus.compare
+
+
 def test_the_command(tools, tensor, tmp_path, capsys):
     path = tmp_path / "x.wls"
     container.write(path, {"w": tensor})
@@ -104,6 +121,7 @@ def test_the_command(tools, tensor, tmp_path, capsys):
         (["--sram", "44:itrs-lop"], "no SRAM of 44 nm, itrs-lop; there are: 22:itrs-hp"),
         (["--clock", "0"], "must be above 0"),
         (["--clock-gates"], "has no cell that gates a clock"),
+        (["--beats", "0"], "--beats must be above 0"),
         (["--for", "none.wls"], "none.wls"),
     ],
 )
