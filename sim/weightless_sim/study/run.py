@@ -22,7 +22,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import to_verilog
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import Scenario, resident_record, stall_patterns
-from weightless_sim.model import technology
+from weightless_sim.model import comparison, technology
 from weightless_sim.model.cycles import predict
 from weightless_sim.study import subject
 from weightless_sim.study.subject import Subject
@@ -97,6 +97,7 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         "encoding": {name: report.as_dict() for name, report in about.reports.items()},
         "sizes": sizes if about.weights else [],
         "false_positives": sweep if about.weights else [],
+        "energy": _energy(about, built, sizes) if about.weights else {},
         "decoders": built,
         "runs": _simulate(groups, about, options.simulator, step),
     }
@@ -240,6 +241,27 @@ def _phases(layers: list[dict[str, int]]) -> dict[str, int]:
         phases["stalled"] += layer["decode_cycles"] - layer["n_beats"]
         start = layer["last_beat"] + 1
     return phases
+
+
+def _energy(about: Subject, built: dict[str, Any], sizes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The largest layer's energy per non-zero weight beside others; empty where its decoder is not characterised."""
+    tensor, array = about.tables[about.layer], about.weights[about.layer]
+    known = next(decoder["energy"] for decoder in built.values() if about.layer in decoder["tables"])
+    if not known or not array.any():
+        return {}
+    per_weight = known[0]["pj_per_weight_settled"], known[0]["pj_per_weight_glitches"]
+    # of each kind the last row: of the live block, where there is one
+    kinds = {"bitmask": "bitmask", "Deep Compression, best": "Deep Compression"}
+    others = {
+        short: 8 * row["bytes"]
+        for row in sizes
+        for name, short in kinds.items()
+        if row["name"].startswith(name)
+    }
+    how = known[0]["how"] + (", of an older decoder" if known[0]["older_decoder"] else "")
+    n_bits = 8 * int(_table(tensor)["bytes"])
+    rows = comparison.compare(array, tensor.geometry.n_weights, n_bits, per_weight, how, others)
+    return {"rows": rows, "crossing_density": [comparison.crossing(pj) for pj in per_weight]}
 
 
 def _table(tensor: EncodedTensor) -> dict[str, Any]:

@@ -13,7 +13,8 @@ def test_files_and_summary(result, tmp_path):
         if path.suffix == ".png":
             assert path.read_bytes().startswith(b"\x89PNG")
     text = paths[0].read_text()
-    for name in [*markdown.PLOTS, "datapath.svg"]:
+    assert not result["energy"]  # no entry for this small decoder
+    for name in [*(set(markdown.PLOTS) - {"energy.png"}), "datapath.svg"]:
         assert f"]({name})" in text
     lines = dict(markdown.summary(result))
     n_stored, n_all = (result["runs"][name]["n_weights"] for name in ("none", "in turn"))
@@ -47,3 +48,29 @@ def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
         "| 2.00 to 3.00 | 9 | gate_sim | shipped, of an older decoder | no clock tree |"
         in markdown.to_markdown(told)
     )
+
+
+def test_energy_beside_others(result, tmp_path):
+    told = json.loads(json.dumps(result))
+    rows = [
+        {
+            "name": name,
+            "on_chip": [low, high],
+            "HBM2": [9.0, 9.0],
+            "LPDDR4": [20.0, 30.0],
+            "how": "h",
+            "counts": "c",
+        }
+        for name, low, high in (("table", 40.0, 50.0), ("dense int8", 3.25, 3.25))
+    ]
+    for crossing, words in (([0.2, 0.3], "from 20.0% to 30.0% density on"), ([0.2, None], "from 20.0% on"),
+                            ([None, None], "at no density")):  # fmt: skip
+        told["energy"] = {"rows": rows, "crossing_density": crossing}
+        text = markdown.to_markdown(told)
+        assert "| table | 40 to 50 | 9.0 | 20 to 30 | h | c |" in text
+        assert "| dense int8 | 3.2 |" in text
+        assert words in text
+    paths = markdown.write(told, tmp_path)
+    assert tmp_path / "energy.png" in paths
+    markdown.write(result, tmp_path)
+    assert not (tmp_path / "energy.png").exists()
