@@ -123,6 +123,10 @@ def _entry(config: DecoderConfig, result: dict[str, Any], workload: str) -> tech
         area_um2=settled["area_um2"], cells=result["cells"], flip_flops=result["flip_flops"], how="gate_sim",
         source=f"weightless asic --clock {result['clock_ghz']:g}{gates}; bank reads: {memories['source']}, "
                f"{memories['node_nm']} nm {memories['cell']}",
+        parts={
+            name: [round(model["parts"][name]["energy"] / 1000, 4) for model in (settled, glitches)]
+            for name in settled["parts"]
+        },
         accuracy=f"wire {result['wire_ff']:g} fF a net assumed; no clock tree, no placement, no buffers",
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
@@ -48,6 +49,7 @@ class Entry:
     how: str  # gate_sim
     source: str  # the command, and where the memories' figures come from
     accuracy: str  # what is not in it
+    parts: dict[str, list[float]]  # logic_settled_pj and logic_glitches_pj by part of the decoder
     origin: str = "shipped"  # or the file
 
     def pj_per_weight(self) -> tuple[float, float]:
@@ -63,7 +65,7 @@ def read(path: Path, origin: str = "") -> list[Entry]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TechnologyError(f"{path}: not a TOML file: {error}") from error
     wanted = {
-        field.name: getattr(field.type, "__name__", field.type)
+        field.name: str(getattr(field.type, "__name__", field.type))
         for field in fields(Entry)
         if field.name != "origin"
     }
@@ -87,20 +89,32 @@ def _is_a(value: object, kind: str) -> bool:
     """Whether a TOML value is of the type of that name; a whole number serves as a float, no boolean as a number."""
     if kind == "float":
         return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind.startswith("dict"):
+        return isinstance(value, dict) and all(
+            isinstance(pair, list) and len(pair) == 2 and all(_is_a(pj, "float") for pj in pair)
+            for pair in value.values()
+        )
     return type(value).__name__ == kind
 
 
 def known(more: Iterable[Path] = ()) -> list[Entry]:
     """Shipped entries, those of this machine, and those of ``more`` files."""
     shipped = read(Path(str(files("weightless_sim.model").joinpath("tech", "logic.toml"))), "shipped")
-    own = [entry for path in sorted(CACHE.glob("*/entry.toml")) for entry in read(path)]
+    own = []
+    for path in sorted(CACHE.glob("*/entry.toml")):
+        with suppress(
+            TechnologyError
+        ):  # of another version of this program: measured again when it is asked for
+            own += read(path)
     return [*shipped, *own, *(entry for path in more for entry in read(path))]
 
 
 def to_toml(entry: Entry) -> str:
     """The entry as :func:`read` takes it."""
-    row = {name: value for name, value in asdict(entry).items() if name != "origin"}
-    return "[[logic]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in row.items())
+    row = {name: value for name, value in asdict(entry).items() if name not in ("origin", "parts")}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in row.items()]
+    parts = [f"{json.dumps(name)} = {json.dumps(pair)}" for name, pair in entry.parts.items()]
+    return "\n".join(["[[logic]]", *lines, "[logic.parts]", *parts, ""])
 
 
 def digest(verilog: str) -> str:

@@ -14,6 +14,7 @@ PLOTS = {  # what draws it, and the part of the result that it needs
     "false_positives.png": (plots.false_positives, "false_positives"),
     "throughput.png": (plots.throughput, "runs"),
     "energy.png": (plots.energy, "energy"),
+    "parts.png": (plots.parts, "energy"),
 }
 
 
@@ -261,7 +262,7 @@ def _comparison(result: dict[str, Any]) -> list[str]:
         f"({eie.source}). "
         f"SRAM: 45 nm itrs-lop, CACTI 7. A dense layer comes from SRAM or from DRAM, not from both."
     )
-    return ["![energy](energy.png)", "", *_table(head, rows), text, ""]
+    return ["![parts](parts.png)", "", "![energy](energy.png)", "", *_table(head, rows), text, ""]
 
 
 def _events(result: dict[str, Any]) -> list[str]:

@@ -131,6 +131,31 @@ def energy(report: dict[str, Any], path: Path) -> None:
     figure.savefig(path)
 
 
+def parts(report: dict[str, Any], path: Path) -> None:
+    """Where the energy of a beat goes in the largest layer's decoder: parts of the logic, bank reads, leakage."""
+    known = report["decoders"][report["runs"]["none"]["decoder"]]["energy"][0]
+    rows = [(name, *pair) for name, pair in known["parts"].items() if pair[1] >= 0.05]
+    rows += [("bank reads", known["memory_pj"], known["memory_pj"])]
+    rows += [("leakage", known["leakage_pj"], known["leakage_pj"])]
+    rows.sort(key=lambda row: row[2])
+    figure, axes = _figure(f"Energy of a beat of {known['lanes']} weights, by part", 0.3 * len(rows) + 1.4)
+    places = np.arange(len(rows))
+    settled, glitches = (np.array([row[k] for row in rows]) for k in (1, 2))
+    axes.barh(places, settled, color=SECOND, height=0.65, label="settled")
+    axes.barh(places, glitches - settled, left=settled, color=ACCENT, height=0.65, label="glitches")
+    for place, low, high in zip(places, settled, glitches, strict=True):
+        text = f" {low:.1f}" if high - low < 0.05 else f" {low:.1f} to {high:.1f}"
+        axes.text(high, float(place), text, va="center", fontsize=8, color=INK)
+    axes.set_yticks(places, [row[0] for row in rows])
+    axes.margins(x=0.15)
+    axes.set_xlabel(
+        f"pJ per beat; {known['library']}, {known['volts']} V, {known['how']}; {known['accuracy']}",
+        fontsize=7,
+    )
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    figure.savefig(path)
+
+
 def steps(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
     """Test error, and bytes of the layer and of the whole network, at each step of a compression."""
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")

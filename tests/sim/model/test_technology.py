@@ -23,6 +23,8 @@ def test_shipped_entries_are_whole_and_say_where_they_are_from(entry):
         assert one.how == "gate_sim"
         assert one.source.startswith("weightless asic")
         assert "clock tree" in one.accuracy
+        for k, logic in enumerate((one.logic_settled_pj, one.logic_glitches_pj)):
+            assert sum(pair[k] for pair in one.parts.values()) == pytest.approx(logic, abs=0.01)
 
 
 def test_the_bundled_models_decoder_is_characterised(entry):
@@ -47,6 +49,8 @@ def test_entries_of_this_machine_are_found(entry, tmp_path, monkeypatch):
     (tmp_path / "key").mkdir()
     (tmp_path / "key" / "entry.toml").write_text(technology.to_toml(entry))
     assert technology.known()[-1].origin == str(tmp_path / "key" / "entry.toml")
+    (tmp_path / "key" / "entry.toml").write_text("of another version")
+    assert technology.known()[-1].origin == "shipped"
 
 
 def test_of_another_text_is_of_an_older_decoder(entry):
@@ -65,6 +69,7 @@ def test_of_another_text_is_of_an_older_decoder(entry):
         (lambda text: text.replace("lanes = 1\n", 'lanes = "1"\n'), "lanes is '1'"),
         (lambda text: text.replace("clock_gates = false", "clock_gates = 0"), "clock_gates is 0"),
         (lambda text: text.replace("lanes = 1\n", "lanes = true\n"), "lanes is True"),
+        (lambda text: text + '"x" = [1.0]\n', "parts is {"),
         (lambda text: "x = [", "not a TOML file"),
         (lambda text: "", r"holds no \[\[logic\]\] entry"),
     ],

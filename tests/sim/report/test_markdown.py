@@ -14,7 +14,7 @@ def test_files_and_summary(result, tmp_path):
             assert path.read_bytes().startswith(b"\x89PNG")
     text = paths[0].read_text()
     assert not result["energy"]  # no entry for this small decoder
-    for name in [*(set(markdown.PLOTS) - {"energy.png"}), "datapath.svg"]:
+    for name in [*(set(markdown.PLOTS) - {"energy.png", "parts.png"}), "datapath.svg"]:
         assert f"]({name})" in text
     lines = dict(markdown.summary(result))
     n_stored, n_all = (result["runs"][name]["n_weights"] for name in ("none", "in turn"))
@@ -70,7 +70,16 @@ def test_energy_beside_others(result, tmp_path):
         assert "| table | 40 to 50 | 9.0 | 20 to 30 | h | c |" in text
         assert "| dense int8 | 3.2 |" in text
         assert words in text
+    first = next(iter(told["decoders"].values()))
+    first["energy"] = [
+        {
+            "parts": {"hash": [3.0, 4.0], "loader": [0.0, 0.0]}, "memory_pj": 2.0, "leakage_pj": 0.1, "lanes": 8,
+            "library": "x", "volts": 1.1, "clock_ghz": 1.0, "clock_gates": False, "logic_settled_pj": 3.0,
+            "logic_glitches_pj": 4.0, "pj_per_weight_settled": 0.6, "pj_per_weight_glitches": 0.8, "area_um2": 9.0,
+            "how": "gate_sim", "origin": "shipped", "accuracy": "no clock tree", "older_decoder": False,
+        }
+    ]  # fmt: skip
     paths = markdown.write(told, tmp_path)
-    assert tmp_path / "energy.png" in paths
+    assert {tmp_path / "energy.png", tmp_path / "parts.png"} <= set(paths)
     markdown.write(result, tmp_path)
     assert not (tmp_path / "energy.png").exists()
