@@ -97,7 +97,7 @@ def _compress(options: argparse.Namespace) -> int:
         print(json.dumps(printed, indent=1))
         return 0
     if result.candidates:
-        _print_candidates(console, result)
+        _print_candidates(console, result, result.history[0].error + options.limit / 100)
     table = Table("step", "validation loss", "validation error")
     for step, loss, error in rows:
         table.add_row(step, f"{loss:.4f}", f"{error:.2%}")
@@ -109,11 +109,13 @@ def _compress(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_candidates(console: Console, result: Any) -> None:
+def _print_candidates(console: Console, result: Any, limit: float) -> None:
     """What ``--auto`` tried, and took."""
     table = Table("layer", "t", "K", "bytes", "validation error", "")
     for c in result.candidates:
         taken = "taken" if result.tables[c.layer] == (c.slot_bits, c.n_codes) else ""
+        if taken and c.error > limit:
+            taken = f"taken: none is within {limit:.2%}"
         table.add_row(
             c.layer, str(c.slot_bits), str(c.n_codes), f"{c.record_bytes:,}", f"{c.error:.2%}", taken
         )

@@ -73,8 +73,11 @@ def test_auto_shows_what_it_tried(quick, tmp_path, capsys):
     assert cli.main(["compress", "digits", "-o", str(tmp_path / "x.wls"), "--auto", "--limit", "50"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("taken") == 1
+    assert "none is within" not in printed
     metadata = container.read(tmp_path / "x.wls").metadata
     assert metadata["command"] == "weightless compress digits --seed 1 --auto --limit 50"
+    assert cli.main(["compress", "digits", "-o", str(tmp_path / "x.wls"), "--auto", "--limit", "-50"]) == 0
+    assert "none is within" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_file_that_names_no_network_is_refused(quick, tmp_path, capsys):
