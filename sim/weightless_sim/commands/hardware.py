@@ -85,7 +85,7 @@ def _configs(options: argparse.Namespace) -> list[Any]:
 
 
 def _fpga(options: argparse.Namespace) -> int:
-    from weightless_sim.model import fpga
+    from weightless_sim.model import fpga, technology
 
     console = Console(stderr=options.json)
     step, device = common.Steps(console), families.DEVICES[options.device]
@@ -107,7 +107,9 @@ def _fpga(options: argparse.Namespace) -> int:
                 fmax[seed], used, _ = made.place(seed)
             if not console.is_terminal:
                 console.print(f"  {fmax[seed]:.1f} MHz")
-        results.append(fpga.Result(device.name, config.lanes, config.name, area, fmax, used))
+        digest = technology.digest(made.verilog)
+        results.append(fpga.Result(device.name, config.lanes, config.name, area, fmax, digest, used))
+        technology.keep_placed(results[-1].as_dict())
         if options.output:
             made.write_bitstream(options.output, fmax)
     if options.json:

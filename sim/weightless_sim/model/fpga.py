@@ -54,6 +54,7 @@ class Result:
     config: str
     area: Area
     fmax: dict[int, float]
+    verilog_sha256: str  # of the decoder's text, see technology.digest
     utilization: dict[str, dict[str, int]]  # of the device, the shell included, as nextpnr reports it
 
     @property

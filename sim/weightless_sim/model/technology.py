@@ -14,7 +14,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from weightless_sw.files import write_atomically
+
 CACHE = Path("build") / "asic"
+PLACED = Path("build") / "fpga" / "results"  # of weightless fpga, a file each
 UNKNOWN = "not characterised: run `weightless asic`"
 
 
@@ -115,6 +118,28 @@ def to_toml(entry: Entry) -> str:
     lines = [f"{name} = {json.dumps(value)}" for name, value in row.items()]
     parts = [f"{json.dumps(name)} = {json.dumps(pair)}" for name, pair in entry.parts.items()]
     return "\n".join(["[[logic]]", *lines, "[logic.parts]", *parts, ""])
+
+
+def keep_placed(result: dict[str, Any]) -> None:
+    """Keep what ``weightless fpga`` found of a decoder, for reports."""
+    PLACED.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result, indent=1) + "\n"
+    write_atomically(PLACED / f"{result['device']}-{result['config']}.json", text.encode())
+
+
+def placed(name: str, text_digest: str) -> list[dict[str, Any]]:
+    """That decoder on FPGAs, shipped or of this machine; with another Verilog text as an older one's."""
+    shipped = json.loads(files("weightless_sim.model").joinpath("tech", "fpga.json").read_text())
+    rows = [row | {"origin": "shipped"} for row in shipped]
+    for path in sorted(PLACED.glob("*.json")):
+        with suppress(ValueError):
+            rows.append(json.loads(path.read_text()) | {"origin": str(path)})
+    found = [
+        row | {"older_decoder": row["verilog_sha256"] != text_digest}
+        for row in rows
+        if row.get("config") == name and row.get("weights_per_second")
+    ]
+    return sorted(found, key=lambda row: bool(row["older_decoder"]))
 
 
 def digest(verilog: str) -> str:

@@ -66,11 +66,24 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("throughput", f"{run['weights_per_cycle']:.3f} weights per cycle while decoding, "
                        f"{run['n_weights'] / run['cycles_rtl_sim']:.3f} with loading; fill latency {fill} cycles"),
     ]  # fmt: skip
-    lines.append(("energy", _energy_line(result)))
+    lines += [("on an FPGA", _fpga_line(result)), ("energy", _energy_line(result))]
     if len(result["decoders"]) > 1:
         names = "; ".join(f"{name}: {', '.join(d['tables'])}" for name, d in result["decoders"].items())
         lines.append(("decoders", names))
     return [*lines, ("test error, recorded", _accuracy_line(result))]
+
+
+def _fpga_line(result: dict[str, Any]) -> str:
+    """Weights per second at the frequency that was found, decoding and with loading."""
+    known = _first_decoder(result)["fpga"]
+    if not known:
+        return "not placed: run `weightless fpga`"
+    first, run = known[0], result["runs"]["none"]
+    all_in = 1e6 * first["fmax_mhz"] * run["n_weights"] / run["cycles_rtl_sim"]
+    older = ", of an older decoder" if first["older_decoder"] else ""
+    rate = f"{first['weights_per_second'] / 1e6:,.0f} M weights/s at {first['fmax_mhz']:.1f} MHz"
+    how = f"{first['device']}, {first['how']['fmax']}, {first['origin']}{older}"
+    return f"{rate}, {all_in / 1e6:,.0f} M with loading ({how})"
 
 
 def _energy_line(result: dict[str, Any]) -> str:

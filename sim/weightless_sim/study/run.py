@@ -176,6 +176,7 @@ def _build(
         "table_bits": config.table_bits,
         "verilog": str(rtl),
         "energy": technology.of_decoder(config.name, technology.digest(verilog), entries),
+        "fpga": technology.placed(config.name, technology.digest(verilog)),
     }
 
 

@@ -75,7 +75,7 @@ def test_results_are_kept(monkeypatch, tmp_path):
         assert (made.area().luts, made.area().flip_flops) == (3, 2)
         fmax = {seed: made.place(seed)[0] for seed in (1, 2, 3)}
     assert len(calls) == 5
-    result = fpga.Result("up5k", 1, "x", made.area(), fmax, {})
+    result = fpga.Result("up5k", 1, "x", made.area(), fmax, "0", {})
     assert result.fmax_mhz == sorted(fmax.values())[1]
     assert fpga.table([result]).row_count == 1
     implementation("up5k", ClassicConfig(lanes=1, max_bank_rows=64)).area()
@@ -83,7 +83,7 @@ def test_results_are_kept(monkeypatch, tmp_path):
 
 
 def test_a_device_that_is_not_placed_has_no_rate():
-    result = fpga.Result("gowin", 8, "x", fpga.Area(1, 2, 3, 4, 5, "Yosys"), {}, {})
+    result = fpga.Result("gowin", 8, "x", fpga.Area(1, 2, 3, 4, 5, "Yosys"), {}, "0", {})
     assert result.as_dict()["weights_per_second"] is None
     assert result.as_dict()["how"]["fmax"] is None
     assert fpga.table([result]).row_count == 1

@@ -79,3 +79,25 @@ def test_bad_files_are_refused(entry, tmp_path, change, message):
     path.write_text(change(technology.to_toml(entry)))
     with pytest.raises(TechnologyError, match=message):
         technology.read(path)
+
+
+def test_what_was_placed_is_kept_and_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(technology, "PLACED", tmp_path)
+    row = {"device": "up5k", "config": "x", "weights_per_second": 3e7, "verilog_sha256": "1" * 16}
+    technology.keep_placed(row)
+    (tmp_path / "rubbish.json").write_text("{")
+    (found,) = technology.placed("x", "1" * 16)
+    assert found["older_decoder"] is False
+    assert found["origin"] == str(tmp_path / "up5k-x.json")
+    assert technology.placed("x", "0" * 16)[0]["older_decoder"] is True
+    technology.keep_placed(row | {"weights_per_second": None})  # synthesised only
+    assert technology.placed("x", "1" * 16) == []
+
+
+def test_the_bundled_models_decoder_was_placed():
+    table = container.read(inputs.bundled_file("lenet300"))["fc1.weight"]
+    config = decoders.for_layers([table.geometry])
+    rows = [row for row in technology.placed(config.name, "") if row["origin"] == "shipped"]
+    assert rows[0]["device"] == "ecp5-85k"
+    assert rows[0]["how"] == {"area": "synth", "fmax": "place_and_route"}
+    assert rows[0]["weights_per_second"] == pytest.approx(8e6 * rows[0]["fmax_mhz"])

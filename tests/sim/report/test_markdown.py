@@ -39,6 +39,13 @@ def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
         "area_um2": 9.0, "how": "gate_sim", "origin": "shipped", "accuracy": "no clock tree", "older_decoder": True,
     }  # fmt: skip
     next(iter(told["decoders"].values()))["energy"] = [entry]
+    assert dict(markdown.summary(told))["on an FPGA"] == "not placed: run `weightless fpga`"
+    placed = {"weights_per_second": 8e8, "fmax_mhz": 100.0, "device": "d", "how": {"fmax": "place_and_route"},
+              "origin": "shipped", "older_decoder": False}  # fmt: skip
+    next(iter(told["decoders"].values()))["fpga"] = [placed]
+    line = dict(markdown.summary(told))["on an FPGA"]
+    assert line.startswith("800 M weights/s at 100.0 MHz, ")
+    assert line.endswith(" M with loading (d, place_and_route, shipped)")
     line = dict(markdown.summary(told))["energy"]
     assert (
         line
