@@ -117,7 +117,7 @@ class Implementation:
             )
             for name in COUNTS
         }
-        return Area(**counts, tool=found["creator"])
+        return Area(**counts, tool=found["creator"].split(" (")[0])
 
     def place(self, seed: int) -> tuple[float, dict[str, dict[str, int]], Path]:
         """(megahertz, used and available by kind, nextpnr's result) of the decoder in its shell.
@@ -209,7 +209,7 @@ def table(results: list[Result]) -> Table:
         luts = f"{area.luts}+{area.luts_memory}" if area.luts_memory else str(area.luts)
         counts = map(str, (area.flip_flops, area.block_rams, area.multipliers))
         result.add_row(r.device, str(r.lanes), luts, *counts, fmax, rate)
-    tools = ", ".join(sorted({r.area.tool.split(" (")[0] for r in results}))
+    tools = ", ".join(sorted({r.area.tool for r in results}))
     seeds = max((len(r.fmax) for r in results), default=0)
     placed = f"MHz: placed in a shell, median of {seeds} seeds (and range)" if seeds else "not placed"
     result.caption = f"LUT (+ those used as memory) to DSP: the decoder alone, {tools}. {placed}"
