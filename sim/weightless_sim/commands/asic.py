@@ -26,6 +26,9 @@ def add(commands: Any) -> None:
         "--clock-gates", action="store_true", help="put the library's clock gates before enables"
     )
     command.add_argument(
+        "--accelergy", type=Path, metavar="FOLDER", help="also write ERT.yaml and ART.yaml there"
+    )
+    command.add_argument(
         "--icarus", action="store_true", help="count the toggles of every net on Icarus, too (slow)"
     )
     command.add_argument("--beats", type=int, default=1000, help="cycles in which toggles are counted")
@@ -59,7 +62,7 @@ def _workload(options: argparse.Namespace) -> tuple[Any, int | None, str]:
 
 
 def _asic(options: argparse.Namespace) -> int:
-    from weightless_sim.gates import characterise
+    from weightless_sim.gates import accelergy, characterise
 
     if not options.clock > 0 or options.beats < 1 or options.wire < 0:
         raise ValueError("--clock and --beats must be above 0, --wire at least 0")
@@ -74,6 +77,8 @@ def _asic(options: argparse.Namespace) -> int:
     )  # fmt: skip
     with common.Steps(console)(f"map {what} and run it") as progress:
         result = characterise.run(tensor, n_nonzero, asked, progress, what)
+    if options.accelergy:
+        accelergy.write(result, options.accelergy)
     if options.json:
         print(json.dumps(result, indent=1))
         return 0

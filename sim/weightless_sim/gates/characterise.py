@@ -71,7 +71,8 @@ def run(
     config = decoders.for_layers([tensor.geometry])
     verilog = to_verilog(config)
     mapped = netlist.read(_synthesise(config, verilog, options) / "net.json", TOP, library)
-    row_bits = max((len(memory.read_data) for memory in mapped.memories), default=0)
+    memory = mapped.memories[0]  # all banks are alike
+    size = memory.n_bytes, len(memory.read_data), options.sram_node_nm, options.sram_cell
     results, folder, compared = {}, _folder(verilog, options), None
     for model in DELAY_MODELS:
         simulator = simulate(mapped, config, tensor, options, model, progress)
@@ -94,8 +95,9 @@ def run(
         "clock_gates": options.clock_gates,
         "wire_ff": options.wire_ff,
         "window_beats": options.window_beats,
-        "memories": {"n": len(mapped.memories), "row_bits": row_bits, "source": sram.SOURCE,
-                     "node_nm": options.sram_node_nm, "cell": options.sram_cell},
+        "memories": {"n": len(mapped.memories), "row_bits": size[1], "bytes": size[0], "source": sram.SOURCE,
+                     "node_nm": options.sram_node_nm, "cell": options.sram_cell,
+                     "read_pj": sram.read_energy_pj(*size), "area_um2": 1e6 * sram.area_mm2(*size)},
         "density": density,
         "cells": len(mapped.cells),
         "flip_flops": len(mapped.ff_cell),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from weightless_sim import cli
-from weightless_sim.gates import characterise, energy, icarus, liberty, netlist
+from weightless_sim.gates import accelergy, characterise, energy, icarus, liberty, netlist
 from weightless_sim.gates.simulate import SETTLED, UNIT_DELAY, Simulator
 from weightless_sim.model import fpga, sram
 from weightless_sw import codec, container
@@ -69,6 +69,26 @@ def test_activity_is_written_beside_the_netlist(result):
     assert "module weightless_decoder" in (folder / "net.v").read_text()
 
 
+def test_accelergy_gets_tables_of_every_part(result, tmp_path):
+    accelergy.write(result, tmp_path)
+    ert, art = (json.loads((tmp_path / f"{name}.yaml").read_text())[name] for name in ("ERT", "ART"))
+    assert ert["version"] == art["version"] == 0.4
+    energies = {
+        (table["name"], action["name"]): action["energy"]
+        for table in ert["tables"]
+        for action in table["actions"]
+    }
+    figures = result["delay_models"]
+    for model, action in ((SETTLED, "beat_settled"), (UNIT_DELAY, "beat_glitches")):
+        total = sum(pj for (_, name), pj in energies.items() if name == action)
+        assert total == pytest.approx(figures[model]["logic_pj_per_beat"])
+    assert 3 * energies["decoder.sram", "read"] == pytest.approx(figures[SETTLED]["memory_pj_per_beat"])
+    assert energies["decoder", "leak"] == figures[SETTLED]["leakage_pj_per_beat"]
+    areas = {table["name"]: table["area"] for table in art["tables"]}
+    assert set(areas) == {name for name, _ in energies}
+    assert sum(areas.values()) - areas["decoder.sram"] == pytest.approx(figures[SETTLED]["area_um2"])
+
+
 def test_a_wrong_gate_is_found(tools, tensor, result):
     """The planted fault: one gate of the XOR stage's parts computes something else."""
     options = characterise.Options(LIBERTY, clock_ghz=0.2, window_beats=300, sram_node_nm=65)
@@ -110,7 +130,8 @@ def test_the_command(tools, tensor, tmp_path, capsys):
     assert "w of x.wls, decoder g1_t8" in printed
     assert "Wire 1.5 fF a net" in printed
     assert "per non-zero" not in printed  # the file does not say how many there are
-    assert cli.main([*command, "--for", str(path), "--json"]) == 0
+    assert cli.main([*command, "--for", str(path), "--json", "--accelergy", str(tmp_path / "a")]) == 0
+    assert {one.name for one in (tmp_path / "a").iterdir()} == {"ERT.yaml", "ART.yaml"}
     assert json.loads(capsys.readouterr().out)["how"] == "gate_sim"
 
 
