@@ -109,7 +109,7 @@ def _fpga(options: argparse.Namespace) -> int:
                 console.print(f"  {fmax[seed]:.1f} MHz")
         digest = technology.digest(made.verilog)
         results.append(fpga.Result(device.name, config.lanes, config.name, area, fmax, digest, used))
-        technology.keep_placed(results[-1].as_dict())
+        fpga.keep(results[-1])
         if options.output:
             made.write_bitstream(options.output, fmax)
     if options.json:

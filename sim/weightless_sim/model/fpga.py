@@ -22,6 +22,7 @@ from rich.table import Column, Table
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.harness import HARNESS, to_harness
 from weightless_hw.export.verilog import TOP, to_verilog
+from weightless_sim.model import technology
 from weightless_sim.model.families import FAMILIES, Device
 from weightless_sw.files import write_atomically
 
@@ -75,6 +76,13 @@ class Result:
             "weights_per_second": self.weights_per_second,
             "how": how,
         }
+
+
+def keep(result: Result) -> None:
+    """Keep it for reports, see technology.placed."""
+    technology.PLACED.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(result.as_dict(), indent=1) + "\n"
+    write_atomically(technology.PLACED / f"{result.device}-{result.config}.json", text.encode())
 
 
 class Implementation:

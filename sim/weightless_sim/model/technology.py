@@ -14,8 +14,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from weightless_sw.files import write_atomically
-
 CACHE = Path("build") / "asic"
 PLACED = Path("build") / "fpga" / "results"  # of weightless fpga, a file each
 UNKNOWN = "not characterised: run `weightless asic`"
@@ -118,13 +116,6 @@ def to_toml(entry: Entry) -> str:
     lines = [f"{name} = {json.dumps(value)}" for name, value in row.items()]
     parts = [f"{json.dumps(name)} = {json.dumps(pair)}" for name, pair in entry.parts.items()]
     return "\n".join(["[[logic]]", *lines, "[logic.parts]", *parts, ""])
-
-
-def keep_placed(result: dict[str, Any]) -> None:
-    """Keep what ``weightless fpga`` found of a decoder, for reports."""
-    PLACED.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result, indent=1) + "\n"
-    write_atomically(PLACED / f"{result['device']}-{result['config']}.json", text.encode())
 
 
 def placed(name: str, text_digest: str) -> list[dict[str, Any]]:

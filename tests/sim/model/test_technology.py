@@ -4,7 +4,7 @@ import pytest
 
 from weightless_hw import decoders
 from weightless_hw.export.verilog import to_verilog
-from weightless_sim.model import technology
+from weightless_sim.model import fpga, technology
 from weightless_sim.model.technology import TechnologyError
 from weightless_sw import container, inputs
 
@@ -83,14 +83,15 @@ def test_bad_files_are_refused(entry, tmp_path, change, message):
 
 def test_what_was_placed_is_kept_and_found(tmp_path, monkeypatch):
     monkeypatch.setattr(technology, "PLACED", tmp_path)
-    row = {"device": "up5k", "config": "x", "weights_per_second": 3e7, "verilog_sha256": "1" * 16}
-    technology.keep_placed(row)
+    area = fpga.Area(1, 2, 3, 4, 5, "Yosys")
+    fpga.keep(fpga.Result("up5k", 1, "x", area, {1: 30.0}, "1" * 16, {}))
     (tmp_path / "rubbish.json").write_text("{")
     (found,) = technology.placed("x", "1" * 16)
     assert found["older_decoder"] is False
+    assert found["weights_per_second"] == 30e6
     assert found["origin"] == str(tmp_path / "up5k-x.json")
     assert technology.placed("x", "0" * 16)[0]["older_decoder"] is True
-    technology.keep_placed(row | {"weights_per_second": None})  # synthesised only
+    fpga.keep(fpga.Result("up5k", 1, "x", area, {}, "1" * 16, {}))  # synthesised only
     assert technology.placed("x", "1" * 16) == []
 
 

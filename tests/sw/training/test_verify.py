@@ -11,6 +11,11 @@ from weightless_sw.training import verify
 VECTORS = Path(__file__).parent.parent.parent / "vectors" / "lenet300_logits.json"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def torch() -> None:
+    """Nothing here needs it."""
+
+
 def synthetic_images() -> np.ndarray:
     """64 images that only arithmetic makes."""
     image, pixel = np.arange(64)[:, None], np.arange(784)
