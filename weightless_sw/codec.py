@@ -199,6 +199,11 @@ def decode(tensor: EncodedTensor | CodedTensor) -> NDArray[np.float32]:
     return tensor.look_up(layouts.fast(tensor.geometry).decode_codes(tensor))
 
 
+def to_array(tensor: EncodedTensor | CodedTensor | NDArray[Any]) -> NDArray[Any]:
+    """What a file's tensor of any kind stands for: decoded, or, if it is raw, itself."""
+    return tensor if isinstance(tensor, np.ndarray) else decode(tensor)
+
+
 def measure(tensor: EncodedTensor, weights: ArrayLike, name: str = "tensor") -> EncodeReport:
     """What an encoding of ``weights`` came to that was made before; ``tensor`` may be read from a file.
 

@@ -15,6 +15,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from weightless_sw.files import write_atomically
+from weightless_sw.tensor import EncodedTensor
 
 BUNDLED = ("lenet300_simplified", "lenet300_pruned")  # arrays
 BUNDLED_FILES = ("lenet300",)  # .wls
@@ -55,6 +56,14 @@ def bundled_info(name: str) -> dict[str, Any]:
 def bundled_file(source: str | os.PathLike[str]) -> Path:
     """The ``.wls`` file of a bundled model, or the path that ``source`` is if it is not one's name."""
     return _bundled(f"{source}.wls") if str(source) in BUNDLED_FILES else Path(source)
+
+
+def tables_of(tensors: Mapping[str, Any], path: Path) -> dict[str, EncodedTensor]:
+    """The tables among the tensors of the file ``path``.  Raises InputError when there is none."""
+    tables = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, EncodedTensor)}
+    if not tables:
+        raise InputError(f"{path}: no tensor is in a table, there is nothing for a decoder")
+    return tables
 
 
 def _bundled(name: str) -> Path:

@@ -410,7 +410,7 @@ def restore(network: nn.Module, tensors: Mapping[str, container.Tensor]) -> None
     Raises ValueError when they are not those of the network.
     """
     arrays = {
-        name: np.array(tensor) if isinstance(tensor, np.ndarray) else codec.decode(tensor)
+        name: np.array(codec.to_array(tensor))  # one that torch may write to
         for name, tensor in tensors.items()
     }
     try:

@@ -45,7 +45,6 @@ def add(commands: Any) -> None:
 def _workload(options: argparse.Namespace) -> tuple[Any, int | None, str]:
     """(table, its non-zero weights if they are known, what it is)."""
     from weightless_sw import codec, container
-    from weightless_sw.tensor import EncodedTensor
 
     if options.file is None:
         weights = inputs.load_tensors(WORKLOAD)[TENSOR]
@@ -53,10 +52,7 @@ def _workload(options: argparse.Namespace) -> tuple[Any, int | None, str]:
             weights, layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits, live="off"
         )
         return tensor, report.n_nonzero, f"{TENSOR} of {WORKLOAD}"
-    tensors = container.read(options.file)
-    tables = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, EncodedTensor)}
-    if not tables:
-        raise inputs.InputError(f"{options.file}: no tensor is in a table, there is nothing for a decoder")
+    tables = inputs.tables_of(container.read(options.file), options.file)
     name = max(tables, key=lambda name: tables[name].geometry.n_weights)
     return tables[name], None, f"{name} of {options.file.name}"
 

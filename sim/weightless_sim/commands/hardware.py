@@ -75,13 +75,9 @@ def _configs(options: argparse.Namespace) -> list[Any]:
         return [_decoder_config(options, lanes) for lanes in options.lanes]
     from weightless_hw import decoders
     from weightless_sw import container
-    from weightless_sw.tensor import EncodedTensor
 
-    tensors = container.read(options.file)
-    tables = [tensor for tensor in tensors.values() if isinstance(tensor, EncodedTensor)]
-    if not tables:
-        raise inputs.InputError(f"{options.file}: no tensor is in a table, there is nothing for a decoder")
-    return decoders.alike([tensor.geometry for tensor in tables])
+    tables = inputs.tables_of(container.read(options.file), options.file)
+    return decoders.alike([tensor.geometry for tensor in tables.values()])
 
 
 def _fpga(options: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -81,10 +80,7 @@ def _compress(options: argparse.Namespace) -> int:
     result = job.result
     n_bytes = container.write(options.output, result.tensors, job.metadata)
     if options.simplified:
-        arrays = {
-            name: tensor if isinstance(tensor, np.ndarray) else codec.decode(tensor)
-            for name, tensor in result.tensors.items()
-        }
+        arrays = {name: codec.to_array(tensor) for name, tensor in result.tensors.items()}
         arrays |= {f"{name}.weight": array for name, array in result.simplified.items()}
         inputs.save_tensors(options.simplified, arrays)
     dense_bytes = sum(4 * prod(tensor.shape) for tensor in result.tensors.values())

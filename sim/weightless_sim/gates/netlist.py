@@ -64,7 +64,6 @@ class Netlist:
     memories: list[Memory] = field(default_factory=list)
     gate_cell: list[tuple[int, str]] = field(default_factory=list)  # (cell, output pin) of each gate
     ff_cell: list[int] = field(default_factory=list)
-    gated_by: list[int] = field(default_factory=list)  # cell that gates a flip-flop's clock, or -1
     depth: int = 0
 
     gate_inputs: NDArray[np.int32] = field(default_factory=lambda: np.zeros((0, MAX_INPUTS), np.int32))
@@ -123,14 +122,14 @@ class _Builder:
     def _nets(self, bits: list[Any]) -> NDArray[np.int32]:
         return np.array([self._net(bit) for bit in bits], np.int32)
 
-    def _clock_gates(self, module: dict[str, Any]) -> dict[int, tuple[int, str]]:
-        """Net of each gated clock -> (net of its enable, name of the cell that gates it)."""
+    def _clock_gates(self, module: dict[str, Any]) -> dict[int, int]:
+        """Net of each gated clock -> net of its enable."""
         result = {}
-        for name, cell in module["cells"].items():
+        for cell in module["cells"].values():
             found = self.netlist.library.cells.get(cell["type"])
             if found and found.gate:
                 nets = {role: self._net(cell["connections"][pin][0]) for role, pin in found.gate.items()}
-                result[nets["out"]] = nets["enable"], name
+                result[nets["out"]] = nets["enable"]
         return result
 
     def _memory(self, name: str, connections: dict[str, list[Any]]) -> Memory:
@@ -140,7 +139,7 @@ class _Builder:
             int(nets["PORT_W_WR_EN"][0]), nets["PORT_W_ADDR"], nets["PORT_W_WR_DATA"],
         )  # fmt: skip
 
-    def _flip_flop(self, place: int, clock_enable: dict[int, tuple[int, str]]) -> None:
+    def _flip_flop(self, place: int, clock_enable: dict[int, int]) -> None:
         n = self.netlist
         _, kind, pins = n.cells[place]
         cell = n.library.cells[kind]
@@ -148,7 +147,7 @@ class _Builder:
         inputs = [pin for pin in pins if not cell.pins[pin].is_output and pin != cell.clock]
         row = np.zeros((1, MAX_INPUTS), np.int32)
         row[0, : len(inputs)] = [pins[pin] for pin in inputs]
-        enable, _ = clock_enable.get(pins[cell.clock], (1, ""))
+        enable = clock_enable.get(pins[cell.clock], 1)
         true, inverse = (
             next((pins[pin] for pin in cell.pin_of(state) if pin in pins), -1) for state in cell.state
         )

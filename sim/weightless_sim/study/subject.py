@@ -75,7 +75,7 @@ def from_arrays(
     path.parent.mkdir(parents=True, exist_ok=True)
     n_bytes = container.write(path, tensors)
     return Subject(
-        model, path, n_bytes, _tables(container.read(path)),
+        model, path, n_bytes, inputs.tables_of(container.read(path), path),
         {name: array.shape for name, array in arrays.items()}, {name: arrays[name] for name in names}, reports,
         info=inputs.bundled_info(model) if model in inputs.BUNDLED else {}, unknown_error=NOT_RETRAINED,
     )  # fmt: skip
@@ -88,8 +88,7 @@ def from_file(model: str, weights: str | None) -> Subject:
     """
     path = inputs.bundled_file(model)
     tensors = container.read(path)
-    if not (tables := _tables(tensors)):
-        raise inputs.InputError(f"{path}: no tensor is in a table, there is nothing for a decoder")
+    tables = inputs.tables_of(tensors, path)
     if weights is None and model in inputs.BUNDLED_FILES:
         weights = f"{model}_simplified"
     arrays = inputs.load_tensors(weights) if weights else {}
@@ -102,7 +101,3 @@ def from_file(model: str, weights: str | None) -> Subject:
         raise inputs.InputError(f"{weights}: {error}; these arrays did not go into {path}") from error
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     return Subject(model, path, path.stat().st_size, tables, shapes, kept, reports, tensors.metadata)
-
-
-def _tables(tensors: container.Tensors) -> dict[str, EncodedTensor]:
-    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, EncodedTensor)}
