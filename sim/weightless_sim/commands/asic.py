@@ -18,7 +18,10 @@ def add(commands: Any) -> None:
     """The command of this file."""
     text = "Map a decoder to a cell library (Liberty), run it with a real record, and add up its energy."
     command = common.command(commands, "asic", _asic, text)
-    command.add_argument("--liberty", type=Path, required=True, help="the cell library, a .lib file")
+    command.add_argument(
+        "--liberty", type=Path, nargs="+", required=True, metavar="FILE",
+        help="the cell library, .lib or .lib.gz; several files of one corner are one library",
+    )  # fmt: skip
     command.add_argument(
         "--clock", type=float, default=1.0, help="GHz: what is asked of the mapping, and for leakage"
     )
@@ -68,7 +71,7 @@ def _asic(options: argparse.Namespace) -> int:
     console = Console(stderr=options.json)
     tensor, n_nonzero, what = _workload(options)
     asked = characterise.Options(
-        options.liberty, options.clock, options.beats, options.clock_gates, options.wire, int(node), cell,
+        tuple(options.liberty), options.clock, options.beats, options.clock_gates, options.wire, int(node), cell,
         options.icarus,
     )  # fmt: skip
     with common.Steps(console)(f"map {what} and run it") as progress:

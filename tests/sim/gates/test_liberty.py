@@ -1,3 +1,4 @@
+import gzip
 import itertools
 
 import numpy as np
@@ -37,7 +38,7 @@ library (tiny) {
 @pytest.fixture
 def tiny(tmp_path):
     (tmp_path / "tiny.lib").write_text(LIBRARY)
-    return liberty.read(tmp_path / "tiny.lib")
+    return liberty.read([tmp_path / "tiny.lib"])
 
 
 def test_units_corner_and_cells(tiny):
@@ -122,9 +123,58 @@ def test_bad_files_are_refused(tmp_path, text, message):
     path = tmp_path / "x.lib"
     path.write_text(text)
     with pytest.raises(LibertyError, match=message):
-        liberty.read(path)
+        liberty.read([path])
 
 
 def test_curves_without_a_load_axis():
     curve = liberty.Curve(np.zeros(1), np.array([4.0]))
     assert np.interp(99.0, curve.load, curve.energy) == 4.0
+
+
+def test_energies_of_several_supplies_add_up(tmp_path):
+    """As in OpenSTA: the mean over the states of each, then the sum."""
+    power = "internal_power () {{ related_pg_pin : {}; rise_power (q) {{ values ({}); }} }}"
+    powers = "".join(
+        power.format(supply, f'"0, {pj}"') for supply, pj in (("VDD", 0.001), ("VDD", 0.003), ("VSS", 0.005))
+    )
+    leakages = (("VDD", 2), ("VDD", 4), ("VSS", 1))
+    leakage = "".join(f"leakage_power () {{ value : {w}; related_pg_pin : {pin}; }}" for pin, w in leakages)
+    cell = f"cell (TWO) {{ {leakage} pin (Y) {{ direction : output; function : 1; {powers} }} }} cell (NOT)"
+    (tmp_path / "two.lib").write_text(LIBRARY.replace("cell (NOT)", cell))
+    two = liberty.read([tmp_path / "two.lib"]).cells["TWO"]
+    assert two.pins["Y"].toggle_energy(0) == pytest.approx(1000 * (0.002 + 0.005))
+    assert two.leakage == pytest.approx(4000)
+
+
+def test_timing_is_not_read(tmp_path, tiny):
+    """It is most of a library; braces in its strings and comments, and a group in it, are no end of it."""
+    timing = 'timing () { when : "}" ; /* } */ cell_rise (p) { values ("1"); } rubbish ((( }'
+    text = LIBRARY.replace('function : "(!A)";', f'function : "(!A)"; {timing}')
+    (tmp_path / "timed.lib").write_text(text.replace("cell (NOT)", "/* timing () { */ cell (NOT)"))
+    timed = liberty.read([tmp_path / "timed.lib"])
+    assert timed.cells.keys() == tiny.cells.keys()
+    assert timed.cells["NOT"].pins.keys() == {"A", "Y"}
+    (tmp_path / "cut.lib").write_text(text[: text.index("rubbish")])
+    with pytest.raises(LibertyError, match="not a Liberty file"):
+        liberty.read([tmp_path / "cut.lib"])
+
+
+def test_several_files_are_one_library(tmp_path, tiny):
+    """Packed or not; of one corner."""
+    head, rest = LIBRARY.split("  cell (NOT)")
+    simple = head.replace("(tiny)", "(tiny_SIMPLE_tt)") + "  cell (NOT)" + rest.split("  cell (FF)")[0] + "}"
+    others = (head + "  cell (FF)" + rest.split("  cell (FF)")[1]).replace("(tiny)", "(tiny_SEQ_tt)")
+    first, second = tmp_path / "a.lib", tmp_path / "b.lib.gz"
+    first.write_text(simple)
+    second.write_bytes(gzip.compress(others.encode()))
+    both = liberty.read([first, second])
+    assert both.name == "tiny_S*_tt"
+    assert both.cells.keys() == tiny.cells.keys()
+    with pytest.raises(LibertyError, match=r"a.lib: the library has no flip-flop"):
+        liberty.read([first])
+    second.write_bytes(gzip.compress(others.replace("2.0", "1.8").encode()))
+    with pytest.raises(LibertyError, match=r"not of one corner: 2.0 V, slow, 25.0 C; 1.8 V"):
+        liberty.read([first, second])
+    second.write_bytes(b"not packed")
+    with pytest.raises(LibertyError, match="not a gzip file"):
+        liberty.read([first, second])
