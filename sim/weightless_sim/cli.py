@@ -7,7 +7,7 @@ What a command needs is imported when it runs: help, version and ``info`` start 
 import argparse
 import sys
 
-from weightless_sim.commands import asic, files, hardware, simulate, train
+from weightless_sim.commands import asic, files, hardware, simulate, tech, train
 from weightless_sim.commands.common import EXIT_FAILED, EXIT_USAGE
 from weightless_sw import __version__
 
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"weightless {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (files, train, hardware, asic, simulate):
+    for group in (files, train, hardware, asic, tech, simulate):
         group.add(commands)
     return parser
 

@@ -34,8 +34,12 @@ def add(commands: Any) -> None:
         "--simulator", choices=("verilator", "icarus"), default="verilator", help="what runs the RTL"
     )
     command.add_argument(
-        "--tech", metavar="FILE", help="TOML file of energies, as weightless asic writes them"
+        "--tech", metavar="FILE", help="TOML file of energies, as weightless asic and tech write them"
     )
+    command.add_argument(
+        "--dram", nargs="+", default=["HBM2", "LPDDR4"], metavar="NAME",
+        help="memories that the layer may come from; weightless tech lists them",
+    )  # fmt: skip
     command.add_argument("--round-values", action="store_true", help="allow values that fp16 must round")
     command.add_argument(
         "--build",
@@ -55,6 +59,7 @@ def _sim(options: argparse.Namespace) -> int:
         model=options.model,
         weights=options.weights,
         technology=options.tech,
+        drams=tuple(options.dram),
         layout=options.layout,
         lanes=options.lanes,
         slot_bits=options.slot_bits,
@@ -70,8 +75,8 @@ def _sim(options: argparse.Namespace) -> int:
         print(json.dumps(result, indent=1))
         return 0
     table = Table(show_header=False, title="Weightless", title_justify="left")
-    for what, figure in markdown.summary(result):
-        table.add_row(what, figure)
+    for what, figure, how in markdown.summary(result):
+        table.add_row(what, figure, how)
     console.print(table)
     console.print(
         f"Report: {paths[0]}; plots: {', '.join(p.name for p in paths if p.suffix == '.png')} beside it."

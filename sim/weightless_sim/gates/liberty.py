@@ -11,7 +11,6 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -122,15 +121,9 @@ def text_of(path: Path) -> bytes:
 
 
 def _common(names: list[str]) -> str:
-    """What the names share, a star between: ``lib_AO_TT`` and ``lib_SEQ_TT`` are ``lib_*_TT``."""
-    if len(set(names)) == 1:
-        return names[0]
-    head = _shared(names)
-    return f"{head}*{_shared([name[len(head) :][::-1] for name in names])[::-1]}"
-
-
-def _shared(names: list[str]) -> str:
-    return "".join(c[0] for c in takewhile(lambda c: len(set(c)) == 1, zip(*names, strict=False)))
+    """The words that the names share: ``lib_AO_TT_1`` and ``lib_SEQ_TT_2`` are ``lib_TT``."""
+    shared = set.intersection(*(set(name.split("_")) for name in names))
+    return "_".join(word for word in names[0].split("_") if word in shared) or names[0]
 
 
 def _read(path: Path) -> Library:

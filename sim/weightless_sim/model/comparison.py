@@ -5,10 +5,7 @@ of the file times the DRAM's energy per bit come on top (of a dense layer: inste
 are exact for the layer; what is published and what is measured is said with each row.
 """
 
-import tomllib
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+from collections.abc import Sequence
 from math import ceil, log2
 from typing import Any
 
@@ -16,37 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sim.model import sram
+from weightless_sim.model.technology import References, reference
 
 DRAMS = ("HBM2", "LPDDR4")
+ON_CHIP = "on_chip"
 DENSE_SRAM_BYTES, SRAM_BITS = 1 << 20, 64
+DENSE = (("dense int8", 8), ("dense fp16", 16))
+GAP_CODED, EIE = "gap-coded, as EIE", "EIE entry"
 GAP_WIDTHS = range(2, 11)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A figure of others."""
-
-    name: str
-    value: float
-    unit: str
-    source: str
-    accuracy: str
-    node_nm: int | None = None
-    volts: float | None = None
-
-
-@cache
-def references() -> dict[str, Reference]:
-    """The figures of ``tech/references.toml`` by name."""
-    text = files("weightless_sim.model").joinpath("tech", "references.toml").read_text()
-    return {row["name"]: Reference(**row) for row in tomllib.loads(text)["reference"]}
-
-
-def reference(name: str) -> Reference:
-    """The figure of that name.  Raises ValueError for one that is not known: there is no default."""
-    if name not in references():
-        raise ValueError(f"no figure is called {name!r}; there are: {', '.join(references())}")
-    return references()[name]
+DENSITIES = np.arange(1, 201) / 200
 
 
 def compare(
@@ -56,62 +31,48 @@ def compare(
     pj_per_weight: tuple[float, float],
     how: str,
     other_bits: dict[str, int],
+    known: References,
+    drams: Sequence[str] = DRAMS,
 ) -> list[dict[str, Any]]:
     """Rows of pJ per non-zero weight of ``array``: {name, on_chip, one per DRAM, counts, how}.
 
     ``n_stored`` weights of it are in a table of ``record_bits``, decoded at ``pj_per_weight`` (settled, with glitches).
     ``other_bits`` are the sizes of exact formats whose decoder's logic is not known: their reads alone are counted.
-    Values are (low, high), the same where there is one figure.
+    Values are (low, high), the same where there is one figure.  Raises ValueError for an unknown DRAM.
     """  # fmt: skip
     n, n_all = int(np.count_nonzero(array)), array.size
-    eie = reference("EIE entry")
+    eie = reference(known, EIE)
     width, entries, bits = fitted_gaps(array)
+    fetched = {dram: reference(known, dram, "dram").value for dram in drams}
+
+    def row(name: str, on_chip: tuple[float, float], n_bits: int, counts: str, how: str) -> dict[str, Any]:
+        """Bits of DRAM come on top of what is on chip; of a dense layer, instead."""
+        kept = [0.0, 0.0] if name.startswith("dense") else on_chip
+        sums = {dram: [pj * n_bits / n + value for value in kept] for dram, pj in fetched.items()}
+        return {"name": name, ON_CHIP: list(on_chip), "counts": counts, "how": how} | sums
+
     table = (pj_per_weight[0] * n_stored / n, pj_per_weight[1] * n_stored / n)
     rows = [
-        _row("table", table, record_bits / n, f"{n_stored:,} weights decoded, {record_bits:,} bits", how),
-        _row("gap-coded, as EIE", (eie.value * entries / n,) * 2, bits / n,
-             f"{entries:,} entries of {width} bit gaps, {entries - n:,} of them padding; {bits:,} bits", "published"),
+        row("table", table, record_bits, f"{n_stored:,} weights decoded, {record_bits:,} bits", how),
+        row(GAP_CODED, (eie.value * entries / n,) * 2, bits,
+            f"{entries:,} entries of {width} bit gaps, {entries - n:,} of them padding; {bits:,} bits", eie.how),
     ]  # fmt: skip
-    for name, width in (("dense int8", 8), ("dense fp16", 16)):
-        read = sram.read_energy_pj(DENSE_SRAM_BYTES, SRAM_BITS) / SRAM_BITS * width * n_all / n
-        rows.append(
-            _row(
-                name,
-                (read, read),
-                width * n_all / n,
-                f"{n_all:,} weights of {width} bits; 1 MB of SRAM",
-                "table",
-                dense=True,
-            )
-        )
+    for name, width in DENSE:
+        read = _sram_bit_pj(DENSE_SRAM_BYTES) * width * n_all / n
+        counts = f"{n_all:,} weights of {width} bits; 1 MB of SRAM"
+        rows.append(row(name, (read, read), width * n_all, counts, "table"))
     for name, size in other_bits.items():
-        n_bytes = max(1024, 1 << ceil(log2(size / 8)))
-        read = sram.read_energy_pj(n_bytes, SRAM_BITS) / SRAM_BITS * size / n
-        rows.append(
-            _row(
-                f"{name}, reads alone",
-                (read, read),
-                size / n,
-                f"{size:,} bits; its decoder's logic is not known",
-                "table",
-            )
+        read = _sram_bit_pj(max(1024, 1 << ceil(log2(size / 8)))) * size / n
+        left = f"{max(0.0, table[0] - read):.0f} to {max(0.0, table[1] - read):.0f} pJ per non-zero"
+        counts = (
+            f"{size:,} bits; its decoder's logic is not known, the table takes less where that is over {left}"
         )
+        rows.append(row(f"{name}, reads alone", (read, read), size, counts, "table"))
     return rows
 
 
-def _row(
-    name: str,
-    on_chip: tuple[float, float],
-    bits_per_nonzero: float,
-    counts: str,
-    how: str,
-    dense: bool = False,
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": name, "on_chip": list(on_chip), "counts": counts, "how": how}
-    for dram in DRAMS:
-        fetched = reference(dram).value * bits_per_nonzero
-        row[dram] = [fetched + (0.0 if dense else value) for value in on_chip]
-    return row
+def _sram_bit_pj(n_bytes: int) -> float:
+    return sram.read_energy_pj(n_bytes, SRAM_BITS) / SRAM_BITS
 
 
 def fitted_gaps(array: NDArray[Any]) -> tuple[int, int, int]:
@@ -121,7 +82,7 @@ def fitted_gaps(array: NDArray[Any]) -> tuple[int, int, int]:
     """
     places = np.flatnonzero(array)
     gaps = np.diff(places, prepend=-1) - 1
-    value_bits = max(1, ceil(log2(len(np.unique(array[array != 0])) + 1)))  # and the padding zero
+    value_bits = gap_value_bits(array)
     choices = []
     for width in GAP_WIDTHS:
         entries = len(places) + int((gaps >> width).sum())
@@ -130,14 +91,38 @@ def fitted_gaps(array: NDArray[Any]) -> tuple[int, int, int]:
     return width, entries, bits
 
 
-def crossing(pj_per_weight: float) -> float | None:
-    """The density from which on decoding every index takes less on chip than gap-coded entries as EIE's do.
+def gap_value_bits(array: NDArray[Any]) -> int:
+    """Bits of a value number of a gap-coded entry; the padding zero is a value, too."""
+    return max(1, ceil(log2(len(np.unique(array[array != 0])) + 1)))
 
-    For weights at random places, the gap width fitted to the density; None where that is never so.
+
+def winners(
+    pj_per_weight: float, record_bits_per_nonzero: float, value_bits: int, known: References, dram: str = ""
+) -> list[tuple[float, str]]:
+    """What takes the least energy per non-zero weight at which density: [(from that density on, name)], rising.
+
+    Of the table, gap-coded entries, and dense, on chip or with ``dram``, for weights at random places in an array of
+    which every index is decoded; the rest as in :func:`compare`.
     """
-    entry = reference("EIE entry").value
-    for density in np.arange(0.005, 1.0001, 0.005):
-        padding = min((1 - density) ** (1 << w) / (1 - (1 - density) ** (1 << w)) for w in GAP_WIDTHS)
-        if pj_per_weight / density < entry * (1 + padding):
-            return float(density)
-    return None
+    bit = reference(known, dram, "dram").value if dram else 0.0
+    entry = reference(known, EIE).value
+    found: list[tuple[float, str]] = []
+    for density in map(float, DENSITIES):
+        widths = {w: 1 + _padding(density, w) for w in GAP_WIDTHS}
+        gap_bits, width = min((n * (w + value_bits), w) for w, n in widths.items())
+        energies = {
+            "table": pj_per_weight / density + bit * record_bits_per_nonzero,
+            GAP_CODED: entry * widths[width] + bit * gap_bits,
+        }
+        for name, width in DENSE:
+            energies[name] = (bit or _sram_bit_pj(DENSE_SRAM_BYTES)) * width / density
+        best = min(energies, key=lambda name: energies[name])
+        if not found or found[-1][1] != best:
+            found.append((density if found else 0.0, best))
+    return found
+
+
+def _padding(density: float, width: int) -> float:
+    """Padding zeros per non-zero weight at random places: one for each whole 2^width of its gap."""
+    run = (1 - density) ** (1 << width)
+    return run / (1 - run)

@@ -1,7 +1,9 @@
-"""What a decoder's logic costs in a technology: entries of TOML files, each as ``weightless asic`` measured it.
+"""What things cost in a technology: entries of TOML files.
 
-Shipped ones are in ``tech/logic.toml``, those of this machine in ``build/asic``; files of one's own load the same way.
-An entry is of one Verilog text, by its digest; for another text it is shown as of an older decoder.
+``[[logic]]``: a decoder, as ``weightless asic`` measured it; shipped ones are in ``tech/logic.toml``, those of this
+machine in ``build/asic``.  An entry is of one Verilog text, by its digest; for another text it is shown as of an older
+decoder.  ``[[reference]]``: figures of others for DRAM, SRAM, registers, arithmetic, wire, in ``tech/references.toml``.
+Files of one's own hold either or both, and load the same way; a reference's later entry replaces an earlier one.
 """
 
 import hashlib
@@ -9,14 +11,20 @@ import json
 import tomllib
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 from typing import Any
 
 CACHE = Path("build") / "asic"
 PLACED = Path("build") / "fpga" / "results"  # of weightless fpga, a file each
 UNKNOWN = "not characterised: run `weightless asic`"
+# What an entry is a figure of, and the unit that such figures have.
+UNITS = {
+    "dram": "pJ/bit", "sram": "pJ/bit", "register": "pJ/bit", "arithmetic": "pJ", "wire": "pJ/bit/mm",
+    "decoder": "pJ/entry",
+}  # fmt: skip
 
 
 class TechnologyError(ValueError):
@@ -59,35 +67,80 @@ class Entry:
         return (self.logic_settled_pj + rest) / self.lanes, (self.logic_glitches_pj + rest) / self.lanes
 
 
-def read(path: Path, origin: str = "") -> list[Entry]:
-    """The entries of a file.  Raises TechnologyError for a field that is missing, unknown, or of another type."""
+@dataclass(frozen=True)
+class Reference:
+    """A figure of others: energy of one event, in the unit of its kind."""
+
+    name: str
+    kind: str  # of UNITS
+    value: float
+    unit: str
+    source: str
+    accuracy: str  # what is in it, how far others are from it
+    node_nm: int | None = None
+    volts: float | None = None
+    how: str = "published"  # or table: computed with a program
+    origin: str = "shipped"  # or the file
+
+
+References = dict[str, Reference]
+
+
+def read(path: Path, origin: str = "") -> tuple[list[Entry], list[Reference]]:
+    """The entries of a file, decoders' and references.
+
+    Raises TechnologyError for a file without any, and for a field that is missing, unknown, or of another type.
+    """
     try:
         table = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TechnologyError(f"{path}: not a TOML file: {error}") from error
-    wanted = {
-        field.name: str(getattr(field.type, "__name__", field.type))
-        for field in fields(Entry)
-        if field.name != "origin"
-    }
-    entries = []
-    for k, row in enumerate(table.get("logic", []), 1):
-        problems = [f"no {name}" for name in wanted if name not in row]
+    if unknown := [key for key in table if key not in ("logic", "reference")]:
+        raise TechnologyError(
+            f"{path}: {', '.join(unknown)}: not an entry; there are [[logic]] and [[reference]]"
+        )
+    logic = [Entry(**row) for row in _rows(path, table, "logic", Entry, origin)]
+    references = [Reference(**row) for row in _rows(path, table, "reference", Reference, origin)]
+    for one in references:
+        if one.kind not in UNITS:
+            raise TechnologyError(
+                f"{path}: {one.name}: no kind is called {one.kind!r}; there are: {', '.join(UNITS)}"
+            )
+        if one.unit != UNITS[one.kind]:
+            raise TechnologyError(
+                f"{path}: {one.name}: in {one.unit!r}; figures of {one.kind} are in {UNITS[one.kind]}"
+            )
+        if not 0 < one.value < inf:
+            raise TechnologyError(f"{path}: {one.name}: {one.value} is no energy")
+    if not logic and not references:
+        raise TechnologyError(f"{path}: holds no [[logic]] or [[reference]] entry")
+    return logic, references
+
+
+def _rows(path: Path, table: dict[str, Any], key: str, kind: type, origin: str) -> list[dict[str, Any]]:
+    """The fields of each entry of that key, checked against the dataclass ``kind``."""
+    rows = table.get(key, [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise TechnologyError(f"{path}: write [[{key}]] before each entry")
+    wanted = {field.name: str(getattr(field.type, "__name__", field.type)) for field in fields(kind)}
+    del wanted["origin"]
+    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    for k, row in enumerate(rows, 1):
+        problems = [f"no {name}" for name in wanted if name in needed and name not in row]
         problems += [f"unknown field {name}" for name in row if name not in wanted]
-        for name, kind in wanted.items():
-            value = row.get(name)
-            if value is not None and not _is_a(value, str(kind)):
-                problems.append(f"{name} is {value!r}")
+        problems += [
+            f"{name} is {row[name]!r}"
+            for name, type_ in wanted.items()
+            if name in row and not _is_a(row[name], type_)
+        ]
         if problems:
-            raise TechnologyError(f"{path}: entry {k}: {'; '.join(problems)}")
-        entries.append(Entry(**row, origin=origin or str(path)))
-    if not entries:
-        raise TechnologyError(f"{path}: holds no [[logic]] entry")
-    return entries
+            raise TechnologyError(f"{path}: {key} entry {k}: {'; '.join(problems)}")
+    return [{**row, "origin": origin or str(path)} for row in rows]
 
 
 def _is_a(value: object, kind: str) -> bool:
     """Whether a TOML value is of the type of that name; a whole number serves as a float, no boolean as a number."""
+    kind = kind.removesuffix(" | None")
     if kind == "float":
         return isinstance(value, int | float) and not isinstance(value, bool)
     if kind.startswith("dict"):
@@ -99,15 +152,46 @@ def _is_a(value: object, kind: str) -> bool:
 
 
 def known(more: Iterable[Path] = ()) -> list[Entry]:
-    """Shipped entries, those of this machine, and those of ``more`` files."""
-    shipped = read(Path(str(files("weightless_sim.model").joinpath("tech", "logic.toml"))), "shipped")
+    """Entries of ``more`` files, shipped ones, and those of this machine that are none of them again."""
+    shipped, _ = _shipped("logic.toml")
     own = []
     for path in sorted(CACHE.glob("*/entry.toml")):
         with suppress(
             TechnologyError
         ):  # of another version of this program: measured again when it is asked for
-            own += read(path)
-    return [*shipped, *own, *(entry for path in more for entry in read(path))]
+            own += read(path)[0]
+    first = [*(entry for path in more for entry in read(path)[0]), *shipped]
+    seen = {_measured(entry) for entry in first}
+    return [*first, *(entry for entry in own if _measured(entry) not in seen)]
+
+
+def _measured(entry: Entry) -> tuple[object, ...]:
+    """What tells one measurement from another: what was run, and what came out."""
+    return (
+        entry.verilog_sha256, entry.library, entry.corner, entry.volts, entry.clock_ghz, entry.clock_gates,
+        entry.workload, entry.window_beats, entry.accuracy, entry.memory_pj, entry.cells,
+        round(entry.logic_settled_pj, 2), round(entry.logic_glitches_pj, 2),
+    )  # fmt: skip
+
+
+def references(more: Iterable[Path] = ()) -> References:
+    """The figures of others by name: shipped, and those of ``more`` files."""
+    _, found = _shipped("references.toml")
+    return {one.name: one for one in (*found, *(one for path in more for one in read(path)[1]))}
+
+
+def reference(known: References, name: str, kind: str = "") -> Reference:
+    """The figure of that name.  Raises ValueError for one that is not known: there is no default."""
+    if name not in known or kind not in ("", known[name].kind):
+        names = [one.name for one in known.values() if kind in ("", one.kind)]
+        raise ValueError(
+            f"no figure{f' of {kind}' if kind else ''} is called {name!r}; there are: {'; '.join(names)}"
+        )
+    return known[name]
+
+
+def _shipped(name: str) -> tuple[list[Entry], list[Reference]]:
+    return read(Path(str(files("weightless_sim.model").joinpath("tech", name))), "shipped")
 
 
 def to_toml(entry: Entry) -> str:

@@ -17,6 +17,20 @@ PLOTS = {  # what draws it, and the part of the result that it needs
     "parts.png": (plots.parts, "energy"),
 }
 
+HOW_OF_LINES = {  # of the summary: fields of result["how"]
+    "layer": ["file"], "record and maps": ["table"], "whole file": ["file"],
+    "false positives": ["false_positives", "expected_false_positive_rate"],
+    "RTL against golden model": ["n_mismatches"], "cycles": ["cycles_rtl_sim", "cycles_cycle_model"],
+    "throughput": ["weights_per_cycle"], "on an FPGA": ["fpga"], "energy": ["energy"], "decoders": ["file"],
+    "test error, recorded": ["accuracy"],
+}  # fmt: skip
+HOW_IN_WORDS = (
+    "How: file, counted in the .wls file; encoder, of an encoding made here; counted, the format's bits added up; "
+    "recorded, by who made the file; rtl_sim, RTL simulation; cycle_model; gate_sim, simulation of the netlist in a "
+    "library's cells; synth and place_and_route, by yosys and nextpnr; table, CACTI's memories; published, by others; "
+    "theory, a formula."
+)
+
 
 def write(result: dict[str, Any], folder: Path) -> list[Path]:
     """Write all files into ``folder``; returns their paths, ``report.md`` first.
@@ -41,8 +55,15 @@ def _first_decoder(result: dict[str, Any]) -> Any:
     return result["decoders"][result["runs"]["none"]["decoder"]]
 
 
-def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """The lines of the short table at the end of a run: (what, figure with its unit)."""
+def summary(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The lines of the short table at the end of a run: (what, figure with its unit, how it was got)."""
+    got = HOW_OF_LINES
+    return [
+        (what, figure, ", ".join(result["how"][key] for key in got[what])) for what, figure in _lines(result)
+    ]
+
+
+def _lines(result: dict[str, Any]) -> list[tuple[str, str]]:
     layer, table, file, runs = (result[key] for key in ("layer", "table", "file", "runs"))
     run, encoding = runs["none"], result["encoding"].get(layer)
     n_weights, fill = (
@@ -82,7 +103,7 @@ def _fpga_line(result: dict[str, Any]) -> str:
     all_in = 1e6 * first["fmax_mhz"] * run["n_weights"] / run["cycles_rtl_sim"]
     older = ", of an older decoder" if first["older_decoder"] else ""
     rate = f"{first['weights_per_second'] / 1e6:,.0f} M weights/s at {first['fmax_mhz']:.1f} MHz"
-    how = f"{first['device']}, {first['how']['fmax']}, {first['origin']}{older}"
+    how = f"{first['device']}, {first['origin']}{older}"
     return f"{rate}, {all_in / 1e6:,.0f} M with loading ({how})"
 
 
@@ -98,7 +119,7 @@ def _energy_line(result: dict[str, Any]) -> str:
         density = encoding["n_nonzero"] / encoding["n_stored"]
         text += f", {low / density:.0f} to {high / density:.0f} per non-zero"
     older = ", of an older decoder" if first["older_decoder"] else ""
-    return f"{text} ({first['library']} {first['volts']} V, {first['how']}, {first['origin']}{older})"
+    return f"{text} ({first['library']} {first['volts']} V, bank reads from CACTI, {first['origin']}{older})"
 
 
 def _false_positive_line(encoding: dict[str, Any]) -> str:
@@ -128,7 +149,8 @@ def to_markdown(result: dict[str, Any]) -> str:
     """The report for people."""
     parts = [
         f"# Weightless report: {result['model']['name']}", "",
-        *_table(["", ""], summary(result)),
+        *_table(["", "", "how"], summary(result)),
+        HOW_IN_WORDS, "",
         *(_sizes(result) if result["sizes"] else [f"{result['weights']}.", ""]),
         *(_false_positives(result) if result["false_positives"] else []),
         *_runs(result),
@@ -249,33 +271,33 @@ def _comparison(result: dict[str, Any]) -> list[str]:
         digits = 1 if high < 10 else 0
         return f"{low:,.{digits}f}" if low == high else f"{low:,.{digits}f} to {high:,.{digits}f}"
 
+    drams = energy["drams"]
     rows = [
-        (row["name"], *(span(row[key]) for key in ("on_chip", *comparison.DRAMS)), row["how"], row["counts"])
+        (row["name"], *(span(row[key]) for key in (comparison.ON_CHIP, *drams)), row["how"], row["counts"])
         for row in energy["rows"]
     ]
-    head = [
-        "pJ per non-zero weight",
-        "on chip",
-        *(f"and from {dram}" for dram in comparison.DRAMS),
-        "how",
-        "counts",
+    head = ["pJ per non-zero weight", "on chip", *(f"and from {dram}" for dram in drams), "how", "counts"]
+    places = [comparison.ON_CHIP.replace("_", " "), *(f"from {dram}" for dram in drams)]
+    least = [
+        (place, *map(_winners, both)) for place, both in zip(places, energy["winners"].values(), strict=True)
     ]
-    low, high = energy["crossing_density"]
-    said = (
-        "at no density"
-        if low is None
-        else f"from {low:.1%} to {high:.1%} density on"
-        if high
-        else f"from {low:.1%} on"
-    )
-    eie = comparison.reference("EIE entry")
+    eie, mac = energy["gap_coded"], energy["multiply_accumulate"]
     text = (
-        f"On chip this decoder takes less than gap-coded entries {said} (settled, with glitches); below it the "
-        f"table's case is its constant rate, not its energy. Gap-coded: {eie.value} pJ an entry, {eie.accuracy} "
-        f"({eie.source}). "
-        f"SRAM: 45 nm itrs-lop, CACTI 7. A dense layer comes from SRAM or from DRAM, not from both."
+        f"Gap-coded: {eie['value']} pJ an entry, {eie['accuracy']} ({eie['source']}). SRAM: 45 nm itrs-lop, CACTI 7. A "
+        f"dense layer comes from SRAM or from DRAM, not from both. An fp16 multiply-accumulate, which the others' rows "
+        f"do not have, takes {mac['pj']:.1f} pJ ({mac['of'][0]['source']})."
     )
-    return ["![parts](parts.png)", "", "![energy](energy.png)", "", *_table(head, rows), text, ""]
+    said = (
+        "What takes the least energy, by density: weights at random places, every index decoded, these DRAMs."
+    )
+    return [
+        "![parts](parts.png)", "", "![energy](energy.png)", "", *_table(head, rows), text, "", said, "",
+        *_table(["", "settled", "with glitches"], least),
+    ]  # fmt: skip
+
+
+def _winners(found: list[tuple[float, str]]) -> str:
+    return "; ".join(f"{name} from {density:.1%} on" if density else name for density, name in found)
 
 
 def _events(result: dict[str, Any]) -> list[str]:

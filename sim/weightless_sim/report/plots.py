@@ -12,7 +12,6 @@ from matplotlib.patches import BoxStyle, FancyBboxPatch
 
 from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
-from weightless_sim.model.comparison import DRAMS
 
 INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
@@ -105,27 +104,33 @@ def throughput(report: dict[str, Any], path: Path) -> None:
 
 def energy(report: dict[str, Any], path: Path) -> None:
     """pJ per non-zero weight, on chip and with the bits fetched from DRAM."""
-    rows = report["energy"]["rows"][::-1]
+    rows, drams = report["energy"]["rows"][::-1], report["energy"]["drams"]
     title = f"Energy per non-zero weight of {report['layer']}"
-    figure, axes = _figure(title, 0.62 * len(rows) + 1.2)
+    figure, axes = _figure(title, (0.14 + 0.16 * (1 + len(drams))) * len(rows) + 1.2)
     places = np.arange(len(rows))
-    kinds = (
-        ("on_chip", SECOND, "on chip"),
-        *zip(DRAMS, (MUTED, INK), (f"and from {d}" for d in DRAMS), strict=True),
-    )
+    shades = np.linspace(0.7, 0.15, len(drams))
+    kinds: list[tuple[str, Any, str]] = [("on_chip", SECOND, "on chip")]
+    kinds += [(dram, str(shade), f"and from {dram}") for dram, shade in zip(drams, shades, strict=True)]
+    height = 0.78 / len(kinds)
     for k, (key, color, label) in enumerate(kinds):
         values = np.array([row[key] for row in rows])
-        shift = 0.26 * (1 - k)
+        shift = height * ((len(kinds) - 1) / 2 - k)
         spread = np.stack([np.zeros(len(rows)), values[:, 1] - values[:, 0]])
         axes.barh(
-            places + shift, values[:, 0], height=0.24, color=color, label=label, xerr=spread, ecolor=ACCENT
+            places + shift,
+            values[:, 0],
+            height=0.92 * height,
+            color=color,
+            label=label,
+            xerr=spread,
+            ecolor=ACCENT,
         )
         for place, value in zip(places, values, strict=True):
             text = f" {value[0]:,.{1 if value[0] < 10 else 0}f}"
             axes.text(value[1], float(place) + shift, text, va="center", fontsize=7, color=INK)
     axes.set_yticks(places, [row["name"] for row in rows])
     axes.set_xscale("log")
-    axes.set_xlim(0.1, 60 * max(row[DRAMS[-1]][1] for row in rows))
+    axes.set_xlim(0.1, 60 * max(row[key][1] for row in rows for key, *_ in kinds))
     axes.set_xlabel("pJ per non-zero weight, log scale (red: up to the figure with glitches)", fontsize=8)
     axes.legend(frameon=False, fontsize=8, loc="upper right")
     figure.savefig(path)

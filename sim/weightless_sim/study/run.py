@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -33,6 +33,14 @@ from weightless_sw.spec.record import FORMAT_VERSION, MAX_SLOT_BITS
 from weightless_sw.tensor import EncodedTensor
 
 SCHEMA = "weightless-report/3"
+# How figures were got, by the field of the report; those of decoders say it with each entry.
+HOW = {
+    "table": "file", "file": "file", "accuracy": "recorded", "encoding": "encoder", "sizes": "counted",
+    "false_positives": "encoder", "expected_false_positive_rate": "theory", "n_mismatches": "rtl_sim",
+    "cycles_rtl_sim": "rtl_sim", "cycles_cycle_model": "cycle_model", "weights_per_cycle": "rtl_sim",
+    "phases": "rtl_sim", "events": "rtl_sim", "fill_latency_cycles": "cycle_model", "fpga": "place_and_route",
+    "energy": "gate_sim",
+}  # fmt: skip
 SWEEP_POINTS = 8  # slot widths in the plot of false positives
 IN_TURN = "in turn"  # the run of all tables; the others are called as their stalls
 STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
@@ -53,6 +61,7 @@ class Options:
     simulator: str = "verilator"
     round_values: bool = False  # allow values that fp16 holds only after rounding
     technology: str | None = None  # a file of entries, beside those that are shipped or were measured here
+    drams: tuple[str, ...] = comparison.DRAMS  # that the energy of fetching a layer is given for
     build: Path = Path("build")  # for file, Verilog and report; simulators are built in runner.BUILD
 
 
@@ -68,6 +77,10 @@ def run(options: Options, step: Step) -> dict[str, Any]:
     """
     if reason := runner.missing(options.simulator):
         raise runner.SimulationError(reason)
+    own = [Path(options.technology)] if options.technology else []
+    entries, known = technology.known(own), technology.references(own)
+    for dram in options.drams:
+        technology.reference(known, dram, "dram")
     about = _subject(options, step)
     with step("decode, fast and golden") as progress:
         _check_decoders(about, progress)
@@ -78,10 +91,10 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         with step("sizes of other formats"):
             sizes = _sizes(about.weights[layer], about.tables[layer])
     groups = _groups(about)
-    entries = technology.known([Path(options.technology)] if options.technology else [])
     built = {config.name: _build(config, names, options, entries, step) for config, names in groups.items()}
     return {
         "schema": SCHEMA,
+        "how": HOW,
         "provenance": provenance(about.tables[layer].geometry.layout_digest()),
         "model": _model(about),
         "file": {
@@ -97,7 +110,7 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         "encoding": {name: report.as_dict() for name, report in about.reports.items()},
         "sizes": sizes if about.weights else [],
         "false_positives": sweep if about.weights else [],
-        "energy": _energy(about, built, sizes) if about.weights else {},
+        "energy": _energy(about, built, sizes, known, options.drams) if about.weights else {},
         "decoders": built,
         "runs": _simulate(groups, about, options.simulator, step),
     }
@@ -244,7 +257,10 @@ def _phases(layers: list[dict[str, int]]) -> dict[str, int]:
     return phases
 
 
-def _energy(about: Subject, built: dict[str, Any], sizes: list[dict[str, Any]]) -> dict[str, Any]:
+def _energy(
+    about: Subject, built: dict[str, Any], sizes: list[dict[str, Any]], references: technology.References,
+    drams: tuple[str, ...],
+) -> dict[str, Any]:  # fmt: skip
     """The largest layer's energy per non-zero weight beside others; empty where its decoder is not characterised."""
     tensor, array = about.tables[about.layer], about.weights[about.layer]
     known = next(decoder["energy"] for decoder in built.values() if about.layer in decoder["tables"])
@@ -261,8 +277,25 @@ def _energy(about: Subject, built: dict[str, Any], sizes: list[dict[str, Any]]) 
     }
     how = known[0]["how"] + (", of an older decoder" if known[0]["older_decoder"] else "")
     n_bits = 8 * int(_table(tensor)["bytes"])
-    rows = comparison.compare(array, tensor.geometry.n_weights, n_bits, per_weight, how, others)
-    return {"rows": rows, "crossing_density": [comparison.crossing(pj) for pj in per_weight]}
+    rows = comparison.compare(
+        array, tensor.geometry.n_weights, n_bits, per_weight, how, others, references, drams
+    )
+    per_nonzero, value_bits = n_bits / int(np.count_nonzero(array)), comparison.gap_value_bits(array)
+    eie, add, multiply = (
+        technology.reference(references, name) for name in (comparison.EIE, "fp16 add", "fp16 multiply")
+    )
+    return {
+        "rows": rows,
+        "drams": list(drams),
+        "winners": {
+            place or comparison.ON_CHIP: [
+                comparison.winners(pj, per_nonzero, value_bits, references, place) for pj in per_weight
+            ]
+            for place in ("", *drams)
+        },
+        "gap_coded": asdict(eie),
+        "multiply_accumulate": {"pj": add.value + multiply.value, "of": [asdict(add), asdict(multiply)]},
+    }
 
 
 def _table(tensor: EncodedTensor) -> dict[str, Any]:

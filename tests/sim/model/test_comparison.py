@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from weightless_sim.model import comparison
-from weightless_sim.model.comparison import compare, crossing, fitted_gaps, reference
+from weightless_sim.model.comparison import compare, fitted_gaps, winners
+from weightless_sim.model.technology import references
 
 
 def layer(density, shape=(300, 784), n_values=15):
@@ -33,7 +34,7 @@ def test_rows_by_hand():
     n = int(np.count_nonzero(array))
     rows = {
         row["name"]: row
-        for row in compare(array, 235_200, 92_000, (6.0, 8.0), "gate_sim", {"bitmask": 270_000})
+        for row in compare(array, 235_200, 92_000, (6.0, 8.0), "gate_sim", {"bitmask": 270_000}, references())
     }
     table = rows["table"]
     assert table["on_chip"] == [6.0 * 235_200 / n, 8.0 * 235_200 / n]
@@ -47,17 +48,32 @@ def test_rows_by_hand():
     assert rows["bitmask, reads alone"]["HBM2"][0] > 3.92 * 270_000 / n
 
 
-def test_crossing_is_where_the_two_are_level():
-    """2.1 pJ per weight, as a leaner decoder takes: about 20 %."""
-    assert crossing(2.1) == pytest.approx(0.18, abs=0.03)
-    assert crossing(6.7) > crossing(2.1)
-    assert crossing(50.0) is None
+def test_any_dram_may_be_asked_for():
+    rows = compare(layer(0.04), 235_200, 92_000, (6.0, 8.0), "gate_sim", {}, references(), ("DDR4",))
+    n = np.count_nonzero(layer(0.04))
+    assert rows[0]["DDR4"][0] - rows[0]["on_chip"][0] == pytest.approx(20.3 * 92_000 / n)
+    assert "HBM2" not in rows[0]
+    for name in ("HBM9", "EIE entry"):
+        with pytest.raises(ValueError, match=f"no figure of dram is called '{name}'; there are: HBM2; HBM2E"):
+            compare(layer(0.04), 235_200, 92_000, (6.0, 8.0), "gate_sim", {}, references(), (name,))
 
 
-def test_references_say_where_they_are_from():
-    for one in comparison.references().values():
-        assert one.source
-        assert one.accuracy
-        assert one.unit in ("pJ/bit", "pJ/entry")
-    with pytest.raises(ValueError, match="no figure is called 'HBM9'; there are: HBM2"):
-        reference("HBM9")
+def test_the_budget_of_an_unknown_decoder_is_said():
+    array = layer(0.04)
+    row = compare(array, 235_200, 92_000, (6.0, 8.0), "gate_sim", {"bitmask": 270_000}, references())[-1]
+    n = np.count_nonzero(array)
+    low, high = (pj * 235_200 / n - row["on_chip"][0] for pj in (6, 8))
+    assert row["counts"].endswith(f"takes less where that is over {low:.0f} to {high:.0f} pJ per non-zero")
+
+
+def test_winners_are_the_least_at_their_density():
+    """A lean decoder passes gap-coded entries at about 20 %; a dear one passes nothing."""
+    (first, second) = winners(2.1, 9.8, 4, references())
+    assert (first, second[1]) == ((0.0, "gap-coded, as EIE"), "table")
+    assert second[0] == pytest.approx(0.18, abs=0.03)
+    assert [name for _, name in winners(50.0, 9.8, 4, references())] == ["gap-coded, as EIE", "dense int8"]
+    # From DRAM the bits decide: 6 a non-zero weight of the table against a gap of 2 to 10 and a value of 4.
+    assert [name for _, name in winners(2.1, 9.8, 4, references(), "LPDDR4")] == ["gap-coded, as EIE"]
+    found = winners(2.1, 6.0, 4, references(), "LPDDR4")
+    assert [name for _, name in found] == ["gap-coded, as EIE", "table"]
+    assert found[1][0] < 0.1

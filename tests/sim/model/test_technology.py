@@ -39,15 +39,19 @@ def test_the_bundled_models_decoder_is_characterised(entry):
 def test_an_entry_comes_back(entry, tmp_path):
     path = tmp_path / "entry.toml"
     path.write_text(technology.to_toml(entry))
-    (back,) = technology.read(path)
+    (back,), others = technology.read(path)
+    assert others == []
     assert back == dataclasses.replace(entry, origin=str(path))
-    assert technology.known([path])[-1] == back
+    assert technology.known([path])[0] == back
 
 
 def test_entries_of_this_machine_are_found(entry, tmp_path, monkeypatch):
     monkeypatch.setattr(technology, "CACHE", tmp_path)
     (tmp_path / "key").mkdir()
     (tmp_path / "key" / "entry.toml").write_text(technology.to_toml(entry))
+    assert technology.known()[-1].origin == "shipped"  # the same measurement again
+    other = technology.to_toml(dataclasses.replace(entry, clock_ghz=0.5))
+    (tmp_path / "key" / "entry.toml").write_text(other)
     assert technology.known()[-1].origin == str(tmp_path / "key" / "entry.toml")
     (tmp_path / "key" / "entry.toml").write_text("of another version")
     assert technology.known()[-1].origin == "shipped"
@@ -65,13 +69,15 @@ def test_of_another_text_is_of_an_older_decoder(entry):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("volts", "volt"), "entry 1: no volts; unknown field volt"),
+        (lambda text: text.replace("volts", "volt"), "logic entry 1: no volts; unknown field volt"),
         (lambda text: text.replace("lanes = 1\n", 'lanes = "1"\n'), "lanes is '1'"),
         (lambda text: text.replace("clock_gates = false", "clock_gates = 0"), "clock_gates is 0"),
         (lambda text: text.replace("lanes = 1\n", "lanes = true\n"), "lanes is True"),
         (lambda text: text + '"x" = [1.0]\n', "parts is {"),
         (lambda text: "x = [", "not a TOML file"),
-        (lambda text: "", r"holds no \[\[logic\]\] entry"),
+        (lambda text: "", r"holds no \[\[logic\]\] or \[\[reference\]\] entry"),
+        (lambda text: "[x]", r"x: not an entry; there are \[\[logic\]\]"),
+        (lambda text: "logic = 3", r"write \[\[logic\]\] before each entry"),
     ],
 )
 def test_bad_files_are_refused(entry, tmp_path, change, message):
@@ -79,6 +85,59 @@ def test_bad_files_are_refused(entry, tmp_path, change, message):
     path.write_text(change(technology.to_toml(entry)))
     with pytest.raises(TechnologyError, match=message):
         technology.read(path)
+
+
+MINE = """
+[[reference]]
+name = "HBM2"
+kind = "dram"
+value = 5
+unit = "pJ/bit"
+source = "measured here"
+accuracy = "all of it"
+"""
+
+
+def test_references_say_where_they_are_from():
+    known = technology.references()
+    assert {one.kind for one in known.values()} == set(technology.UNITS)
+    for one in known.values():
+        assert one.source
+        assert one.accuracy
+        assert one.unit == technology.UNITS[one.kind]
+        assert one.origin == "shipped"
+    with pytest.raises(ValueError, match="no figure is called 'HBM9'; there are: HBM2; HBM2E;"):
+        technology.reference(known, "HBM9")
+    with pytest.raises(ValueError, match="no figure of dram is called 'register'; there are: HBM2;"):
+        technology.reference(known, "register", "dram")
+
+
+def test_an_own_figure_replaces_the_shipped_one(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE)
+    known = technology.references([path])
+    assert (known["HBM2"].value, known["HBM2"].origin) == (5, str(path))
+    assert known["LPDDR4"].origin == "shipped"
+    assert technology.known([path]) == technology.known()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"dram"', '"disk"', "HBM2: no kind is called 'disk'; there are: dram, sram"),
+        ('"pJ/bit"', '"nJ/bit"', "HBM2: in 'nJ/bit'; figures of dram are in pJ/bit"),
+        ("value = 5", "value = -5", "-5 is no energy"),
+        ("value = 5", "value = nan", "nan is no energy"),
+        ("value = 5", 'value = "5"', "reference entry 1: value is '5'"),
+        ("value = 5", "value = 5\nvolts = true", "volts is True"),
+        ('source = "measured here"', "", "no source"),
+    ],
+)
+def test_bad_figures_are_refused(tmp_path, old, new, message):
+    path = tmp_path / "mine.toml"
+    path.write_text(MINE.replace(old, new))
+    with pytest.raises(TechnologyError, match=message):
+        technology.references([path])
 
 
 def test_what_was_placed_is_kept_and_found(tmp_path, monkeypatch):

@@ -3,6 +3,11 @@ import json
 from weightless_sim.report import markdown
 
 
+def lines(summary):
+    """The figures by their names."""
+    return {what: figure for what, figure, _ in summary}
+
+
 def test_files_and_summary(result, tmp_path):
     paths = markdown.write(result, tmp_path)
     assert {path.name for path in paths} == {
@@ -16,22 +21,22 @@ def test_files_and_summary(result, tmp_path):
     assert not result["energy"]  # no entry for this small decoder
     for name in [*(set(markdown.PLOTS) - {"energy.png", "parts.png"}), "datapath.svg"]:
         assert f"]({name})" in text
-    lines = dict(markdown.summary(result))
+    told = lines(markdown.summary(result))
     n_stored, n_all = (result["runs"][name]["n_weights"] for name in ("none", "in turn"))
-    assert lines["RTL against golden model"].startswith(
+    assert told["RTL against golden model"].startswith(
         f"0 mismatches in {n_stored:,} stored weights of a; 0 in {n_all + 5 * n_stored:,} of all 6 runs"
     )
-    assert "equal in all 6 runs" in lines["cycles"]
+    assert "equal in all 6 runs" in told["cycles"]
 
 
 def test_summary_says_when_cycles_differ(result):
     broken = json.loads(json.dumps(result))
     broken["runs"]["sink"]["cycles_cycle_model"] += 1
-    assert "NOT EQUAL" in dict(markdown.summary(broken))["cycles"]
+    assert "NOT EQUAL" in lines(markdown.summary(broken))["cycles"]
 
 
 def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
-    assert "run `weightless asic`" in dict(markdown.summary(result))["energy"]
+    assert "run `weightless asic`" in lines(markdown.summary(result))["energy"]
     told = json.loads(json.dumps(result))
     entry = {
         "library": "x", "volts": 1.1, "clock_ghz": 1.0, "clock_gates": False, "logic_settled_pj": 8.0,
@@ -39,17 +44,17 @@ def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
         "area_um2": 9.0, "how": "gate_sim", "origin": "shipped", "accuracy": "no clock tree", "older_decoder": True,
     }  # fmt: skip
     next(iter(told["decoders"].values()))["energy"] = [entry]
-    assert dict(markdown.summary(told))["on an FPGA"] == "not placed: run `weightless fpga`"
+    assert lines(markdown.summary(told))["on an FPGA"] == "not placed: run `weightless fpga`"
     placed = {"weights_per_second": 8e8, "fmax_mhz": 100.0, "device": "d", "how": {"fmax": "place_and_route"},
               "origin": "shipped", "older_decoder": False}  # fmt: skip
     next(iter(told["decoders"].values()))["fpga"] = [placed]
-    line = dict(markdown.summary(told))["on an FPGA"]
+    line = lines(markdown.summary(told))["on an FPGA"]
     assert line.startswith("800 M weights/s at 100.0 MHz, ")
-    assert line.endswith(" M with loading (d, place_and_route, shipped)")
-    line = dict(markdown.summary(told))["energy"]
+    assert line.endswith(" M with loading (d, shipped)")
+    line = lines(markdown.summary(told))["energy"]
     assert (
-        line
-        == "2.0 to 3.0 pJ per weight, 23 to 34 per non-zero (x 1.1 V, gate_sim, shipped, of an older decoder)"
+        line == "2.0 to 3.0 pJ per weight, 23 to 34 per non-zero "
+        "(x 1.1 V, bank reads from CACTI, shipped, of an older decoder)"
     )
     assert (
         "| 2.00 to 3.00 | 9 | gate_sim | shipped, of an older decoder | no clock tree |"
@@ -70,13 +75,22 @@ def test_energy_beside_others(result, tmp_path):
         }
         for name, low, high in (("table", 40.0, 50.0), ("dense int8", 3.25, 3.25))
     ]
-    for crossing, words in (([0.2, 0.3], "from 20.0% to 30.0% density on"), ([0.2, None], "from 20.0% on"),
-                            ([None, None], "at no density")):  # fmt: skip
-        told["energy"] = {"rows": rows, "crossing_density": crossing}
-        text = markdown.to_markdown(told)
-        assert "| table | 40 to 50 | 9.0 | 20 to 30 | h | c |" in text
-        assert "| dense int8 | 3.2 |" in text
-        assert words in text
+    add = {"value": 0.4, "source": "somebody"}
+    told["energy"] = {
+        "rows": rows, "drams": ["HBM2", "LPDDR4"],
+        "winners": {
+            "on_chip": [[(0.0, "gap-coded"), (0.6, "table")], [(0.0, "gap-coded")]],
+            **{dram: [[(0.0, "table")]] * 2 for dram in ("HBM2", "LPDDR4")},
+        },
+        "gap_coded": {"value": 11.4, "accuracy": "all in", "source": "them"},
+        "multiply_accumulate": {"pj": 1.5, "of": [add, add]},
+    }  # fmt: skip
+    text = markdown.to_markdown(told)
+    assert "| table | 40 to 50 | 9.0 | 20 to 30 | h | c |" in text
+    assert "| dense int8 | 3.2 |" in text
+    assert "| on chip | gap-coded; table from 60.0% on | gap-coded |" in text
+    assert "| from HBM2 | table | table |" in text
+    assert "takes 1.5 pJ (somebody)" in text
     first = next(iter(told["decoders"].values()))
     first["energy"] = [
         {
@@ -90,3 +104,14 @@ def test_energy_beside_others(result, tmp_path):
     assert {tmp_path / "energy.png", tmp_path / "parts.png"} <= set(paths)
     markdown.write(result, tmp_path)
     assert not (tmp_path / "energy.png").exists()
+
+
+def test_every_line_says_how_it_was_got(result):
+    how = {what: got for what, _, got in markdown.summary(result)}
+    assert how["cycles"] == "rtl_sim, cycle_model"
+    assert how["false positives"] == "encoder, theory"
+    assert all(how.values())
+    assert "| cycles |" in (text := markdown.to_markdown(result))
+    assert markdown.HOW_IN_WORDS in text
+    for got in set(", ".join(how.values()).split(", ")):
+        assert got in markdown.HOW_IN_WORDS

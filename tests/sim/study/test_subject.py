@@ -53,7 +53,7 @@ def test_a_file_without_its_weights(file, step, tmp_path, need, capsys):
     text = paths[0].read_text()
     assert "sizes.png" not in text
     assert "--weights FILE" in text
-    lines = dict(markdown.summary(result))
+    lines = {what: figure for what, figure, _ in markdown.summary(result)}
     assert lines["test error, recorded"].startswith("dense 1.50%, encoded 25.00%, retrained 2.00%; ")
     assert "4_t6" in lines["decoders"]
 
