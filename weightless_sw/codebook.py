@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -13,6 +14,7 @@ CODEBOOK_DTYPES: dict[ValueFormat, np.dtype[Any]] = {
     ValueFormat.FIXED8: np.dtype("i1"),
     ValueFormat.FIXED16: np.dtype("<i2"),
 }
+ML_DTYPES = (ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2)  # exact in float32
 
 
 class EncodeError(ValueError):
@@ -22,6 +24,8 @@ class EncodeError(ValueError):
 def check_weights(weights: ArrayLike, name: str) -> NDArray[Any]:
     """``weights`` as an array of real, finite numbers with 1 to 2^32 - 1 entries, or EncodeError."""
     array = np.asarray(weights)
+    if array.dtype in ML_DTYPES:
+        array = array.astype(np.float32)
     if array.dtype.kind not in "fiu":
         raise EncodeError(f"{name}: weights must be real numbers, not dtype {array.dtype}")
     if not 1 <= array.size <= record.MAX_WEIGHTS:

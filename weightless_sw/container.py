@@ -14,6 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,10 +34,10 @@ BY_COLUMNS, LIVE_ROWS, LIVE_COLUMNS = 16, 32, 64  # flags beside the kind
 RAW_DTYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("<f4"), 2: np.dtype("<f2"), 3: np.dtype("<f8"), 4: np.dtype("i1"), 5: np.dtype("u1"),
     6: np.dtype("<i2"), 7: np.dtype("<i4"), 8: np.dtype("<i8"), 9: np.dtype("?"), 10: np.dtype("<u2"),
-    11: np.dtype("<u4"), 12: np.dtype("<u8"),
+    11: np.dtype("<u4"), 12: np.dtype("<u8"), 13: np.dtype(ml_dtypes.bfloat16),
+    14: np.dtype(ml_dtypes.float8_e4m3fn), 15: np.dtype(ml_dtypes.float8_e5m2),
 }  # fmt: skip
 DTYPE_BOOL = 9
-FUTURE_DTYPES = {13: "bfloat16", 14: "float8_e4m3fn", 15: "float8_e5m2"}  # the format has them, we do not yet
 MAX_TENSORS = 0xFFFF
 MAX_NAME_BYTES = 4096
 MAX_DIMENSIONS = 32
@@ -193,9 +194,8 @@ def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None =
         metadata = tensors.metadata if isinstance(tensors, Tensors) else {}
     directory, records = b"", []
     for name, tensor in tensors.items():
-        record = (
-            to_record(tensor) if isinstance(tensor, EncodedTensor | CodedTensor) else _raw_bytes(name, tensor)
-        )
+        check_storable(name, tensor.shape, getattr(tensor, "dtype", np.dtype(np.float32)))
+        record = to_record(tensor) if isinstance(tensor, EncodedTensor | CodedTensor) else _raw_bytes(tensor)
         directory += _entry(name, tensor, len(record))
         records.append(record + b"\0" * (-len(record) % 4))
     text = _metadata_text(metadata)
@@ -218,25 +218,32 @@ def _metadata_text(metadata: Mapping[str, str]) -> bytes:
     return text.encode() if metadata else b""
 
 
-def _raw_bytes(name: str, array: NDArray[Any]) -> bytes:
-    if array.dtype.newbyteorder("<") not in RAW_DTYPES.values():
+def check_storable(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise ValueError for what :func:`to_bytes` would refuse in a tensor: its name, shape, or dtype."""
+    try:
+        n_bytes = len(name.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"a tensor's name must be UTF-8: {name[:40]!r}") from error
+    if not 1 <= n_bytes <= MAX_NAME_BYTES:
         raise ValueError(
-            f"{name}: dtype {array.dtype} can't be stored; convert it to one of float16/32/64, int, bool"
+            f"a tensor's name must have 1 to {MAX_NAME_BYTES} UTF-8 bytes: {name[:40]!r} has {n_bytes}"
         )
-    return array.astype(array.dtype.newbyteorder("<")).tobytes()
-
-
-def _entry(name: str, tensor: Tensor, n_bytes: int) -> bytes:
-    encoded = name.encode()
-    if not 1 <= len(encoded) <= MAX_NAME_BYTES:
-        raise ValueError(
-            f"a tensor's name must have 1 to {MAX_NAME_BYTES} UTF-8 bytes: {name[:40]!r} has {len(encoded)}"
-        )
-    shape = tensor.shape
     if len(shape) > MAX_DIMENSIONS or any(d >= SIZE_LIMIT for d in shape) or prod(shape) >= SIZE_LIMIT:
         raise ValueError(
             f"{name}: shape {shape} does not fit the format ({MAX_DIMENSIONS} dimensions, 2^32 - 1 weights)"
         )
+    if dtype.newbyteorder("<") not in RAW_DTYPES.values():
+        raise ValueError(
+            f"{name}: dtype {dtype} can't be stored; convert it to one of float16/32/64, bfloat16, float8, int, bool"
+        )
+
+
+def _raw_bytes(array: NDArray[Any]) -> bytes:
+    return array.astype(array.dtype.newbyteorder("<")).tobytes()
+
+
+def _entry(name: str, tensor: Tensor, n_bytes: int) -> bytes:
+    encoded, shape = name.encode(), tensor.shape
     kind, dtype, maps = KIND_RAW, 0, b""
     if isinstance(tensor, EncodedTensor | CodedTensor):
         a = tensor.arrangement
@@ -365,8 +372,6 @@ def _read_entry(directory: _Reader) -> _Entry:
 
 
 def _check_kind(name: str, kind: int, flags: int, dtype: int) -> None:
-    if kind == KIND_RAW and dtype in FUTURE_DTYPES:
-        raise FormatError(f"{name!r}: raw {FUTURE_DTYPES[dtype]}, which this version does not read")
     live = LIVE_ROWS | LIVE_COLUMNS
     allowed = {KIND_TABLE: BY_COLUMNS | live, KIND_CODED: live, KIND_RAW: 0}
     if kind not in allowed or flags & ~allowed[kind]:

@@ -1,12 +1,16 @@
 import json
+import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from weightless_sim import cli
-from weightless_sim.commands import files
+import weightless_sw
+from weightless_sim import cli, extras
+from weightless_sim.commands import common, files
 from weightless_sim.model import fpga
 from weightless_sw import inputs
 
@@ -92,8 +96,8 @@ def test_encode_json_and_chosen_tensors(model, tmp_path, capsys):
         (["simplify", "MODEL", "-o", "x.npz", "--tensor", "fc"], "no tensor fc in"),
         (["simplify", "MODEL", "-o", "x.npz", "--tensor", "fc.bias:x:4"], "write NAME:0.04:4"),
         (["simplify", "MODEL", "-o", "x.txt"], "x.txt: weights are written as"),
-        (["encode", "MODEL", "-o", "nowhere/x.wls"], "nowhere/x.wls: there is no folder nowhere"),
-        (["encode", "MODEL", "-o", "."], ". is a folder; name a file"),
+        (["encode", "MODEL", "-o", "nowhere/x.wls"], "nowhere/x.wls: there is no folder "),
+        (["encode", "MODEL", "-o", "."], ".: is a folder; name a file"),
         (["fpga", "--lanes", "3"], "lanes must be a power of two"),
         (["fpga", "--seeds", "-1"], "--seeds must be at least 0, not -1"),
         (["fpga", "--device", "gowin", "-o", "x.bit"], "-o needs one decoder, a device that is placed"),
@@ -227,3 +231,138 @@ def test_fpga_without_yosys_says_what_to_install(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(fpga, "CACHE", tmp_path)
     assert cli.main(["fpga", "--lanes", "1"]) == cli.EXIT_FAILED
     assert "pip install 'weightless[synth]'" in capsys.readouterr().err
+
+
+NAMES = (
+    "allow_pickle",
+    "file",
+    "[/red]",
+    "[bold]x",
+    "block[a].w",
+    ":smile:",
+    "block$_$w",
+    "a|b",
+    "a\x1b[31mb",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_data(tmp_path, capsys, name):
+    """Through every command of files: the tensor comes back under its name, which is shown as it is."""
+    array = np.where(np.random.default_rng(1).random((12, 20)) < 0.2, np.float32(0.5), np.float32(0))
+    wls = tmp_path / "x.wls"
+    inputs.save_tensors(tmp_path / "x.npz", {name: array})
+    for command in (["simplify", str(tmp_path / "x.npz"), "-o", str(tmp_path / "y.npz")],
+                    ["encode", str(tmp_path / "y.npz"), "-o", str(wls)], ["info", str(wls)]):  # fmt: skip
+        assert cli.main(command) == 0
+        out, err = capsys.readouterr()
+        assert name.replace("\x1b", "\\x1b") in out
+        assert "\x1b" not in out + err
+    for suffix in inputs.SUFFIXES:
+        assert cli.main(["decode", str(wls), "-o", str(tmp_path / f"back{suffix}")]) == 0
+        assert list(inputs.load_tensors(tmp_path / f"back{suffix}")) == [name]
+
+
+def test_what_a_format_can_not_hold_is_found_before_the_work(tmp_path, capsys):
+    array = np.where(np.random.default_rng(1).random((12, 20)) < 0.2, np.float32(0.5), np.float32(0))
+    inputs.save_tensors(tmp_path / "x.npz", {"__metadata__": array})
+    assert cli.main(["encode", str(tmp_path / "x.npz"), "-o", str(tmp_path / "x.wls")]) == 0
+    capsys.readouterr()
+    assert cli.main(["decode", str(tmp_path / "x.wls"), "-o", str(tmp_path / "x.safetensors")]) == 2
+    err = capsys.readouterr().err
+    assert "can't hold a tensor of the name __metadata__" in err
+    assert "decode __metadata__" not in err  # no step had begun
+
+
+def test_the_same_input_gives_the_same_file(tmp_path):
+    arrays = {f"t{k}": np.eye(8, dtype=np.float32) * (k + 1) for k in range(20)}
+    inputs.save_tensors(tmp_path / "x.safetensors", arrays)
+    program = f"from weightless_sim import cli; cli.main(['encode', {str(tmp_path / 'x.safetensors')!r}, '-o', {{!r}}])"
+    for k in range(3):  # in processes of their own: the order came from a hash table's seed
+        command = [sys.executable, "-c", program.format(str(tmp_path / f"{k}.wls"))]
+        subprocess.run(command, check=True, capture_output=True)
+    assert len({(tmp_path / f"{k}.wls").read_bytes() for k in range(3)}) == 1
+
+
+def test_outputs_that_would_be_lost(model, tmp_path, capsys):
+    before = model.read_bytes()
+    assert cli.main(["simplify", str(model), "-o", str(model)]) == 2
+    assert "is the input, which would be lost; name another file" in capsys.readouterr().err
+    assert model.read_bytes() == before
+    assert cli.main(["encode", str(model), "-o", "-"]) == 2
+    assert "name a file, or /dev/stdout" in capsys.readouterr().err
+    assert cli.main(["encode", str(model), "-o", "/dev/null"]) == 0
+    assert cli.main(["simplify", str(model), "-o", "/dev/null"]) == 0
+    assert Path("/dev/null").is_char_device()
+
+
+def run(command, **options):
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def test_a_reader_that_leaves_and_a_terminal_without_our_characters(model):
+    weightless = f"{sys.executable} -m weightless_sim"
+    for command in ("tech --json", "tech", f"info {inputs.bundled_file('lenet300')} --json"):
+        done = run(["bash", "-o", "pipefail", "-c", f"{weightless} {command} | true"])
+        assert (done.returncode, done.stderr) == (0, ""), command
+    done = run([*weightless.split(), "doctor"], env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+
+
+def test_tables_on_a_pipe_are_never_cut(tmp_path):
+    name = "model/" + "a_long_layer_name/" * 20 + "kernel"
+    array = np.where(np.random.default_rng(1).random((12, 20)) < 0.2, np.float32(0.5), np.float32(0))
+    inputs.save_tensors(tmp_path / "x.npz", {name: array})
+    env = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
+    done = run([sys.executable, "-m", "weightless_sim", "encode", str(tmp_path / "x.npz"), "-o",
+                str(tmp_path / "x.wls")], env=env)  # fmt: skip
+    assert name in done.stdout
+    assert f"encode {name}" in done.stderr
+    assert "encode" not in done.stdout  # progress is on standard error
+
+
+def test_a_missing_extra_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(cli.files, "_info", lambda _: __import__("amaranth_not_there"))
+
+    def fail(_):
+        raise ModuleNotFoundError("No module named 'amaranth'", name="amaranth.lib")
+
+    monkeypatch.setattr(cli.hardware, "_rtl", fail)
+    assert cli.main(["rtl", "-o", str(tmp_path / "x.v")]) == 2
+    assert capsys.readouterr().err == "weightless: amaranth is not installed: pip install 'weightless[sim]'\n"
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["info", "x.wls"])  # ours: a bug, not an extra
+
+
+def test_the_doctor_says_what_is_there_and_what_brings_the_rest(monkeypatch, capsys):
+    monkeypatch.setattr(extras, "installed", lambda module: module != "torch")
+    assert cli.main(["doctor", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    rows = {row["name"]: row for row in told["rows"]}
+    assert (rows["train"]["found"], rows["train"]["install"]) == (False, "pip install 'weightless[train]'")
+    assert rows["sim"]["found"]
+    assert told["version"] == weightless_sw.__version__
+    assert cli.main(["doctor"]) == 0
+    assert "pip install 'weightless[train]'" in capsys.readouterr().out
+
+
+def test_extras_are_those_of_the_package():
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    assert {extra.name for extra in extras.EXTRAS} == set(project["optional-dependencies"]) - {"dev"}
+    lines = Path("docs/install.md").read_text()
+    for _, name, _, unlocks, line in extras.rows():
+        assert f"| {name} | {unlocks} | `{line}` |" in lines
+
+
+def test_memory_that_is_not_there(model, monkeypatch, capsys):
+    monkeypatch.setattr(
+        cli.files, "_info", lambda _: (_ for _ in ()).throw(MemoryError("Unable to allocate 8 GiB"))
+    )
+    assert cli.main(["info", str(model)]) == 2
+    assert capsys.readouterr().err == "weightless: not enough memory: Unable to allocate 8 GiB\n"
+
+
+def test_json_is_strict(capsys):
+    common.print_json({"a": [float("nan"), (float("inf"), 1.5)]})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {"a": [None, [None, 1.5]]}

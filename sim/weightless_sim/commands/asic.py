@@ -1,12 +1,8 @@
 """``weightless asic``: a decoder in the cells of a library, its energy and area with real beats."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Column, Table
 
 from weightless_sim.commands import common
 from weightless_sw import inputs
@@ -68,28 +64,27 @@ def _asic(options: argparse.Namespace) -> int:
     node, _, cell = options.sram.partition(":")
     if not node.isdigit() or not cell:
         raise ValueError(f"--sram {options.sram}: write a node in nm and a cell, as 45:itrs-lop")
-    console = Console(stderr=options.json)
+    console = common.console()
     tensor, n_nonzero, what = _workload(options)
     asked = characterise.Options(
         tuple(options.liberty), options.clock, options.beats, options.clock_gates, options.wire, int(node), cell,
         options.icarus,
     )  # fmt: skip
-    with common.Steps(console)(f"map {what} and run it") as progress:
+    with common.Steps()(f"map {what} and run it") as progress:
         result = characterise.run(tensor, n_nonzero, asked, progress, what)
     if options.accelergy:
         accelergy.write(result, options.accelergy)
     if options.json:
-        print(json.dumps(result, indent=1))
+        common.print_json(result)
         return 0
     _print(console, result)
     return 0
 
 
-def _print(console: Console, result: dict[str, Any]) -> None:
+def _print(console: Any, result: dict[str, Any]) -> None:
     """A line per part, both delay models side by side."""
     (settled, glitches) = result["delay_models"].values()
-    names = ("cells", "um2", "pJ/beat, settled", "with glitches")
-    table = Table("part", *(Column(name, justify="right") for name in names))
+    table = common.table("part", ">cells", ">um2", ">pJ/beat, settled", ">with glitches")
     for name, part in settled["parts"].items():
         energies = (model["parts"][name]["energy"] / 1000 for model in (settled, glitches))
         table.add_row(name, f"{part['cells']:,}", f"{part['area']:,.0f}", *(f"{pj:.2f}" for pj in energies))

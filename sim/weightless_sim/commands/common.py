@@ -1,40 +1,113 @@
-"""What the sub-commands share: progress, options, output."""
+"""What the sub-commands share: output, progress, options.
+
+Results go to standard output, progress and remarks to standard error.  Names of tensors are data: what is shown
+is what they are, no markup, control characters escaped; on a pipe no table is cut to a terminal's width.
+"""
 
 import argparse
+import json
+import math
+import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich import progress as bars
 from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
 
 from weightless_sw import layouts
 from weightless_sw.progress import Progress
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
+PIPE_WIDTH = 10_000  # wider than any table
+# What would move a terminal's cursor, turn the writing direction, or is no character.
+UNSHOWN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def shown(text: str) -> str:
+    """``text`` with what a terminal would obey, and not show, escaped."""
+    return UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+class _Console(Console):
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Of every text that is printed, in tables, too."""
+        return super().render_str(shown(text), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line, which ends well."""
+        raise BrokenPipeError
+
+
+def console(*, stderr: bool = False) -> Console:
+    """For results, or with ``stderr`` for progress and remarks."""
+    made = _Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not made.is_terminal and "COLUMNS" not in os.environ:
+        made.width = PIPE_WIDTH
+    return made
+
+
+def table(*columns: str, **options: Any) -> Table:
+    """A table whose cells are folded, never cut; a column whose name begins with ``>`` is of numbers."""
+    return Table(
+        *(
+            Column(
+                name.removeprefix(">"), justify="right" if name.startswith(">") else "left", overflow="fold"
+            )
+            for name in columns
+        ),
+        **options,
+    )
+
+
+def print_json(result: Any) -> None:
+    """On standard output, strict: what is not finite becomes null."""
+    print(to_json(result))
+
+
+def to_json(result: Any) -> str:
+    """As :func:`print_json` prints it."""
+    return json.dumps(_finite(result), indent=1, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def remark(text: str) -> None:
+    """A line on standard error beside the results."""
+    print(shown(text), file=sys.stderr)
 
 
 class Steps:
-    """Progress bars, one per step; on a pipe, a line per step as it ends."""
+    """Progress bars on standard error, one per step; on a pipe, a line per step as it begins."""
 
-    def __init__(self, console: Console):
-        self.console = console
+    def __init__(self) -> None:
+        self.console = console(stderr=True)
 
     @contextmanager
     def __call__(self, title: str) -> Iterator[Progress]:
         """A step called ``title``; what it gives is told how far the step is."""
         columns = (
-            bars.TextColumn("{task.description:<44}"),
+            bars.TextColumn("{task.description:<44}", markup=False),
             bars.BarColumn(bar_width=30),
             bars.TimeElapsedColumn(),
-            bars.TextColumn("{task.fields[text]}"),
+            bars.TextColumn("{task.fields[text]}", markup=False),
         )
         if not self.console.is_terminal:
             self.console.print(title)
         with bars.Progress(*columns, console=self.console, disable=not self.console.is_terminal) as display:
-            task = display.add_task(title, total=None, text="")
+            task = display.add_task(shown(title), total=None, text="")
             yield lambda done, total, text: display.update(
-                task, completed=done, total=total or None, text=text
+                task, completed=done, total=total or None, text=shown(text)
             )
             display.update(task, completed=1, total=1, text="")
 

@@ -1,13 +1,11 @@
 """``weightless simplify``, ``encode``, ``decode`` and ``info``: weights into ``.wls`` files, and back."""
 
 import argparse
-import json
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import numpy as np
 
 from weightless_sim.commands import common
 from weightless_sw import codec, container, inputs
@@ -67,7 +65,8 @@ def _wanted(options: argparse.Namespace, weights: dict[str, Any]) -> dict[str, t
 
 def _simplify(options: argparse.Namespace) -> int:
     weights = inputs.load_tensors(options.input)
-    step = common.Steps(Console(stderr=True))
+    inputs.check_savable(options.output, {name: array.dtype for name, array in weights.items()})
+    step = common.Steps()
     reports = {}
     for name, (density, n_codes) in _wanted(options, weights).items():
         with step(f"simplify {name}"):
@@ -76,15 +75,15 @@ def _simplify(options: argparse.Namespace) -> int:
             )
     inputs.save_tensors(options.output, weights)
     if options.json:
-        print(json.dumps({name: report.as_dict() for name, report in reports.items()}, indent=1))
+        common.print_json({name: report.as_dict() for name, report in reports.items()})
         return 0
-    table = Table("tensor", "weights", "non-zero", "density", "codes", "relative error")
+    table = common.table("tensor", ">weights", ">non-zero", ">density", ">codes", ">relative error")
     for name, r in reports.items():
         table.add_row(name, f"{r.n_weights:,}", f"{r.n_nonzero:,}", f"{r.density:.2%}", str(r.n_codes),
                       f"{r.relative_error:.3f}")  # fmt: skip
-    Console().print(table)
-    print(f"{options.output}: {len(reports)} of {len(weights)} tensors simplified")
-    print("Nothing was retrained: the network's accuracy suffers until it is.")
+    common.console().print(table)
+    common.console().print(f"{options.output}: {len(reports)} of {len(weights)} tensors simplified")
+    common.console().print("Nothing was retrained: the network's accuracy suffers until it is.")
     return 0
 
 
@@ -150,8 +149,10 @@ def _plan(options: argparse.Namespace, names: dict[str, int]) -> dict[str, str]:
 
 def _encode(options: argparse.Namespace) -> int:
     weights = inputs.load_tensors(options.input)
+    for name, array in weights.items():
+        container.check_storable(name, array.shape, array.dtype)
     plan = _plan(options, {name: max(array.ndim, 1) if array.size else 0 for name, array in weights.items()})
-    step = common.Steps(Console(stderr=True))
+    step = common.Steps()
     tensors: dict[str, container.Tensor] = {}
     reports = {}
     value_format = FORMATS[options.value_format]
@@ -176,18 +177,25 @@ def _encode(options: argparse.Namespace) -> int:
     if options.json:
         result = {"file": str(options.output), "bytes": n_bytes}
         result |= {"tensors": {name: r.as_dict() for name, r in reports.items()}, "others": others}
-        print(json.dumps(result, indent=1))
+        common.print_json(result)
         return 0
     _print_encoded(reports, others)
     _print_live_choices(reports, options.live)
-    print(f"{options.output}: {n_bytes:,} bytes")
+    common.console().print(f"{options.output}: {n_bytes:,} bytes")
     return 0
 
 
 def _print_encoded(reports: dict[str, codec.EncodeReport], others: dict[str, dict[str, Any]]) -> None:
     """A line per tensor."""
-    table = Table(
-        "tensor", "weights", "non-zero", "slots per key", "seed", "false positives", "bit/weight", "bytes"
+    table = common.table(
+        "tensor",
+        ">weights",
+        ">non-zero",
+        ">slots per key",
+        ">seed",
+        ">false positives",
+        ">bit/weight",
+        ">bytes",
     )
     for name, r in reports.items():
         table.add_row(name, f"{r.n_weights:,}", f"{r.n_nonzero:,}", f"{r.slots_per_key:.4f}", str(r.seed),
@@ -197,18 +205,18 @@ def _print_encoded(reports: dict[str, codec.EncodeReport], others: dict[str, dic
         how = "0 (coded)" if row.get("layout") == "coded" else "0 (raw)"
         table.add_row(name, f"{n_weights:,}", "", "", "", how, f"{8 * row['bytes'] / max(1, n_weights):.4f}",
                       f"{row['bytes']:,}")  # fmt: skip
-    Console().print(table)
+    common.console().print(table)
 
 
 def _print_live_choices(reports: dict[str, codec.EncodeReport], chosen: str) -> None:
     """What leaving out dead rows and columns comes to, chosen or not."""
-    table = Table("tensor", "live", "weights in the table", "map bytes", "false positives expected")
+    table = common.table("tensor", "live", ">weights in the table", ">map bytes", ">false positives expected")
     for name, r in reports.items():
         for live, choice in r.live_choices.items():
             mark = " (chosen)" if live == chosen else ""
             table.add_row(name, live + mark, f"{choice['n_stored']:,}", f"{choice['map_bytes']:,}",
                           f"{choice['expected_false_positives']:,.0f}")  # fmt: skip
-    Console().print(table)
+    common.console().print(table)
 
 
 def _add_decode(commands: Any) -> None:
@@ -223,13 +231,15 @@ def _add_decode(commands: Any) -> None:
 
 def _decode(options: argparse.Namespace) -> int:
     tensors = container.read(options.input)
-    step = common.Steps(Console(stderr=True))
+    dtypes = {name: getattr(tensor, "dtype", np.dtype(np.float32)) for name, tensor in tensors.items()}
+    inputs.check_savable(options.output, dtypes)
+    step = common.Steps()
     arrays = {}
     for name, tensor in tensors.items():
         with step(f"decode {name}"):
             arrays[name] = _decoded(name, tensor)
     inputs.save_tensors(options.output, arrays)
-    print(f"{options.output}: {len(arrays)} tensors")
+    common.console().print(f"{options.output}: {len(arrays)} tensors")
     return 0
 
 
@@ -256,15 +266,15 @@ def _info(options: argparse.Namespace) -> int:
     rows = {name: _describe(tensor) for name, tensor in tensors.items()}
     if options.json:
         result = {"bytes": options.input.stat().st_size, "metadata": tensors.metadata, "tensors": rows}
-        print(json.dumps(result, indent=1))
+        common.print_json(result)
         return 0
-    table = Table("tensor", "shape", "stored as", "bytes")
+    table = common.table("tensor", ">shape", "stored as", ">bytes")
     for key, text in tensors.metadata.items():
-        print(f"{key}: {text}")
+        common.console().print(f"{key}: {text}")
     for name, row in rows.items():
         detail = ", ".join(f"{k} {v}" for k, v in row.items() if k not in ("shape", "bytes", "n_weights"))
         table.add_row(name, "x".join(map(str, row["shape"])), detail, f"{row['bytes']:,}")
-    Console().print(table)
+    common.console().print(table)
     return 0
 
 

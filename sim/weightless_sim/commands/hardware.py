@@ -1,11 +1,8 @@
 """``weightless rtl`` and ``fpga``: a decoder's Verilog, what it takes of an FPGA, and how fast it runs there."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from weightless_sim.commands import common
 from weightless_sim.model import families
@@ -46,7 +43,7 @@ def _rtl(options: argparse.Namespace) -> int:
 
     config = _decoder_config(options, options.lanes)
     write_atomically(options.output, to_verilog(config).encode())
-    print(f"{options.output}: module {TOP}, fill latency {config.fill_latency} cycles")
+    common.console().print(f"{options.output}: module {TOP}, fill latency {config.fill_latency} cycles")
     return 0
 
 
@@ -83,8 +80,8 @@ def _configs(options: argparse.Namespace) -> list[Any]:
 def _fpga(options: argparse.Namespace) -> int:
     from weightless_sim.model import fpga, technology
 
-    console = Console(stderr=options.json)
-    step, device = common.Steps(console), families.DEVICES[options.device]
+    console = common.console()
+    step, device = common.Steps(), families.DEVICES[options.device]
     if options.seeds < 0:
         raise ValueError(f"--seeds must be at least 0, not {options.seeds}")
     seeds = range(1, options.seeds + 1) if device.place else range(0)
@@ -101,17 +98,38 @@ def _fpga(options: argparse.Namespace) -> int:
         for seed in seeds:
             with step(f"place {config.lanes} lanes, seed {seed} of {options.seeds}"):
                 fmax[seed], used, _ = made.place(seed)
-            if not console.is_terminal:
-                console.print(f"  {fmax[seed]:.1f} MHz")
+            if not step.console.is_terminal:
+                step.console.print(f"  {fmax[seed]:.1f} MHz")
         digest = technology.digest(made.verilog)
         results.append(fpga.Result(device.name, config.lanes, config.name, area, fmax, digest, used))
         fpga.keep(results[-1])
         if options.output:
             made.write_bitstream(options.output, fmax)
     if options.json:
-        print(json.dumps([result.as_dict() for result in results], indent=1))
+        common.print_json([result.as_dict() for result in results])
         return 0
-    console.print(fpga.table(results))
+    console.print(_table(results))
     if options.output:
         console.print(f"{options.output}: {options.output.stat().st_size:,} bytes")
     return 0
+
+
+def _table(results: list[Any]) -> Any:
+    """For people."""
+    result = common.table(
+        "device", *(f">{name}" for name in ("G", "LUT", "FF", "RAM", "DSP", "MHz", "weights/s"))
+    )
+    for r in results:
+        fmax, rate = "", ""
+        if r.fmax_mhz and r.weights_per_second:
+            spread = f" ({min(r.fmax.values()):.0f}-{max(r.fmax.values()):.0f})" if len(r.fmax) > 1 else ""
+            fmax, rate = f"{r.fmax_mhz:.1f}{spread}", f"{r.weights_per_second / 1e6:,.0f} M"
+        area = r.area
+        luts = f"{area.luts}+{area.luts_memory}" if area.luts_memory else str(area.luts)
+        counts = map(str, (area.flip_flops, area.block_rams, area.multipliers))
+        result.add_row(r.device, str(r.lanes), luts, *counts, fmax, rate)
+    tools = ", ".join(sorted({r.area.tool for r in results}))
+    seeds = max((len(r.fmax) for r in results), default=0)
+    placed = f"MHz: placed in a shell, median of {seeds} seeds (and range)" if seeds else "not placed"
+    result.caption = f"LUT (+ those used as memory) to DSP: the decoder alone, {tools}. {placed}"
+    return result

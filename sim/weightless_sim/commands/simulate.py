@@ -1,12 +1,8 @@
 """``weightless sim``: a model through encoder, file, RTL simulation and report."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from weightless_sim.commands import common
 from weightless_sw import inputs
@@ -54,7 +50,7 @@ def _sim(options: argparse.Namespace) -> int:
     from weightless_sim.report import markdown
     from weightless_sim.study import run as study
 
-    console = Console(stderr=options.json)
+    console = common.console()
     asked = study.Options(
         model=options.model,
         weights=options.weights,
@@ -67,14 +63,14 @@ def _sim(options: argparse.Namespace) -> int:
         round_values=options.round_values,
         build=options.build,
     )
-    result = study.run(asked, common.Steps(console))
+    result = study.run(asked, common.Steps())
     paths = markdown.write(result, options.build / "report")
     if not result["encoding"]:
         console.print(result["weights"])
     if options.json:
-        print(json.dumps(result, indent=1))
+        common.print_json(result)
         return 0
-    table = Table(show_header=False, title="Weightless", title_justify="left")
+    table = common.table("", "", "", show_header=False, title="Weightless", title_justify="left")
     for what, figure, how in markdown.summary(result):
         table.add_row(what, figure, how)
     console.print(table)

@@ -1,7 +1,6 @@
 """``weightless tech``: what is known of energies, decoders' and others', each with its source."""
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,6 @@ def add(commands: Any) -> None:
 
 
 def _tech(options: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.table import Column, Table
 
     from weightless_sim.model import technology
 
@@ -38,16 +35,13 @@ def _tech(options: argparse.Namespace) -> int:
         shown = [one for one in shown if one.kind in kinds or one in picked]
         decoders = decoders if "logic" in options.names else []
     if options.json:
-        print(
+        common.console().print(
             json.dumps(
                 {"references": list(map(asdict, shown)), "logic": list(map(asdict, decoders))}, indent=1
             )
         )
         return 0
-    console = Console()
-    table = Table(
-        "name", Column("value", justify="right"), "unit", "node", "how", "source; what is in it, how sure"
-    )
+    table = common.table("name", ">value", "unit", "node", "how", "source; what is in it, how sure")
     for one in shown:
         node = ", ".join([f"{one.node_nm} nm"] * bool(one.node_nm) + [f"{one.volts} V"] * bool(one.volts))
         text = f"{one.source}; {one.accuracy}" + (f" ({one.origin})" if one.origin != "shipped" else "")
@@ -58,5 +52,5 @@ def _tech(options: argparse.Namespace) -> int:
         text = f"{entry.workload}; {entry.source}; {entry.accuracy} ({entry.origin})"
         node = f"{entry.library}{gates}, {entry.volts} V"
         table.add_row(entry.decoder, f"{low:.2f} to {high:.2f}", "pJ/weight", node, entry.how, text)
-    console.print(table)
+    common.console().print(table)
     return 0

@@ -1,13 +1,9 @@
 """``weightless compress``, ``evaluate`` and ``demo``: the project's own networks, trained, encoded, retrained."""
 
 import argparse
-import json
 from math import prod
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from weightless_sim.commands import common
 from weightless_sw import inputs
@@ -70,11 +66,11 @@ def _jobs() -> Any:
 def _compress(options: argparse.Namespace) -> int:
     from weightless_sw import codec, container
 
-    jobs, console = _jobs(), Console(stderr=options.json)
+    jobs, console = _jobs(), common.console()
     command = f"weightless compress {options.network} --seed {options.seed}"
     command += f" --auto --limit {options.limit:g}" * options.auto
     job = jobs.run(
-        options.network, options.seed, options.data, common.Steps(console), command, CHECKPOINTS,
+        options.network, options.seed, options.data, common.Steps(), command, CHECKPOINTS,
         auto=options.auto, error_limit=options.limit / 100,
     )  # fmt: skip
     result = job.result
@@ -90,11 +86,11 @@ def _compress(options: argparse.Namespace) -> int:
         printed["validation"] = [{"step": step, "loss": loss, "error": error} for step, loss, error in rows]
         printed["candidates"] = [vars(candidate) for candidate in result.candidates]
         printed["tables"] = result.tables
-        print(json.dumps(printed, indent=1))
+        common.print_json(printed)
         return 0
     if result.candidates:
         _print_candidates(console, result, result.history[0].error + options.limit / 100)
-    table = Table("step", "validation loss", "validation error")
+    table = common.table("step", ">validation loss", ">validation error")
     for step, loss, error in rows:
         table.add_row(step, f"{loss:.4f}", f"{error:.2%}")
     console.print(table)
@@ -105,9 +101,9 @@ def _compress(options: argparse.Namespace) -> int:
     return 0
 
 
-def _print_candidates(console: Console, result: Any, limit: float) -> None:
+def _print_candidates(console: Any, result: Any, limit: float) -> None:
     """What ``--auto`` tried, and took."""
-    table = Table("layer", "t", "K", "bytes", "validation error", "")
+    table = common.table("layer", ">t", ">K", ">bytes", ">validation error", "")
     for c in result.candidates:
         taken = "taken" if result.tables[c.layer] == (c.slot_bits, c.n_codes) else ""
         if taken and c.error > limit:
@@ -131,9 +127,11 @@ def _add_evaluate(commands: Any) -> None:
 def _evaluate(options: argparse.Namespace) -> int:
     name, n_wrong, n = _jobs().evaluate(options.input, options.network, options.data)
     if options.json:
-        print(json.dumps({"network": name, "wrong": n_wrong, "test_images": n, "error": n_wrong / n}))
+        common.print_json({"network": name, "wrong": n_wrong, "test_images": n, "error": n_wrong / n})
         return 0
-    print(f"{options.input}: {name}, {n_wrong} of {n:,} test images wrong ({n_wrong / n:.2%})")
+    common.console().print(
+        f"{options.input}: {name}, {n_wrong} of {n:,} test images wrong ({n_wrong / n:.2%})"
+    )
     return 0
 
 
@@ -150,9 +148,9 @@ def _add_demo(commands: Any) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from weightless_sw import container
 
-    jobs, console = _jobs(), Console(stderr=options.json)
+    jobs, console = _jobs(), common.console()
     command = f"weightless demo --seed {options.seed}"
-    job = jobs.run("digits", options.seed, None, common.Steps(console), command, CHECKPOINTS)
+    job = jobs.run("digits", options.seed, None, common.Steps(), command, CHECKPOINTS)
     (layer,) = job.result.reports
     rows = [step | {"error": step["wrong"] / job.n_test} for step in jobs.steps(job, layer)]
     options.build.mkdir(parents=True, exist_ok=True)
@@ -160,9 +158,9 @@ def _demo(options: argparse.Namespace) -> int:
     container.write(path, job.result.tensors, job.metadata)
     _draw(rows, layer, picture)
     if options.json:
-        print(json.dumps({"steps": rows, "file": str(path), "plot": str(picture)}, indent=1))
+        common.print_json({"steps": rows, "file": str(path), "plot": str(picture)})
         return 0
-    table = Table("step", "test error", f"{layer} alone, bytes", "whole network, bytes", "")
+    table = common.table("step", ">test error", f">{layer} alone, bytes", ">whole network, bytes", "")
     for row in rows:
         table.add_row(
             row["step"], f"{row['error']:.2%}", f"{row['layer_bytes']:,}", f"{row['bytes']:,}", row["what"]

@@ -17,8 +17,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rich.table import Column, Table
-
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.harness import HARNESS, to_harness
 from weightless_hw.export.verilog import TOP, to_verilog
@@ -200,25 +198,3 @@ def run_tool(tool: str, arguments: list[str], folder: Path) -> None:
         lines = [line for line in run.stderr.splitlines() if "ERROR" in line] or run.stderr.splitlines()[-3:]
         reason = " ".join(lines).strip()[-500:] or "no message"
         raise SynthesisError(f"{tool} failed in {folder}, exit code {run.returncode}: {reason}")
-
-
-def table(results: list[Result]) -> Table:
-    """For people."""
-    names = ("device", "G", "LUT", "FF", "RAM", "DSP", "MHz", "weights/s")
-    result = Table(
-        *(Column(name, justify="left" if name == "device" else "right", no_wrap=True) for name in names)
-    )
-    for r in results:
-        fmax, rate = "", ""
-        if r.fmax_mhz and r.weights_per_second:
-            spread = f" ({min(r.fmax.values()):.0f}-{max(r.fmax.values()):.0f})" if len(r.fmax) > 1 else ""
-            fmax, rate = f"{r.fmax_mhz:.1f}{spread}", f"{r.weights_per_second / 1e6:,.0f} M"
-        area = r.area
-        luts = f"{area.luts}+{area.luts_memory}" if area.luts_memory else str(area.luts)
-        counts = map(str, (area.flip_flops, area.block_rams, area.multipliers))
-        result.add_row(r.device, str(r.lanes), luts, *counts, fmax, rate)
-    tools = ", ".join(sorted({r.area.tool for r in results}))
-    seeds = max((len(r.fmax) for r in results), default=0)
-    placed = f"MHz: placed in a shell, median of {seeds} seeds (and range)" if seeds else "not placed"
-    result.caption = f"LUT (+ those used as memory) to DSP: the decoder alone, {tools}. {placed}"
-    return result

@@ -328,7 +328,8 @@ def _provenance(result: dict[str, Any]) -> list[str]:
     origin = result["provenance"]
     versions = ", ".join(f"{name} {number}" for name, number in origin["versions"].items())
     lines = [
-        f"commit {origin['commit']}, specification {origin['specification_digest']}, Python {origin['python']}, "
+        f"weightless {origin['version']}, commit {origin['commit']}, file {result['file']['sha256'][:16]}, "
+        f"specification {origin['specification_digest']}, Python {origin['python']}, "
         f"{versions}."
     ]
     info = result["model"]["info"]

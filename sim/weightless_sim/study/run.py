@@ -3,8 +3,8 @@
 The result is the content of ``report.json``; ``docs/report.schema.json`` describes it.
 """
 
+import hashlib
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -27,6 +27,7 @@ from weightless_sim.model.cycles import predict
 from weightless_sim.study import subject
 from weightless_sim.study.subject import Subject
 from weightless_sw import baselines, codec, container, inputs, layouts
+from weightless_sw import provenance as package
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress
 from weightless_sw.spec.record import FORMAT_VERSION, MAX_SLOT_BITS
@@ -100,6 +101,7 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         "file": {
             "path": os.path.relpath(about.path) if about.path.is_relative_to(Path.cwd()) else str(about.path),
             "bytes": about.n_bytes,
+            "sha256": hashlib.sha256(about.path.read_bytes()).hexdigest(),
             "dense_bytes": sum(4 * prod(shape) for shape in about.shapes.values()),
             "metadata": about.metadata,
         },
@@ -359,11 +361,7 @@ def _model(about: Subject) -> dict[str, Any]:
 
 def provenance(digest: int) -> dict[str, Any]:
     """Where a result comes from: commit, digest of the layout, program versions."""
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
-    )
     names = (
-        "weightless",
         "numpy",
         "numba",
         "amaranth",
@@ -373,7 +371,8 @@ def provenance(digest: int) -> dict[str, Any]:
         "matplotlib",
     )
     return {
-        "commit": git.stdout.strip() or "unknown",
+        "version": package.version(),
+        "commit": package.commit(),
         "specification_digest": f"{digest:08x}",
         "format_version": FORMAT_VERSION,
         "python": ".".join(map(str, sys.version_info[:3])),

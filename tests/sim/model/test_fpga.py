@@ -6,6 +6,7 @@ import pytest
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_sim import cli
+from weightless_sim.commands import hardware
 from weightless_sim.model import families, fpga
 from weightless_sw import codec, container
 
@@ -77,7 +78,7 @@ def test_results_are_kept(monkeypatch, tmp_path):
     assert len(calls) == 5
     result = fpga.Result("up5k", 1, "x", made.area(), fmax, "0", {})
     assert result.fmax_mhz == sorted(fmax.values())[1]
-    assert fpga.table([result]).row_count == 1
+    assert hardware._table([result]).row_count == 1
     implementation("up5k", ClassicConfig(lanes=1, max_bank_rows=64)).area()
     assert len(calls) == 6
 
@@ -86,7 +87,7 @@ def test_a_device_that_is_not_placed_has_no_rate():
     result = fpga.Result("gowin", 8, "x", fpga.Area(1, 2, 3, 4, 5, "Yosys"), {}, "0", {})
     assert result.as_dict()["weights_per_second"] is None
     assert result.as_dict()["how"]["fmax"] is None
-    assert fpga.table([result]).row_count == 1
+    assert hardware._table([result]).row_count == 1
 
 
 def test_a_failing_tool_is_reported(monkeypatch, tmp_path):

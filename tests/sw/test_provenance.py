@@ -1,0 +1,73 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import weightless_sw
+from weightless_sw import provenance
+
+GIT = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org"]
+
+
+def fake_package(folder: Path) -> Path:
+    """This module alone, as if it were a package's."""
+    package = folder / "weightless_sw"
+    package.mkdir(parents=True)
+    (package / "provenance.py").write_text(Path(provenance.__file__).read_text())
+    return package
+
+
+def asked(package: Path, cwd: Path, **options) -> str:
+    """commit() of the module in ``package``, run in ``cwd``."""
+    program = (
+        f"import sys; sys.path.insert(0, {str(package)!r}); import provenance; print(provenance.commit())"
+    )
+    command = [sys.executable, "-c", program]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=True, **options
+    ).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """Some repository that the user stands in, with a commit."""
+    folder = tmp_path / "users"
+    folder.mkdir()
+    (folder / "x").touch()
+    for command in (["init", "-q"], ["add", "x"], ["commit", "-qm", "x"]):
+        subprocess.run([*GIT, *command], cwd=folder, check=True)
+    return folder
+
+
+def test_never_the_commit_of_the_folder_that_the_user_stands_in(tmp_path, repository):
+    package = fake_package(tmp_path / "site-packages")
+    assert asked(package, repository) == "unknown"
+    inside = fake_package(repository / "venv")  # in a tree, and not tracked by it
+    assert asked(inside, repository) == "unknown"
+    (package / "_commit.txt").write_text("abc1234\n")
+    assert asked(package, repository) == "abc1234"
+
+
+def test_the_commit_of_the_tree_that_tracks_the_package(tmp_path, repository):
+    package = fake_package(repository)
+    subprocess.run([*GIT, "add", "."], cwd=repository, check=True)
+    subprocess.run([*GIT, "commit", "-qm", "y"], cwd=repository, check=True)
+    run = subprocess.run(
+        [*GIT, "rev-parse", "--short", "HEAD"], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert asked(package, tmp_path) == run.stdout.strip()
+    (package / "_commit.txt").write_text("abc1234")  # git knows better
+    (repository / "x").write_text("changed")
+    assert asked(package, tmp_path) == f"{run.stdout.strip()}-dirty"
+
+
+def test_git_may_be_absent(tmp_path):
+    assert asked(fake_package(tmp_path), tmp_path, env={"PATH": ""}) == "unknown"
+
+
+def test_one_version_number():
+    assert provenance.version() == weightless_sw.__version__
+    assert "version = " not in Path("pyproject.toml").read_text().split("[project]")[1].split("[")[0].replace(
+        "dynamic", ""
+    )
