@@ -1,11 +1,15 @@
-"""How kernels are compiled: by numba, kept on disk, apart for every state of the specification.
+"""How kernels are compiled, by numba, and run: kept on disk, apart for every state of the specification.
 
 numba's cache notices a change of a kernel's own file, but not of the specification whose constants it
-compiles in: so the folder is named after the specification's text.
+compiles in: so the folder is named after the specification's text.  Kernels are serial and let go of Python's lock;
+what runs on all cores is cut into chunks for threads of our own.  numba's own threads would not live through a fork,
+and an interrupt inside a kernel would come out of it as an error: here the main thread only waits.
 """
 
+import os
+import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +22,51 @@ SPECIFICATION_CRC = zlib.crc32(b"".join(path.read_bytes() for path in SPECIFICAT
 CACHE = Path(__file__).parent / "__pycache__" / f"numba-{SPECIFICATION_CRC:08x}"
 
 
-def jit(function: Callable[..., Any], *, parallel: bool = False) -> Any:
-    """``function`` compiled; with ``parallel`` its ``prange`` loops run on all cores."""
+def jit(function: Callable[..., Any]) -> Any:
+    """``function`` compiled."""
     before = nb.config.CACHE_DIR  # read as a function is decorated; other packages keep theirs
     nb.config.CACHE_DIR = str(CACHE)
     try:
-        return nb.njit(cache=True, nogil=True, parallel=parallel)(function)
+        return nb.njit(cache=True, nogil=True)(function)
     finally:
         nb.config.CACHE_DIR = before
 
 
-def jit_parallel(function: Callable[..., Any]) -> Any:
-    """``function`` compiled for all cores."""
-    return jit(function, parallel=True)
+def run(kernel: Callable[..., Any], *arguments: Any) -> Any:
+    """``kernel(*arguments)`` in a thread, so that an interrupt ends the wait at once."""
+    return run_all(kernel, [arguments])[0]
+
+
+def run_all(kernel: Callable[..., Any], calls: Iterable[tuple[Any, ...]], n_threads: int = 0) -> list[Any]:
+    """The result of ``kernel`` for each of the argument tuples, in order, on all cores.
+
+    A kernel's error is raised here; after it, and after an interrupt, no further call begins.
+    """
+    waiting = list(enumerate(calls))[::-1]
+    results: list[Any] = [None] * len(waiting)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while True:
+            try:
+                place, arguments = waiting.pop()
+            except IndexError:
+                return
+            try:
+                results[place] = kernel(*arguments)
+            except BaseException as error:
+                errors.append(error)
+                waiting.clear()
+
+    n_threads = min(n_threads or len(os.sched_getaffinity(0)), len(waiting))
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(n_threads)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        waiting.clear()
+    if errors:
+        raise errors[0]
+    return results

@@ -29,7 +29,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # who reads has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        cause = (
+            error.__cause__ or error.__context__
+        )  # C code that did not look for an interrupt makes another of it
+        if not isinstance(error, KeyboardInterrupt) and not isinstance(cause, KeyboardInterrupt):
+            raise
         remark("weightless: interrupted")
         return 130
 

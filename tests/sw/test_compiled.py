@@ -1,4 +1,13 @@
-from weightless_sw import compiled
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from weightless_sw import compiled, inputs
 from weightless_sw.classic import kernels as classic
 from weightless_sw.coded import kernels as coded
 
@@ -11,3 +20,85 @@ def test_compiled_code_is_kept_apart_by_specification():
 
 def test_every_module_of_the_specification_counts():
     assert {"classic.py", "coded.py", "hash.py", "record.py"} <= {p.name for p in compiled.SPECIFICATION}
+
+
+def test_a_kernel_runs_in_chunks_on_many_threads():
+    """Results in order; an error of one is raised, and ends the rest."""
+    assert compiled.run_all(lambda a, b: a * b, [(k, 2) for k in range(100)]) == [2 * k for k in range(100)]
+    assert compiled.run_all(print, []) == []
+    names = set(
+        compiled.run_all(lambda _: (time.sleep(0.01), threading.current_thread().name)[1], [(0,)] * 8, 4)
+    )
+    assert 1 < len(names) <= 4
+    done = []
+
+    def fail(k):
+        done.append(k)
+        raise ValueError(f"chunk {k}")
+
+    with pytest.raises(ValueError, match="chunk 0"):
+        compiled.run_all(fail, [(k,) for k in range(100)], 1)
+    assert done == [0]
+
+
+def test_an_interrupt_ends_the_wait():
+    """The main thread waits where Python looks for signals, whatever the kernel does."""
+    started = threading.Event()
+
+    def kernel(seconds):
+        started.set()
+        time.sleep(seconds)
+
+    def interrupt():
+        started.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        compiled.run(kernel, 60)
+    assert time.monotonic() - begin < 50  # not the kernel's minute
+
+
+FORKS = """
+import os
+import numpy as np
+from weightless_sw import codec
+weights = np.where(np.random.default_rng(1).random((300, 784)) < 0.04, np.float32(0.5), np.float32(0))
+tensor, _ = codec.encode(weights)
+whole = codec.decode(tensor)
+child = os.fork()
+if not child:
+    os._exit(0 if np.array_equal(codec.decode(tensor), whole) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_decodes_after_its_parent():
+    """numba's OpenMP layer kills it; threads of our own are made for each call."""
+    run = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "0\n"), run.stderr
+
+
+@pytest.mark.parametrize("delay", [0, 0.1, 0.3, 0.6, 1.2])
+def test_an_interrupted_command_is_130_and_one_line(tmp_path, sparse_layer, delay):
+    """Compiling, or inside a kernel."""
+    inputs.save_tensors(tmp_path / "x.npz", {"w": sparse_layer((2000, 3000), 1_000_000)})
+    command = [
+        sys.executable,
+        "-m",
+        "weightless_sim",
+        "encode",
+        str(tmp_path / "x.npz"),
+        "-o",
+        str(tmp_path / "x.wls"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    assert process.stderr.readline() == "encode w\n"
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    if process.returncode:  # else it was done before
+        assert (process.returncode, err) == (130, "weightless: interrupted\n")
+    assert not list(tmp_path.glob(".weightless-*"))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from weightless_sw.classic import kernels
 from weightless_sw.codebook import EncodeError
+from weightless_sw.compiled import run
 from weightless_sw.progress import Progress
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
@@ -54,12 +55,12 @@ def fill(
 ) -> NDArray[np.uint16] | None:
     """The table in which ``keys`` ((n,) sorted uint32) have ``codes`` ((n,) uint16); None if it does not peel."""
     g = geometry
-    slots, masks = kernels.address_keys(keys, g.lanes_log2, g.slot_bits, g.bank_rows, g.seed)
-    n_peeled, order, pivots = kernels.peel(slots, g.n_slots)
+    slots, masks = run(kernels.address_keys, keys, g.lanes_log2, g.slot_bits, g.bank_rows, g.seed)
+    n_peeled, order, pivots = run(kernels.peel, slots, g.n_slots)
     if n_peeled < len(keys):
         return None
-    table: NDArray[np.uint16] = kernels.random_table(g.n_slots, g.slot_bits, g.seed)
-    kernels.assign(table, slots, codes ^ masks, order, pivots)
+    table: NDArray[np.uint16] = run(kernels.random_table, g.n_slots, g.slot_bits, g.seed)
+    run(kernels.assign, table, slots, codes ^ masks, order, pivots)
     return table
 
 
@@ -131,8 +132,8 @@ class _Search:
         lanes_log2 = self.lanes.bit_length() - 1
         for seed in range(self.n_seeds):
             self.n_attempts += 1
-            slots, _ = kernels.address_keys(self.keys, lanes_log2, self.slot_bits, bank_rows, seed)
-            if kernels.peel(slots, n_slots)[0] == len(self.keys):
+            slots, _ = run(kernels.address_keys, self.keys, lanes_log2, self.slot_bits, bank_rows, seed)
+            if run(kernels.peel, slots, n_slots)[0] == len(self.keys):
                 self._say(bank_rows, f"seed {seed} peels")
                 return seed
         self._say(bank_rows, f"none of {self.n_seeds} seeds peels")

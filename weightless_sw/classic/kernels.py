@@ -4,15 +4,16 @@ They know the format only through ``weightless_sw.spec``; the tests hold them to
 functions and to the frozen vectors.  Words are kept in uint64 because numba widens uint32 anyway.
 """
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw.compiled import jit, jit_parallel
+from weightless_sw.compiled import jit, run_all
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec import hash as spec_hash
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.tensor import EncodedTensor
+
+CHUNK = 1 << 16  # weights that a thread decodes at a time: whole groups
 
 _WORD_MASK = np.uint64(spec_hash.WORD_MASK)
 _WORD_BITS = np.uint64(spec_hash.WORD_BITS)
@@ -155,13 +156,13 @@ def assign(table, slots, values, order, pivots):  # type: ignore[no-untyped-def]
         table[pivots[step]] = value
 
 
-@jit_parallel
+@jit
 def fill_codes(codes, table, lanes_log2, bank_rows, slot_bits, seed, first_group):  # type: ignore[no-untyped-def]
-    """Fill ``codes`` (uint16) with the codes of the weights from group ``first_group`` on, on all cores."""
+    """Fill ``codes`` (uint16) with the codes of the weights from group ``first_group`` on."""
     lanes = 1 << lanes_log2
     lane_mask = np.uint64(lanes - 1)
     code_mask = np.uint64((1 << slot_bits) - 1)
-    for step in nb.prange((codes.size + lanes - 1) >> lanes_log2):
+    for step in range((codes.size + lanes - 1) >> lanes_log2):
         x, y, z = _address_words(first_group + step, seed, _DOMAIN)
         low, high = _masks_words(x, y, z)
         rows = np.uint64(bank_rows)
@@ -181,5 +182,12 @@ def decode_codes(tensor: EncodedTensor) -> NDArray[np.uint16]:
     g = tensor.geometry
     assert isinstance(g, ClassicGeometry)
     codes = np.empty(g.n_weights, np.uint16)
-    fill_codes(codes, tensor.table, g.lanes_log2, g.bank_rows, g.slot_bits, g.seed, 0)
+    run_all(
+        fill_codes,
+        (
+            (codes[first : first + CHUNK], tensor.table, g.lanes_log2, g.bank_rows, g.slot_bits, g.seed,
+             first >> g.lanes_log2)
+            for first in range(0, g.n_weights, CHUNK)
+        ),
+    )  # fmt: skip
     return codes

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from weightless_sw.codebook import CODEBOOK_DTYPES
 from weightless_sw.coded import kernels
+from weightless_sw.compiled import run
 from weightless_sw.spec.coded import Head, density_share, last_number
 from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import Arrangement, CodedTensor
@@ -53,8 +54,16 @@ def encode_stream(head: Head, turned: NDArray[np.uint16]) -> bytes:
     rows, columns = turned.shape
     # Streams are far shorter than the bound, but a buffer too small would be written past its end.
     stream = np.empty(BYTES_PER_WEIGHT * turned.size + SPARE_BYTES, np.uint8)
-    rng, low, place = kernels.code_matrix(
-        turned.reshape(-1).copy(), rows, columns, head.n_codes, head.stride, head.p0, stream, True
+    rng, low, place = run(
+        kernels.code_matrix,
+        turned.reshape(-1).copy(),
+        rows,
+        columns,
+        head.n_codes,
+        head.stride,
+        head.p0,
+        stream,
+        True,
     )
     written = int.from_bytes(stream[:place].tobytes(), "big")
     number = (written << 32) + last_number(int(low), int(rng))
@@ -86,7 +95,9 @@ def _decode_stream(head: Head, shape: tuple[int, int], stream: bytes) -> NDArray
     data = np.frombuffer(bytearray(stream or b"\0"), np.uint8)  # a copy: the encoder writes to its stream
     rng, x, place = (
         int(n)
-        for n in kernels.code_matrix(codes, rows, columns, head.n_codes, head.stride, head.p0, data, False)
+        for n in run(
+            kernels.code_matrix, codes, rows, columns, head.n_codes, head.stride, head.p0, data, False
+        )
     )
     # Only one stream gives these codes: the one that ends with its encoder's last number.
     last_taken = int.from_bytes(stream[place - 4 : place].ljust(4, b"\0"), "big")

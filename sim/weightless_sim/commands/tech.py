@@ -35,11 +35,7 @@ def _tech(options: argparse.Namespace) -> int:
         shown = [one for one in shown if one.kind in kinds or one in picked]
         decoders = decoders if "logic" in options.names else []
     if options.json:
-        common.console().print(
-            json.dumps(
-                {"references": list(map(asdict, shown)), "logic": list(map(asdict, decoders))}, indent=1
-            )
-        )
+        common.print_json({"references": list(map(asdict, shown)), "logic": list(map(asdict, decoders))})
         return 0
     table = common.table("name", ">value", "unit", "node", "how", "source; what is in it, how sure")
     for one in shown:
