@@ -14,6 +14,7 @@ CODEBOOK_DTYPES: dict[ValueFormat, np.dtype[Any]] = {
     ValueFormat.FIXED8: np.dtype("i1"),
     ValueFormat.FIXED16: np.dtype("<i2"),
 }
+PROBES = 8  # values that a scale is tried on first
 ML_DTYPES = (ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2)  # exact in float32
 
 
@@ -41,8 +42,9 @@ def quantize_codebook(
 ) -> tuple[NDArray[Any], float]:
     """Codebook entries and scale for ``values`` ((K,), distinct, non-zero).
 
-    Fixed point scales the largest magnitude to the largest entry.  Raises EncodeError when an entry
-    is not exact and ``round_values`` is not set, and always when one overflows.
+    Fixed point takes a scale at which all values are exact, where there is one, and else scales the largest magnitude
+    to the largest entry.  Exact means float32(entry) * float32(scale), as decoders compute it.  Raises EncodeError
+    when an entry is not exact and ``round_values`` is not set, and always when one overflows or becomes a zero.
     """
     scale = 1.0
     if value_format is ValueFormat.FP16:
@@ -51,7 +53,7 @@ def quantize_codebook(
     else:
         largest = (1 << (value_format.bits - 1)) - 1
         peak = float(np.abs(values.astype(np.float64)).max(initial=0.0))
-        scale = record.round_to_float32(peak / largest) if peak else 1.0
+        scale = _exact_scale(values, largest) or (record.round_to_float32(peak / largest) if peak else 1.0)
         if not 0 < scale < float("inf"):
             raise EncodeError(f"{name}: magnitudes around {peak:g} are out of range; rescale the weights")
         quantized = np.rint(values.astype(np.float64) / scale).clip(-largest, largest)
@@ -71,6 +73,37 @@ def quantize_codebook(
             "rounds them to zero; prune or rescale them first"
         )
     return entries, scale
+
+
+def _exact_scale(values: NDArray[Any], largest: int) -> float | None:
+    """The scale at which each of ``values`` is an entry of up to ``largest``, that of the largest entries; or None.
+
+    The largest value is some entry times the scale, so there are three candidates for each entry that it may be: the
+    quotient in float32, and its neighbours.
+    """
+    exact = values.astype(np.float32)
+    if not len(values) or not np.array_equal(exact.astype(np.float64), values.astype(np.float64)):
+        return None
+    tops = np.arange(largest, 0, -1)
+    with np.errstate(over="ignore", under="ignore"):
+        middle = (np.abs(exact).max() / tops.astype(np.float64)).astype(np.float32)
+        around = [middle, np.nextafter(middle, np.float32(0)), np.nextafter(middle, np.float32(np.inf))]
+        scales = np.stack(around, axis=1).reshape(-1)
+        scales = scales[(scales > 0) & np.isfinite(scales)]
+        for scale in scales[
+            _hold(scales[:, None], exact[:PROBES], largest)
+        ]:  # most are out after a few values
+            if _hold(scale, exact, largest):
+                return float(scale)
+    return None
+
+
+def _hold(scales: NDArray[np.float32], values: NDArray[np.float32], largest: int) -> NDArray[np.bool_]:
+    """Which of ``scales`` hold all ``values`` exactly, along the last axis."""
+    entries = np.rint(values.astype(np.float64) / scales)
+    same = (entries.astype(np.float32) * scales == values) & (np.abs(entries) <= largest)
+    held: NDArray[np.bool_] = same.all(axis=-1)
+    return held
 
 
 def number_values(

@@ -66,7 +66,7 @@ def encode(
     *,
     layout: str = "classic",
     slot_bits: int = 8,
-    value_format: ValueFormat = ValueFormat.FP16,
+    value_format: ValueFormat | str = ValueFormat.FP16,
     round_values: bool = False,
     live: str = "auto",
     order: str = "rows",
@@ -95,6 +95,7 @@ def encode(
         raise ValueError(f"{layout} has no option {', '.join(unknown)}; it has: {', '.join(encoder.OPTIONS)}")
     chosen = dict(encoder.OPTIONS) | options
     encoder.check_options(slot_bits, chosen)
+    value_format = format_named(value_format)
     array = check_weights(weights, name)
     arrangement = arrange(array, slot_bits, live, order)
     flat = arrangement.gather(array)
@@ -117,6 +118,16 @@ def encode(
     tensor = EncodedTensor(arrangement, table.geometry, codebook, table.entries)
     seconds = time.perf_counter() - started
     return tensor, _report(tensor, _choices(array, tensor, order), len(keys), table.n_attempts, seconds)
+
+
+def format_named(value_format: ValueFormat | str) -> ValueFormat:
+    """The format itself, or the one of that name, as the command line has it.  Raises ValueError."""
+    if isinstance(value_format, ValueFormat):
+        return value_format
+    names = {one.name.lower(): one for one in ValueFormat}
+    if str(value_format).lower() not in names:
+        raise ValueError(f"no value format is called {value_format!r}; there are: {', '.join(names)}")
+    return names[str(value_format).lower()]
 
 
 def arrange(array: NDArray[Any], slot_bits: int, live: str = "off", order: str = "rows") -> Arrangement:
@@ -153,7 +164,7 @@ def _live(has_weights: NDArray[np.bool_], most_bytes: float) -> NDArray[np.int64
 def encode_coded(
     weights: ArrayLike,
     *,
-    value_format: ValueFormat = ValueFormat.FP16,
+    value_format: ValueFormat | str = ValueFormat.FP16,
     round_values: bool = False,
     live: str = "auto",
     name: str = "tensor",
@@ -166,6 +177,7 @@ def encode_coded(
     """
     from weightless_sw.coded import record  # compiles
 
+    value_format = format_named(value_format)
     array = check_weights(weights, name)
     if array.size > record.MAX_WEIGHTS:
         raise EncodeError(

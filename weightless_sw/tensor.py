@@ -26,6 +26,21 @@ class Arrangement:
     live_columns: NDArray[np.int64] | None = None
     by_columns: bool = False
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the other arranges as this does."""
+        if not isinstance(other, Arrangement):
+            return NotImplemented
+        return (self.shape, self.by_columns) == (other.shape, other.by_columns) and all(
+            np.array_equal(mine, theirs) if mine is not None and theirs is not None else mine is theirs
+            for mine, theirs in (
+                (self.live_rows, other.live_rows),
+                (self.live_columns, other.live_columns),
+            )
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.by_columns))
+
     @property
     def n_rows(self) -> int:
         """Rows of the whole matrix."""
@@ -87,6 +102,18 @@ class _Named(ABC):
     def record_bytes(self) -> int:
         """Bytes of the record in a file."""
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is the same in a file: fields, codebook and table bit by bit."""
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(
+            _same(mine, theirs)
+            for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.arrangement, self.record_bytes))
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The tensor's, dead rows and columns included."""
@@ -105,7 +132,14 @@ class _Named(ABC):
         return self.arrangement.scatter(weights)
 
 
-@dataclass(frozen=True)
+def _same(mine: Any, theirs: Any) -> bool:
+    """Arrays bit by bit."""
+    if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray):
+        return mine.dtype == theirs.dtype and np.array_equal(mine, theirs)
+    return bool(mine == theirs)
+
+
+@dataclass(frozen=True, eq=False)
 class EncodedTensor(_Named):
     """One tensor in a table.
 
@@ -129,7 +163,7 @@ class EncodedTensor(_Named):
         return 4 * self.geometry.record_words
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CodedTensor(_Named):
     """One tensor in a coded record: exact.
 

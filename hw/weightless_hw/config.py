@@ -63,6 +63,7 @@ class DecoderConfig(ABC):
     def __post_init__(self) -> None:
         require("slot_bits", self.slot_bits, 1, MAX_SLOT_BITS)
         require("max_codes", self.max_codes, 1, (1 << self.slot_bits) - 1)
+        require("value_bits", self.value_bits, 8, 16)
         if self.value_bits not in (8, 16):
             raise ValueError(f"value_bits must be 8 or 16, not {self.value_bits!r}")
 

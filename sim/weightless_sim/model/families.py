@@ -24,7 +24,7 @@ FAMILIES = {
             "ecp5",
             "synth_ecp5 -top {top}",
             luts={"LUT4": 1, "CCU2C": 2},  # a carry cell takes two LUT4s
-            luts_memory={"TRELLIS_DPR16X4": 4},
+            luts_memory={"TRELLIS_DPR16X4": 6},  # four hold the bits, two drive the write address and data
             flip_flops={"TRELLIS_FF": 1},
             block_rams={"DP16KD": 1},  # 18 kbit each
             multipliers={"MULT18X18D": 1},

@@ -12,6 +12,11 @@ LAYER = ClassicGeometry(n_weights=1000, lanes=4, slot_bits=8, bank_rows=50, n_co
     ("parameter", "value", "message"),
     [
         ("lanes", 5, "lanes must be a power of two"),
+        ("lanes", 8.0, "lanes must be a power of two from 1 to 64, not 8.0"),
+        ("lanes", True, "lanes must be a power of two from 1 to 64, not True"),
+        ("lanes", "8", "lanes must be a power of two from 1 to 64, not '8'"),
+        ("value_bits", 16.0, "value_bits must be an integer"),
+        ("max_codes", None, "max_codes must be an integer"),
         ("slot_bits", 0, "slot_bits must be"),
         ("max_bank_rows", 0, "max_bank_rows must be an integer from 1 to 16777216, not 0"),
         ("max_codes", 256, "max_codes must be an integer from 1 to 255, not 256"),

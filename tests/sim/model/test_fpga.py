@@ -1,5 +1,6 @@
 import json
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +107,13 @@ def test_rows_are_found_by_their_names():
     assert all(name == family.name for name, family in families.FAMILIES.items())
     assert all(name == device.name for name, device in families.DEVICES.items())
     assert {device.family for device in families.DEVICES.values()} == set(families.FAMILIES)
+
+
+def test_a_distributed_ram_of_ecp5_takes_six_luts():
+    """As nextpnr packs it: four hold the bits, two drive the write port; utilization of the decoders placed here."""
+    assert families.FAMILIES["ecp5"].luts_memory == {"TRELLIS_DPR16X4": 6}
+    shipped = {
+        row["config"]: row for row in json.loads(Path("sim/weightless_sim/model/tech/fpga.json").read_text())
+    }
+    for name, row in shipped.items():
+        assert row["area"]["luts_memory"] == 6 * row["utilization"]["TRELLIS_RAMW"]["used"], name
