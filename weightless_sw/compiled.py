@@ -7,9 +7,11 @@ and an interrupt inside a kernel would come out of it as an error: here the main
 """
 
 import os
+import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,32 @@ from weightless_sw import spec
 
 SPECIFICATION = sorted(Path(spec.__path__[0]).glob("*.py"))
 SPECIFICATION_CRC = zlib.crc32(b"".join(path.read_bytes() for path in SPECIFICATION))
-CACHE = Path(__file__).parent / "__pycache__" / f"numba-{SPECIFICATION_CRC:08x}"
+
+
+def _cache_folder() -> Path | None:
+    """Where compiled kernels are kept: beside this file, else in the user's cache, else nowhere.
+
+    Not in a common folder: what lies there is run.
+    """
+    name = f"numba-{SPECIFICATION_CRC:08x}"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    for folder in (Path(__file__).parent / "__pycache__" / name, Path(home) / "weightless" / name):
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):  # what may be written to, says only a try
+                return folder
+    return None
+
+
+CACHE = _cache_folder()
 
 
 def jit(function: Callable[..., Any]) -> Any:
     """``function`` compiled."""
     before = nb.config.CACHE_DIR  # read as a function is decorated; other packages keep theirs
-    nb.config.CACHE_DIR = str(CACHE)
+    nb.config.CACHE_DIR = str(CACHE or "")
     try:
-        return nb.njit(cache=True, nogil=True)(function)
+        return nb.njit(cache=CACHE is not None, nogil=True)(function)
     finally:
         nb.config.CACHE_DIR = before
 

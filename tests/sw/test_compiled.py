@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,6 +100,50 @@ def test_an_interrupted_command_is_130_and_one_line(tmp_path, sparse_layer, dela
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
-    if process.returncode:  # else it was done before
+    if not (tmp_path / "x.wls").exists():  # else it was done before
         assert (process.returncode, err) == (130, "weightless: interrupted\n")
     assert not list(tmp_path.glob(".weightless-*"))
+
+
+def test_compiled_code_goes_where_it_may(tmp_path, monkeypatch):
+    """Beside the package, in the user's cache, or nowhere: never an error."""
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "package" / "compiled.py"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "package").mkdir()
+    assert compiled._cache_folder().is_relative_to(tmp_path / "package" / "__pycache__")
+    (tmp_path / "package" / "__pycache__").rename(tmp_path / "old")
+    (tmp_path / "package" / "__pycache__").touch()  # as good as read-only, for root, too
+    assert compiled._cache_folder().is_relative_to(tmp_path / "cache" / "weightless")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    assert compiled._cache_folder() is None
+    monkeypatch.setattr(compiled, "CACHE", None)
+    assert compiled.jit(lambda a: a + 1)(1) == 2
+
+
+READ_ONLY = """
+import pathlib, shutil, subprocess, sys, weightless_sw
+home = pathlib.Path(sys.argv[1])
+shutil.copytree(pathlib.Path(weightless_sw.__file__).parent, home / "weightless_sw")
+subprocess.run(["chmod", "-R", "a-w,a+rX", home], check=True)
+"""
+
+
+def test_an_unprivileged_user_of_a_read_only_package(tmp_path, need):
+    """The whole way: imported, compiled and used where nothing can be written."""
+    need(
+        ""
+        if os.geteuid()
+        else ""
+        if shutil.which("setpriv")
+        else "setpriv is not installed: apt-get install util-linux"
+    )
+    home = tmp_path / "package"
+    home.mkdir()
+    subprocess.run([sys.executable, "-c", READ_ONLY, str(home)], check=True)
+    program = f"import sys; sys.path.insert(0, {str(home)!r}); import numpy, weightless_sw as w; "
+    program += "print(w.__file__, w.decode(w.encode(numpy.eye(9))[0]).sum())"
+    drop = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"] if not os.geteuid() else []
+    run = subprocess.run([*drop, sys.executable, "-c", program], capture_output=True, text=True, check=False,
+                         cwd="/", env={"PATH": os.environ["PATH"], "HOME": "/dev/null"})  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith(str(home))
