@@ -1,11 +1,12 @@
 """Writing files so that nothing is lost: whole or not at all."""
 
 import errno
+import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 REMEDIES = {  # of what the system says of a file
@@ -51,6 +52,23 @@ def check_output(path: str | os.PathLike[str], inputs: Iterable[str | os.PathLik
     target = _target(path)
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "no file can be made in its folder", str(path))
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the file ``path`` so that no other process of this machine does; ``waiting`` is told when one is ahead.
+
+    The system lets go of it when a process ends, killed or not.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from weightless_sim.commands import common
 from weightless_sw import inputs
+from weightless_sw.files import locked
 
 
 def add(commands: Any) -> None:
@@ -63,8 +64,10 @@ def _sim(options: argparse.Namespace) -> int:
         round_values=options.round_values,
         build=options.build,
     )
-    result = study.run(asked, common.Steps())
-    paths = markdown.write(result, options.build / "report")
+    ahead = f"waiting for another run in {options.build} (or choose another folder with --build)"
+    with locked(options.build / "sim.lock", lambda: common.remark(ahead)):
+        result = study.run(asked, common.Steps())
+        paths = markdown.write(result, options.build / "report")
     if not result["encoding"]:
         console.print(result["weights"])
     if options.json:

@@ -185,6 +185,7 @@ async def run_scenario(dut: Any) -> None:
 
     board = bench.scoreboard
     result = {
+        "scenario_sha256": scenario.digest,
         "n_weights": board.n_weights,
         "n_beats": board.n_beats,
         "n_mismatches": board.n_mismatches,

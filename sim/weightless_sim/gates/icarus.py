@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP
+from weightless_sim.cosim.runner import environment
 from weightless_sim.gates.netlist import SRAM, Netlist
 from weightless_sim.gates.simulate import Simulator
 from weightless_sim.model import fpga
@@ -105,7 +106,9 @@ def compare(counted: NDArray[np.int64], simulator: Simulator) -> int:
 
 def _call(command: list[str], folder: Path) -> str:
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, env=environment()
+        )
     except FileNotFoundError as error:
         raise CrossCheckError("Icarus is not installed: apt-get install iverilog") from error
     if done.returncode:

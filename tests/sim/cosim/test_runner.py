@@ -4,7 +4,11 @@ Each run checks every beat, every cycle, the stream rules and the registers (wei
 """
 
 import dataclasses
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +170,82 @@ def test_waveform_is_written_and_named(need, monkeypatch, capsys):
     monkeypatch.setenv("WAVES", "1")
     config = CONFIGS["paper's table"]
     run(Scenario(config=config, records=layers(config)[1:2]), "waves", "icarus")
-    named = re.search(r"waveform: (\S+)", capsys.readouterr().out)
+    named = re.search(r"waveform: (\S+)", capsys.readouterr().err)
     assert named
     assert Path(named[1]).stat().st_size > 1000
     assert "runs" in named[1]
+
+
+def test_two_runs_of_one_name_at_once(tmp_path, need):
+    """Each reads its own result, whatever folder its report goes to; a result names its scenario."""
+    need(runner.missing("icarus"))
+    rng = np.random.default_rng(1)
+    for name, shape in (("a", (12, 200)), ("b", (15, 200))):
+        array = np.where(rng.random(shape) < 0.05, np.float32(0.5), np.float32(0))
+        array[-1, -1] = 0.5
+        inputs.save_tensors(tmp_path / f"{name}.npz", {f"fc.{name}": array})
+    command = [sys.executable, "-m", "weightless_sim", "sim", "--simulator", "icarus", "--json", "--build"]
+    started = [
+        subprocess.Popen([*command, str(tmp_path / f"o{name}"), str(tmp_path / f"{name}.npz")],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+        for name in "ab"
+    ]  # fmt: skip
+    for process, n_weights in zip(started, (2400, 3000), strict=True):
+        out, err = process.communicate()
+        assert process.returncode == 0, err
+        runs = json.loads(out)["runs"]
+        assert {run["n_weights"] for name, run in runs.items() if name != "in turn"} == {n_weights}
+
+
+def test_a_result_of_another_scenario_is_not_taken(monkeypatch, need):
+    need(runner.missing("icarus"))
+    config = CONFIGS["paper's table"]
+    scenario = Scenario(config=config, records=layers(config)[1:2])
+    monkeypatch.setattr(Scenario, "digest", property(lambda self: f"{id(self):064x}"))
+    with pytest.raises(SimulationError, match="is of another run"):
+        runner.run(scenario, "another", simulator="icarus")
+
+
+def test_the_environment_is_ours_and_is_given_back(monkeypatch):
+    theirs = {"VERILATOR_ROOT": "/usr/share/verilator", "MAKEFLAGS": "-j9", "PYTHONOPTIMIZE": "1",
+              "COCOTB_RESULTS_FILE": "x", "TESTCASE": "none"}  # fmt: skip
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    ours = runner.environment()
+    assert not {"VERILATOR_ROOT", "PYTHONOPTIMIZE", "COCOTB_RESULTS_FILE", "TESTCASE"} & ours.keys()
+    assert ours["MAKEFLAGS"] != "-j9"
+    with runner._our_environment():
+        assert dict(os.environ) == ours
+    assert dict(os.environ) == before
+
+
+def test_a_fault_is_found_whatever_the_environment_says(monkeypatch, need):
+    """Without assertions, a bench finds nothing."""
+    need(runner.missing("icarus"))
+    for name, value in (("PYTHONOPTIMIZE", "1"), ("TESTCASE", "none"), ("MODULE", "none")):
+        monkeypatch.setenv(name, value)
+    config = CONFIGS["paper's table"]
+    with pytest.raises(SimulationError, match="mismatch"):
+        scenario = Scenario(config=config, records=layers(config)[1:2], fault="expectation")
+        runner.run(scenario, "fault_o", simulator="icarus")
+
+
+@pytest.mark.parametrize("name", ["my dir", "a#b", "a$b", "a(1)", "a:b"])
+def test_a_folder_that_make_can_not_build_in_is_said_before_the_work(tmp_path, monkeypatch, need, name):
+    need(runner.missing("verilator"))
+    monkeypatch.setattr(runner, "BUILD", tmp_path / name)
+    assert re.search(
+        r"make can't build in a folder with '.' in its path; work in another", runner.missing("verilator")
+    )
+
+
+def test_what_a_killed_build_left_is_not_taken_for_whole(tmp_path, monkeypatch, need):
+    need(runner.missing("icarus"))
+    monkeypatch.setattr(runner, "BUILD", tmp_path)
+    config = ClassicConfig(lanes=1, slot_bits=8, max_bank_rows=7, max_codes=2)
+    folder = runner.build.__wrapped__(config, "icarus")
+    (folder / "built").unlink()
+    (folder / "sim.vvp").write_text("half a file")
+    assert runner.build.__wrapped__(config, "icarus") == folder
+    assert "half" not in (folder / "sim.vvp").read_text()
