@@ -101,7 +101,9 @@ def test_an_interrupted_command_is_130_and_one_line(tmp_path, sparse_layer, dela
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     if not (tmp_path / "x.wls").exists():  # else it was done before
-        assert (process.returncode, err) == (130, "weightless: interrupted\n")
+        assert err == "weightless: interrupted\n"
+        # Python itself ends by the signal where it came in an exec() of an import; a shell calls both 130.
+        assert process.returncode in (130, -signal.SIGINT)
     assert not list(tmp_path.glob(".weightless-*"))
 
 

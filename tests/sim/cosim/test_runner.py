@@ -226,8 +226,8 @@ def test_a_fault_is_found_whatever_the_environment_says(monkeypatch, need):
     for name, value in (("PYTHONOPTIMIZE", "1"), ("TESTCASE", "none"), ("MODULE", "none")):
         monkeypatch.setenv(name, value)
     config = CONFIGS["paper's table"]
+    scenario = Scenario(config=config, records=layers(config)[1:2], fault="expectation")
     with pytest.raises(SimulationError, match="mismatch"):
-        scenario = Scenario(config=config, records=layers(config)[1:2], fault="expectation")
         runner.run(scenario, "fault_o", simulator="icarus")
 
 
