@@ -101,12 +101,7 @@ def encode(
     flat = arrangement.gather(array)
     keys = np.flatnonzero(flat).astype(np.uint32)
     distinct, named = np.unique(flat[keys], return_inverse=True)
-    if len(distinct) >= 1 << slot_bits:
-        raise EncodeError(
-            f"{name}: {len(distinct)} distinct non-zero values, but codes of {slot_bits} bits name at most "
-            f"{(1 << slot_bits) - 1}; {CLUSTER_FIRST}, or use a larger slot_bits (up to 16)"
-        )
-    codebook, numbers, scale = number_values(distinct, value_format, round_values, name)
+    codebook, numbers, scale = _number(distinct, slot_bits, value_format, round_values, name)
     request = TableRequest(
         n_weights=flat.size,
         slot_bits=slot_bits,
@@ -118,6 +113,26 @@ def encode(
     tensor = EncodedTensor(arrangement, table.geometry, codebook, table.entries)
     seconds = time.perf_counter() - started
     return tensor, _report(tensor, _choices(array, tensor, order), len(keys), table.n_attempts, seconds)
+
+
+def check_encodable(
+    weights: ArrayLike, slot_bits: int, value_format: ValueFormat | str, round_values: bool, name: str
+) -> None:
+    """Raise EncodeError where :func:`encode` would, before any table is made."""
+    array = check_weights(weights, name)
+    distinct = np.unique(array[array != 0])
+    _number(distinct, slot_bits, format_named(value_format), round_values, name)
+
+
+def _number(
+    distinct: NDArray[Any], slot_bits: int, value_format: ValueFormat, round_values: bool, name: str
+) -> tuple[NDArray[Any], NDArray[np.uint16], float]:
+    if len(distinct) >= 1 << slot_bits:
+        raise EncodeError(
+            f"{name}: {len(distinct)} distinct non-zero values, but codes of {slot_bits} bits name at most "
+            f"{(1 << slot_bits) - 1}; {CLUSTER_FIRST}, or use a larger slot_bits (up to 16)"
+        )
+    return number_values(distinct, value_format, round_values, name)
 
 
 def format_named(value_format: ValueFormat | str) -> ValueFormat:

@@ -10,8 +10,10 @@ import pytest
 
 import weightless_sw
 from weightless_sim import cli, extras
-from weightless_sim.commands import common, files
+from weightless_sim.commands import common
+from weightless_sim.cosim import runner
 from weightless_sim.model import fpga
+from weightless_sim.shown import in_markdown
 from weightless_sw import inputs
 
 
@@ -65,7 +67,7 @@ def test_missing_memory_names_the_tensor_and_counts_the_scattered_array(model, t
     wls = tmp_path / "m.wls"
     assert cli.main(["encode", str(model), "-o", str(wls)]) == 0
     size = 4 * int(np.load(model)["fc.weight"].size)
-    monkeypatch.setattr(files.codec, "decode", lambda _: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(cli.files.codec, "decode", lambda _: (_ for _ in ()).throw(MemoryError()))
     capsys.readouterr()
     assert cli.main(["decode", str(wls), "-o", str(tmp_path / "back.npz")]) == 2
     assert "fc.weight: not enough memory; decoded, shape" in (error := capsys.readouterr().err)
@@ -143,21 +145,6 @@ def test_simplify_then_encode(tmp_path, capsys):
         "c": (1, 1),
     }
     assert np.array_equal(inputs.load_tensors(simple)["b"], arrays["b"].astype(np.float32))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "plan"),
-    [
-        ([], {"a": "table", "b": "table", "c": "raw", "none": "raw"}),
-        (["--exclude", "a"], {"a": "raw", "b": "table", "c": "raw", "none": "raw"}),
-        (["--coded", "rest"], {"a": "table", "b": "table", "c": "coded", "none": "raw"}),
-        (["--coded", "a", "--coded", "c"], {"a": "coded", "b": "table", "c": "coded", "none": "raw"}),
-        (["--tensor", "c", "--coded", "rest"], {"a": "coded", "b": "coded", "c": "table", "none": "raw"}),
-    ],
-)
-def test_who_goes_where(arguments, plan):
-    options = cli._parser().parse_args(["encode", "x.npz", "-o", "x.wls", *arguments])
-    assert files._plan(options, {"a": 2, "b": 4, "c": 1, "none": 0}) == plan
 
 
 def test_coded_tensors(model, tmp_path, capsys):
@@ -366,3 +353,111 @@ def test_memory_that_is_not_there(model, monkeypatch, capsys):
 def test_json_is_strict(capsys):
     common.print_json({"a": [float("nan"), (float("inf"), 1.5)]})
     assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {"a": [None, [None, 1.5]]}
+
+
+def sim(model, tmp_path, *options):
+    return [
+        "sim",
+        str(model),
+        "--simulator",
+        "icarus",
+        "--lanes",
+        "1",
+        "--build",
+        str(tmp_path / "out"),
+        *options,
+    ]
+
+
+@pytest.mark.parametrize("name", ["block$_$w a|b*c_d [/red] a\nb\x1b[0m 层", "model/" * 60 + "w"])
+def test_names_are_data_in_a_report(tmp_path, capsys, need, name):
+    need(runner.missing("icarus"))
+    array = np.where(np.random.default_rng(1).random((12, 20)) < 0.2, np.float32(0.5), np.float32(0))
+    inputs.save_tensors(tmp_path / "x.npz", {name: array})
+    assert cli.main(sim(tmp_path / "x.npz", tmp_path)) == 0
+    out, err = capsys.readouterr()
+    assert "\x1b" not in out + err
+    report = (tmp_path / "out" / "report" / "report.md").read_text()
+    assert f"## Size of {in_markdown(name)}\n" in report
+    assert (tmp_path / "out" / "report" / "throughput.png").exists()
+    assert json.loads((tmp_path / "out" / "report" / "report.json").read_text())["layer"] == name
+
+
+def test_tensors_that_nobody_chose_do_not_stop_a_file(tmp_path, capsys, need):
+    """Unclustered ones, indices and masks stay raw, and come back as they were; each is said."""
+    need(runner.missing("icarus"))
+    weights = np.where(np.random.default_rng(1).random((12, 20)) < 0.2, np.float32(0.5), np.float32(0))
+    arrays = {"w": weights, "norm": np.random.default_rng(2).random((1, 512), np.float32),
+              "relative_position_index": np.arange(49).reshape(7, 7), "a/Relu;" * 52: np.zeros(4, np.float32),
+              "bn.num_batches_tracked": np.array(7), "act.scale": np.array(0.5, np.float32)}  # fmt: skip
+    inputs.save_tensors(tmp_path / "m.npz", arrays)
+    assert cli.main(["encode", str(tmp_path / "m.npz"), "-o", str(tmp_path / "m.wls")]) == 0
+    err = capsys.readouterr().err
+    assert "raw: norm: 512 distinct non-zero values" in err
+    assert "raw: relative_position_index: int64, taken for no weights" in err
+    assert cli.main(["decode", str(tmp_path / "m.wls"), "-o", str(tmp_path / "back.safetensors")]) == 0
+    back = inputs.load_tensors(tmp_path / "back.safetensors")
+    for name in arrays.keys() - {"w"}:
+        assert (back[name].dtype, back[name].shape) == (arrays[name].dtype, arrays[name].shape), name
+        assert np.array_equal(back[name], arrays[name])
+    capsys.readouterr()
+    assert cli.main([*sim(tmp_path / "m.npz", tmp_path, "--json"), "--exclude", "norm"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["notes"] == ["raw: relative_position_index: int64, taken for no weights; --tensor puts it in a table "
+                             "all the same"]  # fmt: skip
+    assert cli.main([*sim(tmp_path / "m.npz", tmp_path), "--tensor", "norm"]) == 2
+    assert "norm: 512 distinct" in capsys.readouterr().err
+
+
+def test_a_dtype_that_changes_is_said(tmp_path, capsys):
+    index = np.arange(9).reshape(3, 3)
+    inputs.save_tensors(tmp_path / "x.npz", {"i": index, "h": (index / 2).astype(np.float16)})
+    command = [
+        "encode",
+        str(tmp_path / "x.npz"),
+        "-o",
+        str(tmp_path / "x.wls"),
+        "--tensor",
+        "i",
+        "--tensor",
+        "h",
+    ]
+    assert cli.main(command) == 0
+    err = capsys.readouterr().err
+    assert "i: int64 decodes as float32" in err
+    assert "h: float16 decodes as float32" in err
+    assert "x.wls is larger than" not in err
+
+
+def test_a_file_that_saves_nothing_is_said(tmp_path, capsys):
+    inputs.save_tensors(tmp_path / "x.npz", {f"w{k}": np.ones((40, 40), np.float32) for k in range(3)})
+    assert cli.main(["encode", str(tmp_path / "x.npz"), "-o", str(tmp_path / "x.wls")]) == 0
+    n = (tmp_path / "x.wls").stat().st_size
+    assert f"x.wls is larger than {tmp_path / 'x.npz'}, {n:,} bytes of" in capsys.readouterr().err
+
+
+DEGENERATE = {
+    "zero": np.zeros((4, 4)), "one": np.eye(1), "lone": np.pad(np.eye(1), ((0, 5), (3, 0))), "full": np.ones((4, 5)),
+    "negative zero": np.array([[-0.0, 0.5]]), "row": np.array([[0.5, 0, 0]]), "deep": np.ones((1,) * 32),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+def test_degenerate_layers_through_every_command(tmp_path, capsys, need, name):
+    need(runner.missing("icarus"))
+    array = DEGENERATE[name].astype(np.float32)
+    path, wls = tmp_path / "x.npz", tmp_path / "x.wls"
+    inputs.save_tensors(path, {"w": array})
+    assert cli.main(["simplify", str(path), "-o", str(tmp_path / "y.npz"), "--density", "1"]) == 0
+    for options in ([], ["--coded", "w"], ["--value-format", "fixed8"]):
+        assert cli.main(["encode", str(path), "-o", str(wls), *options]) == 0
+        assert cli.main(["info", str(wls)]) == 0
+        assert cli.main(["decode", str(wls), "-o", str(tmp_path / "b.npz")]) == 0
+        back = inputs.load_tensors(tmp_path / "b.npz")["w"]
+        assert back.shape == array.shape
+        assert np.array_equal(back[array != 0], array[array != 0])
+    if name in ("zero", "full"):
+        capsys.readouterr()
+        assert cli.main([*sim(path, tmp_path), "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out, parse_constant=pytest.fail)["runs"]["none"]["n_mismatches"] == 0, err

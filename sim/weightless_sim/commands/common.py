@@ -5,10 +5,7 @@ is what they are, no markup, control characters escaped; on a pipe no table is c
 """
 
 import argparse
-import json
-import math
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,18 +16,12 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from weightless_sim.shown import shown, to_json
 from weightless_sw import layouts
 from weightless_sw.progress import Progress
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 PIPE_WIDTH = 10_000  # wider than any table
-# What would move a terminal's cursor, turn the writing direction, or is no character.
-UNSHOWN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def shown(text: str) -> str:
-    """``text`` with what a terminal would obey, and not show, escaped."""
-    return UNSHOWN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class _Console(Console):
@@ -67,19 +58,6 @@ def table(*columns: str, **options: Any) -> Table:
 def print_json(result: Any) -> None:
     """On standard output, strict: what is not finite becomes null."""
     print(to_json(result))
-
-
-def to_json(result: Any) -> str:
-    """As :func:`print_json` prints it."""
-    return json.dumps(_finite(result), indent=1, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def remark(text: str) -> None:
@@ -148,6 +126,21 @@ def add_layout_options(command: argparse.ArgumentParser) -> None:
         "--lanes", type=int, default=8, help="weights per row group and per clock: 1, 2, 4 .. 64"
     )
     add_slot_bits(command)
+
+
+def add_selection(command: argparse.ArgumentParser) -> None:
+    """Which tensors go into tables."""
+    command.add_argument(
+        "--tensor",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="tensor to put in a table (may be repeated; else all of floating point and two or more dimensions "
+        "that a table holds exactly)",
+    )
+    command.add_argument(
+        "--exclude", action="append", default=[], metavar="NAME", help="tensor to keep out of the tables"
+    )
 
 
 def add_json(command: argparse.ArgumentParser) -> None:

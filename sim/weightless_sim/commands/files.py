@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weightless_sim.commands import common
-from weightless_sw import codec, container, inputs
+from weightless_sw import codec, container, inputs, plan
 from weightless_sw.simplify import simplify
 from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import CodedTensor, EncodedTensor
@@ -95,15 +95,7 @@ def _add_encode(commands: Any) -> None:
         "input", help=".npz or .safetensors file, or a bundled model: " + ", ".join(inputs.BUNDLED)
     )
     command.add_argument("-o", "--output", type=Path, required=True, help="the .wls file to write")
-    command.add_argument(
-        "--tensor",
-        action="append",
-        metavar="NAME",
-        help="tensor to put in a table (may be repeated; default: all of two or more dimensions)",
-    )
-    command.add_argument(
-        "--exclude", action="append", default=[], metavar="NAME", help="tensor to keep out of the tables"
-    )
+    common.add_selection(command)
     command.add_argument(
         "--coded",
         action="append",
@@ -129,39 +121,29 @@ def _add_encode(commands: Any) -> None:
     common.add_json(command)
 
 
-def _plan(options: argparse.Namespace, names: dict[str, int]) -> dict[str, str]:
-    """ "table", "coded" or "raw" for every tensor (by name its dimensions, 0 for an empty one)."""
-    chosen = options.tensor if options.tensor else [name for name, n_dims in names.items() if n_dims >= 2]
-    asked = {*(options.tensor or []), *options.exclude, *options.coded} - {"rest"} - set(names)
-    if asked:
-        raise inputs.InputError(
-            f"no tensor {', '.join(sorted(asked))} in {options.input}; it has: {', '.join(names)}"
-        )
-    if both := sorted(set(options.tensor or []) & {*options.coded, *options.exclude}):
-        raise inputs.InputError(f"{', '.join(both)}: asked for in a table, and not; name each once")
-    tables = set(chosen) - set(options.exclude) - set(options.coded)
-    rest = "coded" if "rest" in options.coded else "raw"
-    return {
-        name: "table" if name in tables else "coded" if name in options.coded else rest if n_dims else "raw"
-        for name, n_dims in names.items()
-    }
-
-
 def _encode(options: argparse.Namespace) -> int:
     weights = inputs.load_tensors(options.input)
     for name, array in weights.items():
         container.check_storable(name, array.shape, array.dtype)
-    plan = _plan(options, {name: max(array.ndim, 1) if array.size else 0 for name, array in weights.items()})
+    value_format = FORMATS[options.value_format]
+    places = plan.plan(
+        weights, options.input, tensor=options.tensor, exclude=options.exclude, coded=options.coded,
+        slot_bits=options.slot_bits, value_format=value_format, round_values=options.round_values,
+    )  # fmt: skip
+    for name, place in places.items():
+        if place.reason:
+            common.remark(f"raw: {place.reason}")
+        elif place.kind != "raw" and (change := plan.changes(name, weights[name])):
+            common.remark(change)
     step = common.Steps()
     tensors: dict[str, container.Tensor] = {}
     reports = {}
-    value_format = FORMATS[options.value_format]
     for name, array in weights.items():
-        if plan[name] == "raw":
+        if places[name].kind == "raw":
             tensors[name] = array
             continue
         with step(f"encode {name}") as progress:
-            if plan[name] == "table":
+            if places[name].kind == "table":
                 tensors[name], reports[name] = codec.encode(
                     array, layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits, name=name,
                     value_format=value_format, round_values=options.round_values,
@@ -174,8 +156,15 @@ def _encode(options: argparse.Namespace) -> int:
                 )  # fmt: skip
     n_bytes = container.write(options.output, tensors)
     others = {name: _describe(tensor) for name, tensor in tensors.items() if name not in reports}
+    source = Path(options.input)
+    if source.is_file() and n_bytes > source.stat().st_size:
+        before = f"{source.stat().st_size:,} bytes"
+        common.remark(
+            f"{options.output} is larger than {source}, {n_bytes:,} bytes of {before}: nothing is saved"
+        )
     if options.json:
-        result = {"file": str(options.output), "bytes": n_bytes}
+        result: dict[str, Any] = {"file": str(options.output), "bytes": n_bytes}
+        result["notes"] = {name: place.reason for name, place in places.items() if place.reason}
         result |= {"tensors": {name: r.as_dict() for name, r in reports.items()}, "others": others}
         common.print_json(result)
         return 0

@@ -26,6 +26,7 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="arrays that went into the tables of a .wls file, for sizes and errors",
     )
+    common.add_selection(command)
     common.add_layout_options(command)
     command.add_argument(
         "--simulator", choices=("verilator", "icarus"), default="verilator", help="what runs the RTL"
@@ -57,6 +58,8 @@ def _sim(options: argparse.Namespace) -> int:
         weights=options.weights,
         technology=options.tech,
         drams=tuple(options.dram),
+        tensors=tuple(options.tensor),
+        exclude=tuple(options.exclude),
         layout=options.layout,
         lanes=options.lanes,
         slot_bits=options.slot_bits,
@@ -68,8 +71,8 @@ def _sim(options: argparse.Namespace) -> int:
     with locked(options.build / "sim.lock", lambda: common.remark(ahead)):
         result = study.run(asked, common.Steps())
         paths = markdown.write(result, options.build / "report")
-    if not result["encoding"]:
-        console.print(result["weights"])
+    for note in [*result["notes"], *([] if result["encoding"] else [result["weights"]])]:
+        common.remark(note)
     if options.json:
         common.print_json(result)
         return 0

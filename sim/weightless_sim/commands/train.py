@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from weightless_sim.commands import common
+from weightless_sim.shown import in_picture
 from weightless_sw import inputs
 
 NETWORKS = ("lenet300", "lenet5", "digits")  # those with a recipe
@@ -180,4 +181,5 @@ def _draw(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
         from weightless_sim.report import plots
     except ImportError as error:
         raise ValueError("the plot needs matplotlib: pip install 'weightless[sim]'") from error
-    plots.steps(rows, layer, path)
+    with plots.plain_text():
+        plots.steps(rows, in_picture(layer), path)

@@ -1,12 +1,12 @@
 """Writes a study's result as ``report.json``, ``report.md`` and PNG plots."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from weightless_hw import decoders
 from weightless_sim.model import comparison, technology
 from weightless_sim.report import plots
+from weightless_sim.shown import in_markdown, in_picture, to_json
 from weightless_sw.files import write_atomically
 
 PLOTS = {  # what draws it, and the part of the result that it needs
@@ -40,11 +40,12 @@ def write(result: dict[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "report.md", folder / "report.json"]
     write_atomically(paths[0], to_markdown(result).encode())
-    write_atomically(paths[1], (json.dumps(result, indent=1) + "\n").encode())
+    write_atomically(paths[1], (to_json(result) + "\n").encode())
     for name, (draw, needs) in PLOTS.items():
         (folder / name).unlink(missing_ok=True)  # not one of a run before
         if result[needs]:
-            draw(result, folder / name)
+            with plots.plain_text():
+                draw(result | {"layer": in_picture(result["layer"])}, folder / name)
             paths.append(folder / name)
     decoder = _first_decoder(result)
     plots.data_path(decoders.configure(decoder["layout"], **decoder["config"]), folder / "datapath.svg")
@@ -148,8 +149,10 @@ def _accuracy_line(result: dict[str, Any]) -> str:
 def to_markdown(result: dict[str, Any]) -> str:
     """The report for people."""
     parts = [
-        f"# Weightless report: {result['model']['name']}", "",
-        *_table(["", "", "how"], summary(result)),
+        f"# Weightless report: {in_markdown(result['model']['name'])}", "",
+        *_table(["", "", "how"], [map(in_markdown, line) for line in summary(result)]),
+        *[f"* {in_markdown(note)}" for note in result["notes"]],
+        *([""] if result["notes"] else []),
         HOW_IN_WORDS, "",
         *(_sizes(result) if result["sizes"] else [f"{result['weights']}.", ""]),
         *(_false_positives(result) if result["false_positives"] else []),
@@ -169,7 +172,7 @@ def _table(head: list[str], rows: Any) -> list[str]:
 def _sizes(result: dict[str, Any]) -> list[str]:
     rows = [
         (row["name"] + (" **(smallest at a constant rate)**" if row["smallest_at_constant_rate"] else ""),
-         f"{row['bytes']:,}", f"{row['bits_per_weight']:.4f}", f"{row['ratio_to_dense_fp32'] or 0:.1f}x",
+         f"{row['bytes']:,}", f"{row['bits_per_weight']:.4f}", _ratio(row["ratio_to_dense_fp32"]),
          "exact" if row["lossless"] else "false positives", row["decoder"], row["how"])
         for row in result["sizes"]
     ]  # fmt: skip
@@ -182,8 +185,13 @@ def _sizes(result: dict[str, Any]) -> list[str]:
         "a hardware decoder",
         "counted",
     ]
-    title = f"## Size of {result['layer']}"
+    title = f"## Size of {in_markdown(result['layer'])}"
     return [title, "", "![sizes](sizes.png)", "", *_table(head, rows), size_in_words(result), ""]
+
+
+def _ratio(times: float | None) -> str:
+    """Empty where there is none: what takes no byte has no ratio."""
+    return "" if times is None else f"{times:.1f}x"
 
 
 def size_in_words(result: dict[str, Any]) -> str:
@@ -232,8 +240,8 @@ def _runs(result: dict[str, Any]) -> list[str]:
     for decoder in result["decoders"].values():
         config = ", ".join(f"{name} {value}" for name, value in decoder["config"].items())
         texts += [
-            f"Decoder of {', '.join(decoder['tables'])}: {config}; {decoder['table_bits']:,} bits of table memory; "
-            f"fill latency {decoder['fill_latency_cycles']} cycles.  Verilog: `{decoder['verilog']}`.",
+            f"Decoder of {in_markdown(', '.join(decoder['tables']))}: {config}; {decoder['table_bits']:,} bits of "
+            f"table memory; fill latency {decoder['fill_latency_cycles']} cycles.  Verilog: `{decoder['verilog']}`.",
             "",
         ]
     pictures = ["![throughput](throughput.png)", "", "![data path](datapath.svg)"]
@@ -319,7 +327,8 @@ def _encoding(result: dict[str, Any]) -> list[str]:
     fields = ["n_weights", "n_nonzero", "n_codes", "bank_rows", "seed", "slots_per_key", "n_false_positives",
               "record_bytes", "bits_per_weight", "bits_per_nonzero"]  # fmt: skip
     rows = [
-        (name, *(round(report[field], 4) for field in fields)) for name, report in result["encoding"].items()
+        (in_markdown(name), *(round(report[field], 4) for field in fields))
+        for name, report in result["encoding"].items()
     ]
     return ["## Encoding", "", *_table(["layer", *fields], rows)]
 

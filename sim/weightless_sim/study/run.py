@@ -56,6 +56,8 @@ class Options:
 
     model: str = "lenet300"
     weights: str | None = None  # what went into the tables of a .wls file
+    tensors: tuple[str, ...] = ()  # that go into tables, see plan.plan
+    exclude: tuple[str, ...] = ()
     layout: str = "classic"
     lanes: int = 8
     slot_bits: int = 8
@@ -108,6 +110,7 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         "accuracy": about.accuracy,
         "layer": layer,
         "table": _table(about.tables[layer]),
+        "notes": about.notes,
         "weights": "known" if about.weights else subject.NEED_WEIGHTS,
         "encoding": {name: report.as_dict() for name, report in about.reports.items()},
         "sizes": sizes if about.weights else [],
@@ -120,6 +123,10 @@ def run(options: Options, step: Step) -> dict[str, Any]:
 
 def _subject(options: Options, step: Step) -> Subject:
     if subject.is_file(options.model):
+        if options.tensors or options.exclude:
+            raise inputs.InputError(
+                f"--tensor and --exclude are for arrays; {options.model} is encoded already"
+            )
         with step("read"):
             return subject.from_file(options.model, options.weights)
     if options.weights:
@@ -127,6 +134,7 @@ def _subject(options: Options, step: Step) -> Subject:
     with step("encode") as progress:
         return subject.from_arrays(
             options.model, options.build / f"{Path(options.model).stem}.wls", progress,
+            tensor=options.tensors, exclude=options.exclude,
             round_values=options.round_values, layout=options.layout, lanes=options.lanes,
             slot_bits=options.slot_bits,
         )  # fmt: skip

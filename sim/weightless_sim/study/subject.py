@@ -1,5 +1,6 @@
 """What a study is about: arrays that are encoded now, or a ``.wls`` file as it is."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw import codec, container, inputs
+from weightless_sw import codec, container, inputs, plan
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress
 from weightless_sw.tensor import EncodedTensor
@@ -35,6 +36,7 @@ class Subject:
     metadata: dict[str, str] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)  # of bundled arrays
     unknown_error: str = NOT_STATED
+    notes: list[str] = field(default_factory=list)  # what a user would not expect
 
     @property
     def layer(self) -> str:
@@ -55,29 +57,49 @@ def is_file(model: str) -> bool:
 
 
 def from_arrays(
-    model: str, path: Path, progress: Progress, *, round_values: bool = False, **options: Any
+    model: str,
+    path: Path,
+    progress: Progress,
+    *,
+    tensor: Collection[str] = (),
+    exclude: Collection[str] = (),
+    round_values: bool = False,
+    **options: Any,
 ) -> Subject:
-    """Encode the arrays of ``model`` into the file ``path``, those of two or more dimensions in tables.
+    """Encode the arrays of ``model`` into the file ``path``; plan.plan says which go into tables.
 
     ``options`` are those of codec.encode.  Raises InputError when there is nothing for a table.
     """
     arrays = inputs.load_tensors(model)
-    names = [name for name, array in arrays.items() if array.ndim >= 2 and array.size]
+    for name, array in arrays.items():
+        container.check_storable(name, array.shape, array.dtype)
+    places = plan.plan(
+        arrays,
+        model,
+        tensor=tensor,
+        exclude=exclude,
+        slot_bits=options["slot_bits"],
+        round_values=round_values,
+    )
+    names = [name for name, place in places.items() if place.kind == "table"]
     if not names:
         raise inputs.InputError(f"{model}: no tensor of two or more dimensions to put in a table")
-    if round_values:
-        arrays |= {name: arrays[name].astype(np.float16).astype(np.float32) for name in names}
     tensors: dict[str, container.Tensor] = dict(arrays)
-    reports = {}
+    reports, weights = {}, {}
     for k, name in enumerate(names):
         progress(k, len(names), name)
-        tensors[name], reports[name] = codec.encode(arrays[name], name=name, **options)
+        encoded, reports[name] = codec.encode(arrays[name], name=name, round_values=round_values, **options)
+        tensors[name] = encoded
+        weights[name] = arrays[name]
+        if round_values:  # as rounded: what a non-zero weight decodes to
+            weights[name] = np.where(arrays[name] != 0, codec.decode(encoded), np.float32(0))
     path.parent.mkdir(parents=True, exist_ok=True)
     n_bytes = container.write(path, tensors)
     return Subject(
         model, path, n_bytes, inputs.tables_of(container.read(path), path),
-        {name: array.shape for name, array in arrays.items()}, {name: arrays[name] for name in names}, reports,
+        {name: array.shape for name, array in arrays.items()}, weights, reports,
         info=inputs.bundled_info(model) if model in inputs.BUNDLED else {}, unknown_error=NOT_RETRAINED,
+        notes=[f"raw: {place.reason}" for place in places.values() if place.reason],
     )  # fmt: skip
 
 

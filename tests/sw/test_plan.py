@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from weightless_sw.inputs import InputError
+from weightless_sw.plan import changes, plan
+
+SPARSE = np.where(np.random.default_rng(1).random((12, 20)) < 0.1, np.float32(0.5), np.float32(0))
+ARRAYS = {
+    "a": SPARSE, "b": SPARSE.reshape(2, 2, 3, 20), "c": np.ones(9, np.float32), "none": np.zeros((0, 3), np.float32),
+    "index": np.arange(49).reshape(7, 7), "mask": np.ones((3, 3), np.bool_),
+    "norm": np.random.default_rng(2).random((1, 512), np.float32),
+}  # fmt: skip
+
+
+def kinds(**options):
+    return {
+        name: place.kind for name, place in plan(ARRAYS, "x.npz", **options).items() if place.kind != "raw"
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {"a": "table", "b": "table"}),
+        ({"exclude": ["a"]}, {"b": "table"}),
+        ({"coded": ["rest"]}, {"a": "table", "b": "table", "c": "coded"}),
+        ({"coded": ["a", "c"]}, {"a": "coded", "b": "table", "c": "coded"}),
+        ({"tensor": ["c"], "coded": ["rest"]}, {"a": "coded", "b": "coded", "c": "table"}),
+        ({"tensor": ["index"]}, {"index": "table"}),
+        ({"coded": ["mask"]}, {"a": "table", "b": "table", "mask": "coded"}),
+        ({"round_values": True, "slot_bits": 10}, {"a": "table", "b": "table", "norm": "table"}),
+        ({"exclude": ["a", "b"], "coded": ["rest"]}, {"a": "coded", "b": "coded", "c": "coded"}),
+    ],
+)
+def test_who_goes_where(options, expected):
+    assert kinds(**options) == expected
+
+
+def test_who_stays_raw_says_why():
+    reasons = {name: place.reason for name, place in plan(ARRAYS, "x.npz").items() if place.reason}
+    assert reasons.keys() == {"index", "mask", "norm"}
+    assert reasons["index"] == "index: int64, taken for no weights; --tensor puts it in a table all the same"
+    assert "norm: 512 distinct non-zero values" in reasons["norm"]
+
+
+def test_nothing_for_a_table_is_an_error_that_says_why():
+    with pytest.raises(
+        InputError, match=r"x\.npz: nothing fits a table; norm: 512 distinct .*weightless simplify"
+    ):
+        plan({"norm": ARRAYS["norm"], "index": ARRAYS["index"]}, "x.npz")
+    with pytest.raises(InputError, match="NaN"):
+        plan({"w": np.full((2, 2), np.nan)}, "x.npz")
+    assert plan({"c": ARRAYS["c"]}, "x.npz")["c"] == ("raw", "")
+    assert plan({"index": ARRAYS["index"]}, "x.npz")["index"].kind == "raw"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tensor": ["x"]}, r"no tensor x in m\.npz; it has: a, b, c"),
+        ({"coded": ["x", "y"]}, "no tensor x, y in"),
+        ({"tensor": ["a"], "exclude": ["a"]}, "a: asked for in a table, and not; name each once"),
+    ],
+)
+def test_names_are_checked(options, message):
+    with pytest.raises(InputError, match=message):
+        plan(ARRAYS, "m.npz", **options)
+
+
+def test_other_dtypes_are_said_to_change():
+    assert changes("a", SPARSE) == ""
+    assert changes("a", SPARSE.astype(np.float64)) == "a: float64 decodes as float32"
