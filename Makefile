@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 MODELS := weightless_sw/models
 # A folder with the four files of MNIST, where there is one; else they are downloaded once.
 DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
+# An environment knows its own path: in a copy of the folder, or after a move, it is set up again.
+HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help tools sim test check model verify-model area bench fuzz hash-study figures clean
@@ -26,11 +28,13 @@ tools:
 	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON); on Debian or Ubuntu: apt-get install python3"; exit 1; }
 	@$(PYTHON) sim/weightless_sim/system.py
 
-$(VENV)/bin/python: | tools
+$(HERE): | tools
 	@echo "Setting up $(VENV), once."
+	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@touch $@
 
-$(VENV)/sim.stamp: pyproject.toml | tools $(VENV)/bin/python
+$(VENV)/sim.stamp: pyproject.toml $(HERE) | tools
 	$(BIN)/pip install --disable-pip-version-check -e '.[sim]'
 	@touch $@
 

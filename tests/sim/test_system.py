@@ -1,7 +1,9 @@
 """The check of the machine: each need is found missing when it is, and the README's line brings them all."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +68,46 @@ def test_standard_library_only():
     }
     roots |= {n.module.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
     assert roots <= set(sys.stdlib_module_names) | {"find_libpython"}
+
+
+def make(folder, *arguments, **environment):
+    """make in ``folder``, which has the project's Makefile, with a stand-in for Python."""
+    return subprocess.run(["make", "PYTHON=./python", *arguments], cwd=folder, capture_output=True, text=True,
+                          check=False, env={**os.environ, **environment})  # fmt: skip
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the Makefile; its Python makes an environment of stand-ins that say where they lie."""
+    folder = tmp_path / "p"
+    (folder / "sim" / "weightless_sim").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(name, folder / name)
+    (folder / "sim" / "weightless_sim" / "system.py").touch()
+    (folder / "python").write_text("""#!/bin/sh
+[ "$2" = venv ] || exit 0
+mkdir -p "$3/bin"
+for tool in pip weightless python; do
+  printf '#!/bin/sh\\necho %s of %s \\"$*\\"\\n' $tool "$(pwd)" > "$3/bin/$tool"
+  chmod +x "$3/bin/$tool"
+done
+""")
+    (folder / "python").chmod(0o755)
+    return folder
+
+
+def test_a_copied_folder_sets_up_its_own_environment(checkout):
+    """The environment names the folder that it was made in: in a copy it would run that one's code."""
+    first = make(checkout, "sim")
+    assert "Setting up" in first.stdout, first.stderr
+    again = make(checkout, "sim")
+    assert "Setting up" not in again.stdout
+    assert f"weightless of {checkout} " in again.stdout
+    copy = checkout.with_name("q")
+    shutil.copytree(checkout, copy, symlinks=True)
+    copied = make(copy, "sim")
+    assert "Setting up" in copied.stdout
+    assert f"weightless of {copy} " in copied.stdout
+    assert "Setting up" not in make(copy, "sim").stdout
+    moved = copy.rename(copy.with_name("my dir"))
+    assert "Setting up" in make(moved, "sim").stdout
