@@ -807,6 +807,9 @@ def units() -> dict[str, tuple[Candidate, int]]:
     return {name: unit for name, unit in named.items() if name not in UNUSABLE}
 
 
+WORDS_PER_ROW = (1000, 64, 16, 8, 4, 3, 2.5, 2.2, 2, 1.9, 1.7, 1.525, 1.3, 1.1, 1)
+
+
 # --- the parts ------------------------------------------------------------------------------------
 def run_peeling(progress: Progress, scale: int) -> Any:
     finalists = [c for c in others() if c.name in ("H3 + S-box layer", "ARX, 4 rounds")]
@@ -867,12 +870,41 @@ def run_synthesis(progress: Progress, scale: int) -> Any:
     }
 
 
+def run_range(progress: Progress, scale: int) -> Any:
+    """Slots per key at which half of the seeds peel, an ideal hash of few words for many rows.
+
+    The quotient is words per row: of 2^24 words, 16 for a million rows.  A row of more words than another is fuller.
+    """
+    n = 200_000 // scale
+    return {
+        f"{words_per_row:g} words per row ({2**24 / words_per_row / 1e6:.2f} M rows)": {
+            "slots per key": _overhead(words_per_row, n)
+        }
+        for words_per_row in progress.track(WORDS_PER_ROW, description="range")
+    }
+
+
+def _overhead(words_per_row: float, n: int) -> float:
+    rng = np.random.default_rng(0)
+    low, high = 1.2, 1.6
+    while high - low > 0.002:
+        rows = math.ceil(n * (middle := (low + high) / 2) / 3)
+        n_words = round(rows * words_per_row)
+        won = 0
+        for _ in range(5):
+            words = rng.integers(0, n_words, (n, 3))
+            won += peels((words * rows // n_words + rows * np.arange(3)).astype(np.uint32), 3 * rows)
+        low, high = (low, middle) if won > 2 else (middle, high)
+    return high
+
+
 PARTS: dict[str, Callable[[Progress, int], Any]] = {
     "peeling": run_peeling,
     "retry": run_retry,
     "pairs": run_pairs,
     "uniformity": run_uniformity,
     "tables": run_tables,
+    "range": run_range,
     "synthesis": run_synthesis,
 }
 
