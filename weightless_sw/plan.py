@@ -11,6 +11,7 @@ from weightless_sw.codebook import EncodeError
 from weightless_sw.inputs import InputError
 from weightless_sw.spec.record import ValueFormat
 
+NUMBERS = "biu"  # kinds of dtypes that are indices, counts or masks, and no weights
 REST = "rest"  # of ``coded``: all that are in no table
 
 
@@ -68,7 +69,7 @@ def _place(
         return Place("coded")
     if not array.size:
         return Place("raw")
-    numbers = array.dtype.kind in "biu"
+    numbers = array.dtype.kind in NUMBERS
     reason = (
         f"{name}: {array.dtype}, taken for no weights; --tensor puts it in a table all the same"
         if numbers

@@ -461,3 +461,16 @@ def test_degenerate_layers_through_every_command(tmp_path, capsys, need, name):
         assert cli.main([*sim(path, tmp_path), "--json"]) == 0
         out, err = capsys.readouterr()
         assert json.loads(out, parse_constant=pytest.fail)["runs"]["none"]["n_mismatches"] == 0, err
+
+
+def test_simplify_takes_weights_alone(tmp_path, capsys):
+    """An index buffer would be pruned and rounded; a dtype that changes is said."""
+    index = np.arange(49).reshape(7, 7)
+    half = np.random.default_rng(1).normal(size=(9, 9)).astype(np.float16)
+    inputs.save_tensors(tmp_path / "x.npz", {"index": index, "w": half})
+    assert cli.main(["simplify", str(tmp_path / "x.npz"), "-o", str(tmp_path / "y.npz")]) == 0
+    assert "w: float16 becomes float32" in capsys.readouterr().err
+    back = inputs.load_tensors(tmp_path / "y.npz")
+    assert np.array_equal(back["index"], index)
+    assert back["index"].dtype == index.dtype
+    assert back["w"].dtype == np.float32

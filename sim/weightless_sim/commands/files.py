@@ -38,7 +38,7 @@ def _add_simplify(commands: Any) -> None:
         "--tensor",
         action="append",
         metavar="NAME[:DENSITY:CODES]",
-        help="tensor to simplify (may be repeated; default: all of two or more dimensions)",
+        help="tensor to simplify (may be repeated; default: all of floating point and two or more dimensions)",
     )
     common.add_json(command)
 
@@ -47,7 +47,11 @@ def _wanted(options: argparse.Namespace, weights: dict[str, Any]) -> dict[str, t
     """Density and number of codes by tensor."""
     default = options.density, options.codes
     if not options.tensor:
-        return {name: default for name, array in weights.items() if array.ndim >= 2 and array.size}
+        return {
+            name: default
+            for name, array in weights.items()
+            if array.ndim >= 2 and array.size and array.dtype.kind not in plan.NUMBERS
+        }
     wanted = {}
     for text in options.tensor:
         name, density, codes = text, *default
@@ -69,6 +73,8 @@ def _simplify(options: argparse.Namespace) -> int:
     step = common.Steps()
     reports = {}
     for name, (density, n_codes) in _wanted(options, weights).items():
+        if weights[name].dtype != np.float32:
+            common.remark(f"{name}: {weights[name].dtype} becomes float32")
         with step(f"simplify {name}"):
             weights[name], reports[name] = simplify(
                 weights[name], density=density, n_codes=n_codes, name=name

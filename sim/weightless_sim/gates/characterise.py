@@ -65,10 +65,15 @@ def run(
 
     Raises LibertyError, SynthesisError or ValueError for what can't be used, MismatchError when a beat is wrong.
     """
+    config = decoders.for_layers([tensor.geometry])
+    n_beats = -(-tensor.geometry.n_weights // config.lanes)
+    if n_beats <= WARM_BEATS:
+        raise ValueError(
+            f"the table has {n_beats} beats, of which the first {WARM_BEATS} are not counted: take a larger one"
+        )
     library = liberty.read(options.liberty)
     if options.clock_gates and not library.clock_gates:
         raise liberty.LibertyError(f"{library.name}: the library has no cell that gates a clock")
-    config = decoders.for_layers([tensor.geometry])
     verilog = to_verilog(config)
     mapped = netlist.read(_synthesise(config, verilog, options) / "net.json", TOP, library)
     memory = mapped.memories[0]  # all banks are alike

@@ -155,6 +155,12 @@ def test_errors_are_one_line(tools, tensor, tmp_path, capsys, arguments, message
     assert message in capsys.readouterr().err
 
 
+def test_a_table_too_small_to_count_is_said():
+    tensor, _ = codec.encode(np.eye(9))
+    with pytest.raises(ValueError, match="the table has 11 beats, of which the first 32 are not counted"):
+        characterise.run(tensor, None, characterise.Options((LIBERTY,)), lambda *_: None)
+
+
 def test_parts_are_the_innermost_modules():
     assert energy.part_of("$flatten\\pipeline.\\permute_2.$abc$1$auto$x") == "permute"
     assert energy.part_of("$flatten\\loader.$auto$ff.cc:1") == "loader"
