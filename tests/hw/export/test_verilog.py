@@ -46,6 +46,7 @@ def test_verilator_finds_nothing_to_warn_of(tmp_path, config, need):
         capture_output=True,
         text=True,
         check=False,
+        env=runner.environment(),
     )
     assert run.returncode == 0, run.stderr
 
@@ -57,7 +58,10 @@ def test_lint_finds_a_planted_fault(tmp_path, need):
         to_verilog(CONFIGS[0]).replace("endmodule", "wire nobody; assign load__ready = nobody; endmodule", 1)
     )
     run = subprocess.run(
-        ["verilator", "--lint-only", *runner.LINT_FLAGS, str(path)], capture_output=True, check=False
+        ["verilator", "--lint-only", *runner.LINT_FLAGS, str(path)],
+        capture_output=True,
+        check=False,
+        env=runner.environment(),
     )
     assert run.returncode != 0
 
