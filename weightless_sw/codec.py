@@ -17,6 +17,7 @@ from weightless_sw.spec.record import DESCRIPTOR_BYTES, Geometry, ValueFormat
 from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor, TableRequest
 
 CLUSTER_FIRST = "cluster the weights to fewer values (weightless simplify)"
+FORMATS = {one.name.lower(): one for one in ValueFormat}
 LIVE = ("off", "auto")
 ORDERS = ("rows", "columns")
 MAP_SHARE = 0.05  # of a record's bytes that a live map may take at most
@@ -139,10 +140,9 @@ def format_named(value_format: ValueFormat | str) -> ValueFormat:
     """The format itself, or the one of that name, as the command line has it.  Raises ValueError."""
     if isinstance(value_format, ValueFormat):
         return value_format
-    names = {one.name.lower(): one for one in ValueFormat}
-    if str(value_format).lower() not in names:
-        raise ValueError(f"no value format is called {value_format!r}; there are: {', '.join(names)}")
-    return names[str(value_format).lower()]
+    if str(value_format).lower() not in FORMATS:
+        raise ValueError(f"no value format is called {value_format!r}; there are: {', '.join(FORMATS)}")
+    return FORMATS[str(value_format).lower()]
 
 
 def arrange(array: NDArray[Any], slot_bits: int, live: str = "off", order: str = "rows") -> Arrangement:

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from math import prod
 from pathlib import Path
@@ -120,10 +120,8 @@ def _load_npz(data: bytes, name: str) -> dict[str, NDArray[Any]]:
 def _read_npy(file: Any, n_bytes: int) -> NDArray[Any]:
     """The array in an open member of ``n_bytes``, whose header must claim just those."""
     version = np.lib.format.read_magic(file)
-    read_header: Callable[[Any], Any] = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version, np.lib.format.read_array_header_2_0)
+    first = version == (1, 0)
+    read_header = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
     shape, _, dtype = read_header(file)
     if dtype.hasobject:
         raise ValueError("objects, which may run code when they are read; save numbers")

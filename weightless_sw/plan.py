@@ -48,7 +48,7 @@ def plan(
     unfit = [
         place.reason
         for name, place in places.items()
-        if place.reason and arrays[name].dtype.kind not in "biu"
+        if place.reason and arrays[name].dtype.kind not in NUMBERS
     ]
     if unfit and not tensor and all(place.kind == "raw" for place in places.values()):
         raise InputError(f"{source}: nothing fits a table; {unfit[0]}")

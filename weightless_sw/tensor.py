@@ -30,13 +30,7 @@ class Arrangement:
         """Whether the other arranges as this does."""
         if not isinstance(other, Arrangement):
             return NotImplemented
-        return (self.shape, self.by_columns) == (other.shape, other.by_columns) and all(
-            np.array_equal(mine, theirs) if mine is not None and theirs is not None else mine is theirs
-            for mine, theirs in (
-                (self.live_rows, other.live_rows),
-                (self.live_columns, other.live_columns),
-            )
-        )
+        return _same_fields(self, other)
 
     def __hash__(self) -> int:
         return hash((self.shape, self.by_columns))
@@ -106,10 +100,7 @@ class _Named(ABC):
         """Whether the other is the same in a file: fields, codebook and table bit by bit."""
         if type(other) is not type(self):
             return NotImplemented
-        return all(
-            _same(mine, theirs)
-            for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)
-        )
+        return _same_fields(self, other)
 
     def __hash__(self) -> int:
         return hash((type(self), self.arrangement, self.record_bytes))
@@ -132,11 +123,21 @@ class _Named(ABC):
         return self.arrangement.scatter(weights)
 
 
+def _same_fields(one: Any, other: Any) -> bool:
+    """Whether two of a class are field by field the same, arrays bit by bit."""
+    return all(
+        _same(mine, theirs) for mine, theirs in zip(vars(one).values(), vars(other).values(), strict=True)
+    )
+
+
 def _same(mine: Any, theirs: Any) -> bool:
-    """Arrays bit by bit."""
     if isinstance(mine, np.ndarray) and isinstance(theirs, np.ndarray):
         return mine.dtype == theirs.dtype and np.array_equal(mine, theirs)
-    return bool(mine == theirs)
+    return (
+        mine is theirs
+        if isinstance(mine, np.ndarray) or isinstance(theirs, np.ndarray)
+        else bool(mine == theirs)
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,7 @@ import numpy as np
 from weightless_sim.commands import common
 from weightless_sw import codec, container, inputs, plan
 from weightless_sw.simplify import simplify
-from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import CodedTensor, EncodedTensor
-
-FORMATS = {format_.name.lower(): format_ for format_ in ValueFormat}
 
 
 def add(commands: Any) -> None:
@@ -120,7 +117,7 @@ def _add_encode(commands: Any) -> None:
         default="rows",
         help="order of the weights in a table",
     )
-    command.add_argument("--value-format", choices=FORMATS, default="fp16", help="codebook entries")
+    command.add_argument("--value-format", choices=codec.FORMATS, default="fp16", help="codebook entries")
     command.add_argument(
         "--round-values", action="store_true", help="allow values that the format must round"
     )
@@ -131,7 +128,7 @@ def _encode(options: argparse.Namespace) -> int:
     weights = inputs.load_tensors(options.input)
     for name, array in weights.items():
         container.check_storable(name, array.shape, array.dtype)
-    value_format = FORMATS[options.value_format]
+    value_format = codec.FORMATS[options.value_format]
     places = plan.plan(
         weights, options.input, tensor=options.tensor, exclude=options.exclude, coded=options.coded,
         slot_bits=options.slot_bits, value_format=value_format, round_values=options.round_values,

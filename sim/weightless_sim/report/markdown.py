@@ -58,9 +58,9 @@ def _first_decoder(result: dict[str, Any]) -> Any:
 
 def summary(result: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The lines of the short table at the end of a run: (what, figure with its unit, how it was got)."""
-    got = HOW_OF_LINES
     return [
-        (what, figure, ", ".join(result["how"][key] for key in got[what])) for what, figure in _lines(result)
+        (what, figure, ", ".join(result["how"][key] for key in HOW_OF_LINES[what]))
+        for what, figure in _lines(result)
     ]
 
 
