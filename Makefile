@@ -46,7 +46,7 @@ sim: $(VENV)/sim.stamp
 	@$(BIN)/weightless sim
 
 test: $(VENV)/dev.stamp
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 check: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .

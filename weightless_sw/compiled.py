@@ -83,7 +83,8 @@ def run_all(kernel: Callable[..., Any], calls: Iterable[tuple[Any, ...]], n_thre
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            while thread.is_alive():
+                thread.join(0.2)  # a signal that another thread took would not end a longer wait
     finally:
         waiting.clear()
     if errors:

@@ -323,6 +323,7 @@ def test_a_missing_extra_is_named(monkeypatch, tmp_path, capsys):
 
 
 def test_the_doctor_says_what_is_there_and_what_brings_the_rest(monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)  # as wide as the table
     monkeypatch.setattr(extras, "installed", lambda module: module != "torch")
     assert cli.main(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
