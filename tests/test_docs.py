@@ -2,11 +2,16 @@
 
 import importlib.util
 import re
+import shutil
+import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
 
+from weightless_hw import registers
 from weightless_hw.classic.config import ClassicConfig
+from weightless_hw.export import ports
 from weightless_sim import cli
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.record import FORMAT_VERSION
@@ -55,6 +60,40 @@ def test_python_of_the_compression_page_runs(tmp_path, monkeypatch, need, capsys
     losses = {measured.step: measured.loss for measured in names["result"].history}
     assert losses["retrained fc1"] < losses["encoded fc1"]
     assert (tmp_path / "digits.wls").stat().st_size < 4_000
+
+
+def test_programs_of_the_integration_page(tmp_path, monkeypatch, need):
+    """The Python runs, its files are what decoders take; the C compiles with the header that is written."""
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "integration.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(compile(program, "integration.md", "exec"), {})
+    (frame,) = tmp_path.glob("*.bin")
+    record, crc = frame.read_bytes()[:-4], frame.read_bytes()[-4:]
+    assert zlib.crc32(record).to_bytes(4, "little") == crc
+    need("" if shutil.which("gcc") else "gcc is not installed: apt-get install g++")
+    (tmp_path / "weightless.h").write_text(registers.c_header())
+    (code,) = re.findall(r"```c\n(.*?)```", page, re.S)
+    (tmp_path / "driver.c").write_text(code)
+    command = ["gcc", "-std=c99", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "driver.c"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_ports_of_the_pages_are_those_that_are_there():
+    hardware, integration = (
+        (ROOT / "docs" / f"{name}.md").read_text() for name in ("hardware", "integration")
+    )
+    config = ClassicConfig()
+    for port in ports.native(config):
+        assert re.search(rf"`{port.name}(\[\d+:0\])?`", hardware), port
+        if width := re.search(rf"`{port.name}\[(\d+):0\]`", hardware):
+            assert int(width[1]) + 1 == port.width, port
+    for port in ports.axi(config):
+        bus = port.name.rpartition("_")[0]
+        assert f"`{bus}_*`" in integration if bus else f"`{port.name}`" in integration, port
+    (command,) = re.findall(r"^    weightless (rtl .+)$", integration, re.M)
+    assert cli._parser().parse_args(command.split()).axi
 
 
 def test_constants_of_the_format_page():

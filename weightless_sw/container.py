@@ -134,6 +134,12 @@ def to_record(tensor: EncodedTensor | CodedTensor) -> bytes:
     )
 
 
+def to_frame(tensor: EncodedTensor) -> bytes:
+    """What a decoder takes of a table: its record, and the record's CRC word, which goes with ``last``."""
+    record = to_record(tensor)
+    return record + zlib.crc32(record).to_bytes(4, "little")
+
+
 def from_record(record: bytes, arrangement: Arrangement) -> EncodedTensor:
     """The inverse of :func:`to_record`.  Raises FormatError when the record is not what it writes."""
     try:

@@ -3,7 +3,8 @@
 Terms.  A *beat* is one transfer of ``lanes`` weights.  A pipeline is *held* while its output buffer is
 not ready: its parts know no stall, each stands under an ``EnableInserter``.  Parts with a memory take the
 enable as a port instead, for the read side only: a write enable that waits for it, too, costs 140 LUT4 at
-8 lanes, and nothing is written while a beat waits.
+8 lanes, and nothing is written while a beat waits.  Registers that a reset need not clear, since nobody looks at
+them before they are written, have none (``reset_less``): on an ASIC it is a gate each.
 Ports are described as ``amaranth.lib`` does it: name, shape, direction, meaning.
 """
 
@@ -19,6 +20,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_sw.spec.hash import WORD_BITS, mix_round
 
 WORDS = data.ArrayLayout(WORD_BITS, 3)
+WORD_LAYOUT = data.StructLayout({"data": 32, "last": 1})  # of a record, on its way in
 
 
 def beat_layout(config: DecoderConfig) -> data.StructLayout:
@@ -45,10 +47,12 @@ def shift(word: Value, k: int) -> Value:
     return Cat(Const(0, k), word[: WORD_BITS - k])
 
 
-def delayed(m: Module, en: Value, value: Value, n_stages: int, name: str) -> Value:
+def delayed(
+    m: Module, en: Value, value: Value, n_stages: int, name: str, *, reset_less: bool = True
+) -> Value:
     """``value`` behind ``n_stages`` registers that hold while ``en`` is low."""
     for k in range(n_stages):
-        register = Signal(len(value), name=f"{name}_{k}")
+        register = Signal(len(value), name=f"{name}_{k}", reset_less=reset_less)
         with m.If(en):
             m.d.sync += register.eq(value)
         value = register
@@ -85,7 +89,7 @@ class HashRounds(wiring.Component):
         for k in range(1, self.n_rounds + 1):
             state = mix_round(*state, rotate, shift)
             if k % self.per_stage == 0 or k == self.n_rounds:
-                registers = [Signal(WORD_BITS, name=f"{word}_{k}") for word in "xyz"]
+                registers = [Signal(WORD_BITS, name=f"{word}_{k}", reset_less=True) for word in "xyz"]
                 m.d.sync += [r.eq(word) for r, word in zip(registers, state, strict=True)]
                 state = (registers[0], registers[1], registers[2])
         m.d.comb += [self.o[k].eq(word) for k, word in enumerate(state)]
@@ -136,8 +140,8 @@ class LanePermutation(wiring.Component):
             m.d.comb += step.eq(Mux(offset[k], swapped, row))
             row = step
             if k % 3 == 2 or k == self.offset_width - 1:
-                row_register = Signal(lanes * t, name=f"row_{k}")
-                offset_register = Signal(self.offset_width, name=f"offset_{k}")
+                row_register = Signal(lanes * t, name=f"row_{k}", reset_less=True)
+                offset_register = Signal(self.offset_width, name=f"offset_{k}", reset_less=True)
                 m.d.sync += [row_register.eq(row), offset_register.eq(offset)]
                 row, offset = row_register, offset_register
         m.d.comb += self.o.eq(row)
@@ -227,16 +231,17 @@ class OutputBuffer(wiring.Component):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform: Any) -> Module:
-        """``o.payload`` is one entry; ``spare``, the other, takes the beat that arrives as the sink stops."""
+        """``first`` is what is offered; ``spare`` takes the beat that arrives as the sink stops."""
         m = Module()
-        spare = Signal.like(self.i.payload)
+        first = Signal.like(self.o.payload, reset_less=True)
+        spare = Signal.like(self.i.payload, reset_less=True)
         spare_full = Signal()
-        m.d.comb += self.i.ready.eq(~spare_full)
+        m.d.comb += [self.i.ready.eq(~spare_full), self.o.payload.eq(first)]
         with m.If(self.o.ready | ~self.o.valid):
             with m.If(spare_full):
-                m.d.sync += [self.o.payload.eq(spare), self.o.valid.eq(1), spare_full.eq(0)]
+                m.d.sync += [first.eq(spare), self.o.valid.eq(1), spare_full.eq(0)]
             with m.Else():
-                m.d.sync += [self.o.payload.eq(self.i.payload), self.o.valid.eq(self.i.valid)]
+                m.d.sync += [first.eq(self.i.payload), self.o.valid.eq(self.i.valid)]
         with m.Elif(self.i.valid & self.i.ready):
             m.d.sync += [spare.eq(self.i.payload), spare_full.eq(1)]
         return m
@@ -286,7 +291,7 @@ class Unpacker(wiring.Component):
         m = Module()
         unit = gcd(self.width, 32)
         per_item, per_word = self.width // unit, 32 // unit
-        bits = Signal((per_item - 1 + per_word) * unit)
+        bits = Signal((per_item - 1 + per_word) * unit, reset_less=True)
         count = Signal(range(per_item + per_word))
         kept = Signal.like(count)
         words_left = Signal.like(self.n_words)

@@ -1,4 +1,4 @@
-"""The decoder's registers, and what its status says: one table for RTL, bench and docs/hardware.md.
+"""The decoder's registers, and what its status says: one table for RTL, bench, C header and docs/hardware.md.
 
 Standard library only, so that a bench reads it without Amaranth.
 """
@@ -7,6 +7,8 @@ from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 IDENTITY = int.from_bytes(b"WLSD", "big")
+ADDRESS_BITS = 5
+SOFT_RESET = 1  # bit of CONTROL
 
 
 class Phase(IntEnum):
@@ -16,22 +18,28 @@ class Phase(IntEnum):
     CHECK = 1
     CODEBOOK = 2
     TABLE = 3
-    DECODE = 4
-    ERROR = 5
+    CRC = 4
+    VERIFY = 5
+    DECODE = 6
+    DRAIN = 7
 
 
 class LoadError(IntFlag):
-    """Why a descriptor was refused."""
+    """Why a record was refused; the rest of it is drained, and the next one is served."""
 
     LAYOUT = 1
     WIDTHS = 2  # lanes or slot_bits
     VALUE_FORMAT = 4
     FLAGS = 8
     N_WEIGHTS = 16
-    BANK_ROWS = 32  # or more payload words than the banks hold
+    BANK_ROWS = 32
     N_CODES = 64
-    NOT_RESIDENT = 128  # FLAG_RESIDENT before any table was loaded
+    NOT_RESIDENT = 128  # FLAG_RESIDENT, and the tables are not those of a whole record
     DIGEST = 256  # another form of the layout
+    PAYLOAD_WORDS = 512  # other than the sizes need
+    SHORT = 1024  # last before the CRC word
+    LONG = 2048  # the CRC word was not last
+    CRC = 4096
 
 
 class Register(NamedTuple):
@@ -39,6 +47,7 @@ class Register(NamedTuple):
 
     name: str
     text: str
+    write: str = ""  # what a write does; empty where it does nothing
 
 
 PHASES = ", ".join(f"{phase.value} {phase.name.lower()}" for phase in Phase)
@@ -49,7 +58,54 @@ REGISTERS = (
     Register("widths", "log2 of the lanes, slot bits << 8, value bits << 16"),
     Register("table_size", "classic: largest bank rows"),
     Register("max_codes", "largest number of codes"),
-    Register("status", f"phase ({PHASES}); reasons of an error << 8"),
     Register("fill_latency", "fill latency in cycles"),
+    Register("phase", f"what the loader is doing: {PHASES}"),
+    Register("errors", "why records were refused, a bit each, until they are cleared", "clears the bits that are 1"),
+    Register("n_weights", "N of the record under way, or of the last one"),
+    Register("n_codes", "its K"),
+    Register("scale", "its scale, a 32-bit float"),
+    Register("record_crc", "its CRC-32, as sent; 0 before the CRC word came"),
+    Register("records", "records that were decoded, modulo 2^32"),
+    Register("beats", "beats that were taken, modulo 2^32"),
+    Register("load_stalls", "cycles in which a word waited for the decoder, modulo 2^32"),
+    Register("weights_stalls", "cycles in which a beat waited for its taker, modulo 2^32"),
+    Register("control", "0", "bit 0: soft reset, of all but the memories, in the cycle after the next"),
 )  # fmt: skip
 ADDRESS = {register.name: address for address, register in enumerate(REGISTERS)}
+
+
+def table() -> str:
+    """The registers as docs/hardware.md has them, in Markdown."""
+    rows = "".join(
+        f"| {address} | {register.name} | {register.text} | {register.write} |\n"
+        for address, register in enumerate(REGISTERS)
+    )
+    return "| address | register | content | a write |\n|---|---|---|---|\n" + rows
+
+
+def error_table() -> str:
+    """The bits of ``errors``, in Markdown."""
+    rows = "".join(f"| {bit} | {error.name} |\n" for bit, error in enumerate(LoadError))
+    return "| bit | error |\n|---|---|\n" + rows
+
+
+def c_header() -> str:
+    """Addresses, phases and error bits for a driver in C."""
+    lines = [f"#define WEIGHTLESS_IS 0x{IDENTITY:08x}u /* what the first register holds */", ""]
+    for address, register in enumerate(REGISTERS):
+        lines.append(f"/* {register.text}{f'; a write {register.write}' if register.write else ''} */")
+        lines.append(f"#define WEIGHTLESS_REG_{register.name.upper()} {address}u")
+    lines += ["", f"#define WEIGHTLESS_CONTROL_SOFT_RESET {SOFT_RESET}u", ""]
+    lines += [f"#define WEIGHTLESS_PHASE_{phase.name} {phase.value}u" for phase in Phase]
+    lines.append("")
+    lines += [f"#define WEIGHTLESS_ERROR_{error.name} 0x{error.value:x}u" for error in LoadError]
+    body = "\n".join(lines)
+    return f"""/* Weightless streaming decoder: registers, by number; behind AXI4-Lite number k is at byte 4 k.
+   Generated; do not edit. */
+#ifndef WEIGHTLESS_REGISTERS_H
+#define WEIGHTLESS_REGISTERS_H
+
+{body}
+
+#endif
+"""

@@ -16,7 +16,10 @@ from weightless_sim.commands.common import EXIT_FAILED, EXIT_USAGE, remark
 from weightless_sw import __version__
 from weightless_sw.files import check_output, describe
 
-INPUTS, OUTPUTS = ("input", "file", "weights", "model"), ("output", "simplified")  # of commands, by option
+INPUTS, OUTPUTS = (
+    ("input", "file", "weights", "model"),
+    ("output", "simplified", "header"),
+)  # of commands, by option
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,7 +20,9 @@ def test_every_layout_has_a_decoder():
 @pytest.mark.parametrize("name", decoders.BY_NAME)
 def test_a_decoder_has_the_ports_that_benches_drive(name):
     component = decoders.component(decoders.configure(name))
-    assert set(component.signature.members) == {"load", "weights", "reg_addr", "reg_data"}
+    assert set(component.signature.members) == {
+        "load", "weights", "reg_addr", "reg_data", "reg_write", "reg_write_data", "error",
+    }  # fmt: skip
     assert rtlil.convert(component, name="top")
 
 

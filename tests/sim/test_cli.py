@@ -166,6 +166,13 @@ def test_rtl(tmp_path, capsys):
     assert "module weightless_decoder(" in path.read_text()
 
 
+def test_rtl_with_a_header(tmp_path):
+    out, header = tmp_path / "d.v", tmp_path / "weightless.h"
+    assert cli.main(["rtl", "--max-bank-rows", "32", "-o", str(out), "--header", str(header)]) == 0
+    assert "#define WEIGHTLESS_REG_ERRORS 8u" in header.read_text()
+    assert cli.main(["rtl", "-o", str(out), "--header", str(tmp_path)]) == 2
+
+
 def test_core_imports_without_the_simulation_packages():
     """`pip install weightless` alone must encode: none of the extras may be needed for that."""
     program = """
@@ -323,7 +330,6 @@ def test_a_missing_extra_is_named(monkeypatch, tmp_path, capsys):
 
 
 def test_the_doctor_says_what_is_there_and_what_brings_the_rest(monkeypatch, capsys):
-    monkeypatch.delenv("COLUMNS", raising=False)  # as wide as the table
     monkeypatch.setattr(extras, "installed", lambda module: module != "torch")
     assert cli.main(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

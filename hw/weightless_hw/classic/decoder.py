@@ -9,7 +9,7 @@ its registers move together or hold together, as its enable ``en`` says.  Widths
 
 from typing import Any
 
-from amaranth import Array, Cat, Const, EnableInserter, Module, Mux, Signal, Value
+from amaranth import Cat, Const, EnableInserter, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -17,6 +17,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.classic.load import Loader
 from weightless_hw.parts import (
+    WORD_LAYOUT,
     WORDS,
     Codebook,
     HashRounds,
@@ -26,7 +27,7 @@ from weightless_hw.parts import (
     delayed,
     rotate,
 )
-from weightless_hw.registers import IDENTITY, REGISTERS
+from weightless_hw.registers import ADDRESS, ADDRESS_BITS, IDENTITY, REGISTERS, SOFT_RESET, LoadError
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.hash import WORD_BITS, initial_state
 from weightless_sw.spec.record import FORMAT_VERSION
@@ -73,21 +74,21 @@ class IndexGenerator(wiring.Component):
         """``final`` is the number of the last group; the tail is what that group holds."""
         m = Module()
         lanes_log2 = self.config.lanes.bit_length() - 1
-        final = Signal(32)
-        tail = self.n_weights[:lanes_log2]
+        group, final = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        tail, tail_lanes = self.n_weights[:lanes_log2], Signal(self.config.lanes, reset_less=True)
         with m.If(self.start):
             m.d.sync += [
                 self.valid.eq(1),
-                self.group.eq(0),
+                group.eq(0),
                 final.eq((self.n_weights - 1) >> lanes_log2),
-                self.tail_lanes.eq(~(Const(~0, self.config.lanes) << tail) if lanes_log2 else 1),
+                tail_lanes.eq(~(Const(~0, self.config.lanes) << tail) if lanes_log2 else 1),
             ]
             if lanes_log2:
                 with m.If(tail == 0):
-                    m.d.sync += self.tail_lanes.eq(~0)
+                    m.d.sync += tail_lanes.eq(~0)
         with m.Elif(self.valid):
-            m.d.sync += [self.group.eq(self.group + 1), self.valid.eq(~self.last)]
-        m.d.comb += self.last.eq(self.group == final)
+            m.d.sync += [group.eq(group + 1), self.valid.eq(~self.last)]
+        m.d.comb += [self.group.eq(group), self.tail_lanes.eq(tail_lanes), self.last.eq(group == final)]
         return m
 
 
@@ -128,13 +129,15 @@ class RangeReduction(wiring.Component):
         half = spec.ROW_WORD_BITS // 2
         for bank in range(spec.N_BANKS):
             word = self.words[bank][WORD_BITS - spec.ROW_WORD_BITS :]
-            low = Signal(half + len(self.bank_rows), name=f"low_{bank}")
+            low = Signal(half + len(self.bank_rows), name=f"low_{bank}", reset_less=True)
             high = Signal.like(low, name=f"high_{bank}")
+            row = Signal.like(self.rows[bank], name=f"row_{bank}", reset_less=True)
             m.d.sync += [
                 low.eq(word[:half] * self.bank_rows),
                 high.eq(word[half:] * self.bank_rows),
-                self.rows[bank].eq((high + (low >> half)) >> half),
+                row.eq((high + (low >> half)) >> half),
             ]
+            m.d.comb += self.rows[bank].eq(row)
         return m
 
 
@@ -325,7 +328,7 @@ class Pipeline(wiring.Component):
             m, self.en, Mux(soon_last, index.tail_lanes, ~0)[: config.lanes], 1, "lane_valid"
         )
         m.d.comb += [
-            self.valid.eq(delayed(m, self.en, index.valid, n_stages, "valid")),
+            self.valid.eq(delayed(m, self.en, index.valid, n_stages, "valid", reset_less=False)),
             self.beat.last.eq(delayed(m, self.en, soon_last, 1, "last_now")),
             self.beat.lane_valid.eq(lane_valid),
         ]
@@ -347,58 +350,102 @@ class Decoder(wiring.Component):
 
     Attributes
     ----------
-    load : Stream(32), in
-        A tensor's record, the words as they lie in the file.
+    load : Stream(WORD_LAYOUT), in
+        A tensor's record, the words as they lie in the file, and its CRC word, which is ``last``.
     weights : Stream(beat_layout(config)), out
         Beats.
-    reg_addr : unsigned(3), in
-        Which register ``reg_data`` shows.
+    reg_addr : unsigned(ADDRESS_BITS), in
+        Which register ``reg_data`` shows, and a write goes to.
     reg_data : unsigned(32), out
-        A constant or the status, in the same cycle (``weightless_hw.registers`` lists them).
+        That register, in the same cycle (``weightless_hw.registers`` lists them); 0 where there is none.
+    reg_write : unsigned(1), in
+        Writes ``reg_write_data``.
+    reg_write_data : unsigned(32), in
+        What is written.
+    error : unsigned(1), out
+        Whether a bit of the register ``errors`` is set.
     """
 
     def __init__(self, config: ClassicConfig):
         self.config = config
         super().__init__(
             {
-                "load": In(stream.Signature(32)),
+                "load": In(stream.Signature(WORD_LAYOUT)),
                 "weights": Out(stream.Signature(beat_layout(config))),
-                "reg_addr": In(3),
+                "reg_addr": In(ADDRESS_BITS),
                 "reg_data": Out(32),
+                "reg_write": In(1),
+                "reg_write_data": In(32),
+                "error": Out(1),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         """The *loader* fills the pipeline's memories and starts it; the *output* buffer's ready is its enable."""
         m = Module()
-        m.submodules.loader = loader = Loader(self.config)
-        m.submodules.output = output = OutputBuffer(beat_layout(self.config))
-        m.submodules.pipeline = pipeline = Pipeline(self.config)
+        loader, output, pipeline = (
+            Loader(self.config),
+            OutputBuffer(beat_layout(self.config)),
+            Pipeline(self.config),
+        )
+        soft_reset = Signal()
+        for name, part in (("loader", loader), ("output", output), ("pipeline", pipeline)):
+            m.submodules[name] = ResetInserter(soft_reset)(part)
         connect(m, flipped(self.load), loader.load)
         connect(m, output.o, flipped(self.weights))
         given = ("start", "n_weights", "seed", "bank_rows", "n_codes", "codebook_write", "codebook_addr",
                  "codebook_data", "bank_write", "bank_addr", "bank_data")  # fmt: skip
         m.d.comb += [getattr(pipeline, name).eq(getattr(loader, name)) for name in given]
+        taken = Signal()
         m.d.comb += [
+            taken.eq(self.weights.valid & self.weights.ready),
             pipeline.en.eq(output.i.ready),
             output.i.valid.eq(pipeline.valid),
             output.i.payload.eq(pipeline.beat),
-            loader.finished.eq(self.weights.valid & self.weights.ready & self.weights.payload.last),
+            loader.finished.eq(taken & self.weights.payload.last),
         ]
-        self._read_registers(m, loader)
+        self._registers(m, loader, taken, soft_reset)
         return m
 
-    def _read_registers(self, m: Module, loader: Loader) -> None:
+    def _registers(self, m: Module, loader: Loader, taken: Signal, soft_reset: Signal) -> None:
+        """*Counts* are cleared by a reset, not by a soft one; errors stay until they are cleared."""
         config = self.config
+        writes = {name: Signal(name=f"write_{name}") for name in ("errors", "control")}
+        for name, write in writes.items():
+            m.d.comb += write.eq(self.reg_write & (self.reg_addr == ADDRESS[name]))
+        m.d.sync += soft_reset.eq(writes["control"] & self.reg_write_data[SOFT_RESET.bit_length() - 1])
+        errors = Signal(len(LoadError))
+        m.d.sync += errors.eq(
+            errors & ~Mux(writes["errors"], self.reg_write_data[: len(errors)], 0) | loader.faults
+        )
+        m.d.comb += self.error.eq(errors.any())
+        counts = {
+            "records": loader.finished,
+            "beats": taken,
+            "load_stalls": self.load.valid & ~self.load.ready,
+            "weights_stalls": self.weights.valid & ~self.weights.ready,
+        }
+        counters = {name: Signal(32, name=name) for name in counts}
+        for name, event in counts.items():
+            m.d.sync += counters[name].eq(counters[name] + event)
         widths = config.lanes.bit_length() - 1 | config.slot_bits << 8 | config.value_bits << 16
-        values = {
+        values = counters | {
             "identity": Const(IDENTITY, 32),
             "digest": Const(config.GEOMETRY.layout_digest(), 32),
             "format_version": Const(FORMAT_VERSION, 32),
             "widths": Const(widths, 32),
             "table_size": Const(config.max_bank_rows, 32),
             "max_codes": Const(config.max_codes, 32),
-            "status": Cat(loader.phase, Const(0, 5), loader.error),
             "fill_latency": Const(config.fill_latency, 32),
+            "phase": loader.phase,
+            "errors": errors,
+            "n_weights": loader.n_weights,
+            "n_codes": loader.n_codes,
+            "scale": loader.scale,
+            "record_crc": loader.record_crc,
+            "control": Const(0, 32),
         }
-        m.d.comb += self.reg_data.eq(Array(values[name] for name, _ in REGISTERS)[self.reg_addr])
+        with m.Switch(self.reg_addr):
+            for address, register in enumerate(REGISTERS):
+                with m.Case(address):
+                    m.d.comb += self.reg_data.eq(values[register.name])

@@ -1,26 +1,28 @@
 """Loading: a tensor's record, exactly as it lies in the file, becomes registers and filled memories.
 
-The record is a stream of little-endian 32-bit words: descriptor, codebook, table (docs/format.md).
+The record is a stream of little-endian 32-bit words: descriptor, codebook, table (docs/format.md); behind it comes
+its CRC word, with ``last``.
 """
 
 from typing import Any
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
+from amaranth.lib.crc import catalog
 from amaranth.lib.wiring import In, Out
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_hw.parts import Unpacker
+from weightless_hw.parts import WORD_LAYOUT, Unpacker
 from weightless_hw.registers import LoadError, Phase
 from weightless_sw.spec import classic as spec
-from weightless_sw.spec.record import DESCRIPTOR_WORDS, FLAG_RESIDENT, ValueFormat, words_for_bits
+from weightless_sw.spec.record import DESCRIPTOR_WORDS, FLAG_RESIDENT, ValueFormat
 
 
 class Loader(wiring.Component):
     """Takes records from ``load``, fills codebook and banks, starts the decoding, waits for its end.
 
-    A descriptor that this decoder can't serve stops it in ``Phase.ERROR`` with the reasons in
-    ``error``, until reset: the words behind it have no known length.
+    A record that this decoder can't serve, one that is too short or too long, and one whose CRC is wrong, is
+    drained up to ``last`` and not decoded; ``faults`` says why, for a cycle, and the next record is served.
 
     Parameters
     ----------
@@ -29,10 +31,12 @@ class Loader(wiring.Component):
 
     Attributes
     ----------
-    load : Stream(32), in
-        The words of records.
-    n_weights, bank_rows, n_codes, seed : out
+    load : Stream(WORD_LAYOUT), in
+        The words of records, each record followed by its CRC word, which is ``last``.
+    n_weights, bank_rows, n_codes, seed, scale : out
         The descriptor's fields, from the end of the check on.
+    record_crc : unsigned(32), out
+        The CRC word of the record, once it came.
     codebook_write : unsigned(1), out
         Writes ``codebook_data`` into entry ``codebook_addr``.
     codebook_addr : unsigned(code_addr_bits), out
@@ -51,19 +55,21 @@ class Loader(wiring.Component):
         The layer's last beat was taken; the next record may come.
     phase : Phase, out
         What the loader is doing.
-    error : LoadError, out
-        Why it stopped.
+    faults : LoadError, out
+        Why a record is refused, in the cycle in which it is.
     """
 
     def __init__(self, config: ClassicConfig):
         self.config = config
         super().__init__(
             {
-                "load": In(stream.Signature(32)),
+                "load": In(stream.Signature(WORD_LAYOUT)),
                 "n_weights": Out(32),
                 "bank_rows": Out(range(config.max_bank_rows + 1)),
                 "n_codes": Out(config.slot_bits),
                 "seed": Out(16),
+                "scale": Out(32),
+                "record_crc": Out(32),
                 "codebook_write": Out(1),
                 "codebook_addr": Out(config.code_addr_bits),
                 "codebook_data": Out(config.value_bits),
@@ -73,57 +79,64 @@ class Loader(wiring.Component):
                 "start": Out(1),
                 "finished": In(1),
                 "phase": Out(Phase),
-                "error": Out(LoadError),
+                "faults": Out(LoadError),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
         """``words`` holds the descriptor; its *fields* are named as in the specification.
 
-        An *unpacker* per section of the record; the *phase* says which of them takes the words.  *Resident*:
-        a table was loaded, and a descriptor with that flag decodes it again.
+        An *unpacker* per section of the record; the *phase* says which of them takes the words.  *Resident*: the
+        tables are those of a whole record, and a descriptor with that flag decodes them again.  *Awake*: from the
+        second cycle after a reset on; nothing is taken before.  *Settled*: the second cycle of a comparison, when a
+        register holds what came of it; the comparisons are the longest paths here.
         """
         m = Module()
         config = self.config
-        words = Signal(32 * DESCRIPTOR_WORDS)
+        words = Signal(32 * DESCRIPTOR_WORDS, reset_less=True)
         fields = self._fields(words)
         unpackers = {
             section.name: Unpacker(section.item_bits, section.n_words) for section in config.sections
         }
         for name, unpacker in unpackers.items():
             m.submodules[name] = unpacker
-            m.d.comb += unpacker.i.payload.eq(self.load.payload)
+            m.d.comb += unpacker.i.payload.eq(self.load.payload.data)
         codebook, table = unpackers["codebook"], unpackers["table"]
-        resident = Signal()  # a table was loaded
+        resident, awake, taken, settled = Signal(), Signal(), Signal(), Signal()
         n_words = Signal(range(DESCRIPTOR_WORDS))
+        crc_is_right = self._crc(m, taken, n_words)
+        refused = Signal(len(LoadError), reset_less=True)
 
+        m.d.sync += [awake.eq(1), settled.eq(0), refused.eq(Cat(self._faults(fields, resident)))]
         m.d.comb += [
             self.n_weights.eq(fields["n_weights"]),
             self.bank_rows.eq(fields["bank_rows"]),
             self.n_codes.eq(fields["n_codes"]),
             self.seed.eq(fields["seed"]),
+            self.scale.eq(fields["scale"]),
             codebook.n_words.eq((fields["n_codes"] * config.value_bits + 31) >> 5),
             table.n_words.eq(fields["payload_words"]),
+            taken.eq(self.load.valid & self.load.ready),
         ]
         with m.Switch(self.phase):
             with m.Case(Phase.DESCRIPTOR):
-                m.d.comb += self.load.ready.eq(1)
-                with m.If(self.load.valid):
-                    m.d.sync += [words.eq(Cat(words[32:], self.load.payload)), n_words.eq(n_words + 1)]
+                m.d.comb += self.load.ready.eq(awake)
+                with m.If(taken):
+                    m.d.sync += [words.eq(Cat(words[32:], self.load.payload.data)), n_words.eq(n_words + 1)]
                     with m.If(n_words == DESCRIPTOR_WORDS - 1):
-                        m.d.sync += [n_words.eq(0), self.phase.eq(Phase.CHECK)]
+                        m.d.sync += [n_words.eq(0), self.phase.eq(Phase.CHECK), self.record_crc.eq(0)]
             with m.Case(Phase.CHECK):
-                faults = self._faults(fields, resident)
-                m.d.sync += self.error.eq(Cat(faults))
-                with m.If(Cat(faults).any()):
-                    m.d.sync += self.phase.eq(Phase.ERROR)
+                with m.If(~settled):
+                    m.d.sync += settled.eq(1)
+                with m.Elif(refused.any()):
+                    m.d.comb += self.faults.eq(refused)
+                    m.d.sync += self.phase.eq(Phase.DRAIN)
                 with m.Elif(fields["flags"] == FLAG_RESIDENT):
-                    m.d.comb += self.start.eq(1)
-                    m.d.sync += self.phase.eq(Phase.DECODE)
+                    m.d.sync += self.phase.eq(Phase.CRC)
                 with m.Else():
                     m.d.comb += codebook.start.eq(1)
                     m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]
-            # A section after the other, as the geometry lists them; the last one starts the decoding.
+            # A section after the other, as the geometry lists them; then the CRC word.
             order = [(Phase.__members__[name.upper()], unpacker) for name, unpacker in unpackers.items()]
             for (phase, unpacker), following in zip(order, [*order[1:], None], strict=True):
                 with m.Case(phase):
@@ -131,16 +144,56 @@ class Loader(wiring.Component):
                     with m.If(unpacker.done):
                         if following:
                             m.d.comb += following[1].start.eq(1)
-                            m.d.sync += self.phase.eq(following[0])
-                        else:
-                            m.d.comb += self.start.eq(1)
-                            m.d.sync += [self.phase.eq(Phase.DECODE), resident.eq(1)]
+                        m.d.sync += self.phase.eq(following[0] if following else Phase.CRC)
+            with m.Case(Phase.CRC):
+                m.d.comb += self.load.ready.eq(1)
+                with m.If(taken):
+                    m.d.sync += self.record_crc.eq(self.load.payload.data)
+                    with m.If(~self.load.payload.last):
+                        m.d.comb += self.faults.eq(LoadError.LONG)
+                        m.d.sync += self.phase.eq(Phase.DRAIN)
+                    with m.Else():
+                        m.d.sync += self.phase.eq(Phase.VERIFY)
+            with m.Case(Phase.VERIFY):
+                with m.If(~settled):
+                    m.d.sync += settled.eq(1)
+                with m.Elif(crc_is_right):
+                    m.d.comb += self.start.eq(1)
+                    m.d.sync += [self.phase.eq(Phase.DECODE), resident.eq(1)]
+                with m.Else():
+                    m.d.comb += self.faults.eq(LoadError.CRC)
+                    m.d.sync += self.phase.eq(Phase.DESCRIPTOR)
             with m.Case(Phase.DECODE):
                 with m.If(self.finished):
                     m.d.sync += self.phase.eq(Phase.DESCRIPTOR)
+            with m.Case(Phase.DRAIN):
+                m.d.comb += self.load.ready.eq(1)
+                with m.If(taken & self.load.payload.last):
+                    m.d.sync += self.phase.eq(Phase.DESCRIPTOR)
+        # A record that ends before its CRC word; of a refused one the end is what is waited for.
+        before_crc = (self.phase != Phase.CRC) & (self.phase != Phase.DRAIN)
+        with m.If(taken & self.load.payload.last & before_crc):
+            m.d.comb += self.faults.eq(LoadError.SHORT)
+            m.d.sync += [self.phase.eq(Phase.DESCRIPTOR), n_words.eq(0)]
         self._write_codebook(m, codebook)
         self._write_banks(m, table)
         return m
+
+    def _crc(self, m: Module, taken: Signal, n_words: Signal) -> Signal:
+        """Whether the CRC word is that of the words before it, known two cycles after it came.
+
+        The words wait in a register first: their way from outside is long enough.
+        """
+        m.submodules.crc = crc = catalog.CRC32_ISO_HDLC(data_width=32).create()
+        is_right, word = Signal(reset_less=True), Signal(32, reset_less=True)
+        m.d.comb += crc.data.eq(word)
+        m.d.sync += [
+            word.eq(self.load.payload.data),
+            crc.valid.eq(taken & (self.phase != Phase.CRC)),
+            crc.start.eq((self.phase == Phase.DESCRIPTOR) & (n_words == 0)),
+            is_right.eq(self.record_crc == crc.crc),
+        ]
+        return is_right
 
     def _fields(self, words: Signal) -> dict[str, Any]:
         """The descriptor's fields by name."""
@@ -161,12 +214,11 @@ class Loader(wiring.Component):
             ~Cat(fields["value_format"] == f for f in formats).any(),
             (fields["flags"] != 0) & ~is_resident,
             fields["n_weights"] == 0,
-            (fields["bank_rows"] == 0)
-            | (fields["bank_rows"] > config.max_bank_rows)
-            | (fields["payload_words"] > words_for_bits(config.table_bits)),
+            (fields["bank_rows"] == 0) | (fields["bank_rows"] > config.max_bank_rows),
             fields["n_codes"] > config.max_codes,
             is_resident & ~resident,
             fields["digest"] != config.GEOMETRY.layout_digest(),
+            fields["payload_words"] != (_times(self.bank_rows, spec.N_BANKS * config.row_bits) + 31) >> 5,
         ]
 
     def _write_codebook(self, m: Module, codebook: Unpacker) -> None:
@@ -189,3 +241,9 @@ class Loader(wiring.Component):
                 m.d.sync += [self.bank_addr.eq(0), bank.eq(Cat(Const(0, 1), bank))]
         with m.If(table.start):
             m.d.sync += [self.bank_addr.eq(0), bank.eq(1)]
+
+
+def _times(value: Value, factor: int) -> Value:
+    """The product with a constant, of adders: synthesis would spend a multiplier on it."""
+    places = [k for k in range(factor.bit_length()) if factor >> k & 1]
+    return sum((value << k for k in places[1:]), value << places[0])

@@ -5,23 +5,21 @@ registered XORs of four; nothing of the decoder can be left out, and no path of 
 """
 
 from weightless_hw.config import DecoderConfig
+from weightless_hw.export import ports
 from weightless_hw.export.verilog import TOP
 
 HARNESS = "weightless_harness"
-INPUTS = (("rst", 1), ("load__payload", 32), ("load__valid", 1), ("weights__ready", 1), ("reg_addr", 3))
 FAN_IN = 4
 
 
 def to_harness(config: DecoderConfig) -> str:
     """The shell in Verilog; the decoder's own module comes from :func:`to_verilog`."""
-    outputs = (
-        ("load__ready", 1),
-        ("weights__valid", 1),
-        ("weights__payload", config.lanes * (config.value_bits + 1) + 1),
-        ("reg_data", 32),
+    listed = [port for port in ports.native(config) if port.name != "clk"]
+    inputs, outputs = (
+        [(port.name, port.width) for port in listed if port.direction == way] for way in ("input", "output")
     )
-    n_inputs, n_outputs = (sum(width for _, width in ports) for ports in (INPUTS, outputs))
-    connections = [*_slices("given", INPUTS), *_slices("made", outputs)]
+    n_inputs, n_outputs = (sum(width for _, width in group) for group in (inputs, outputs))
+    connections = [*_slices("given", inputs), *_slices("made", outputs)]
     tree, width = [], n_outputs
     names = [f"level_0 [{width - 1}:0]"]
     tree.append("level_0 <= made;")
@@ -49,10 +47,10 @@ endmodule
 """
 
 
-def _slices(bus: str, ports: tuple[tuple[str, int], ...]) -> list[str]:
+def _slices(bus: str, group: list[tuple[str, int]]) -> list[str]:
     """Each port's connection to the bits of ``bus`` that are its own."""
     place, result = 0, []
-    for name, width in ports:
+    for name, width in group:
         result.append(f".{name}({bus}[{place + width - 1}:{place}])")
         place += width
     return result

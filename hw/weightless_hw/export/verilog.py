@@ -1,34 +1,57 @@
 """The one place where Verilog and RTLIL are made."""
 
 import hashlib
+import re
 import subprocess
 import sys
+from typing import Any
 
 from amaranth.back import rtlil
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.decoders import component
+from weightless_hw.export import ports
+from weightless_hw.export.axi import AxiDecoder
 from weightless_sw.spec.record import FORMAT_VERSION
 
 TOP = "weightless_decoder"
+# What yosys's Verilog has of its own, and is no fault of the design: constants as narrow as they are and ! of
+# several bits, modules in one file, registers with both initial value and reset, one-hot multiplexers as casez, wires
+# that it left over.
+LINT_WAIVERS = ("WIDTH", "DECLFILENAME", "PROCASSINIT", "CASEOVERLAP", "UNUSEDSIGNAL")
 
 
-def to_rtlil(config: DecoderConfig) -> str:
-    """The decoder as RTLIL, which yosys reads as it is; port names are stable."""
-    return str(rtlil.convert(component(config), name=TOP, emit_src=False))
+def check_name(name: str) -> None:
+    """Raises ValueError for one that no module can have."""
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise ValueError(f"{name!r} is no name of a Verilog module: letters, digits and _, no digit first")
 
 
-def to_verilog(config: DecoderConfig) -> str:
-    """The decoder as one Verilog-2001 file, safe on Icarus and Verilator.
+def to_rtlil(config: DecoderConfig, name: str = TOP, *, axi: bool = False) -> str:
+    """The decoder, with ``axi`` in its AXI shell, as RTLIL, which yosys reads as it is; port names are stable.
+
+    ``name`` is the top module's; those of its parts begin with it.
+    """
+    check_name(name)
+    top: Any = AxiDecoder(config) if axi else component(config)
+    text = str(rtlil.convert(top, name=name, emit_src=False))
+    return re.sub(rf"\\{name}\.[\w.$]+", lambda found: re.sub(r"[.$]", "_", found[0]), text)
+
+
+def to_verilog(config: DecoderConfig, name: str = TOP, *, axi: bool = False) -> str:
+    """The decoder as one Verilog-2001 file, safe on Icarus and Verilator, and beside other Verilog.
 
     Amaranth's own ``verilog.convert`` leaves processes for the Verilog writer to turn into ``always
     @*`` blocks, which Icarus does not run before an input changes: a combinational ``ready`` starts as
-    X.  A full ``proc`` makes plain assignments of them.  Raises RuntimeError when yosys fails.
+    X.  A full ``proc`` makes plain assignments of them.  Memories have no initial content: it would be a line per row,
+    and nobody reads a row that was not written.  Raises ValueError for a name that can't be, RuntimeError when yosys
+    fails.
     """
     script = f"""
 read_rtlil <<end_of_rtlil
-{to_rtlil(config)}
+{to_rtlil(config, name, axi=axi)}
 end_of_rtlil
+delete t:$meminit_v2
 proc
 opt_clean
 memory_collect
@@ -40,18 +63,24 @@ write_verilog
         raise RuntimeError(f"yosys could not write the Verilog of {config.name}: {run.stderr.strip()[-500:]}")
     text = run.stdout
     body = text[text.index("module") if text.startswith("/*") else 0 :]
-    return _header(config, body) + body
+    return _header(config, name, body, axi) + body + "`default_nettype wire\n/* verilator lint_restore */\n"
 
 
-def _header(config: DecoderConfig, body: str) -> str:
+def _header(config: DecoderConfig, name: str, body: str, axi: bool) -> str:
     parameters = "\n".join(f"//   {name} = {value}" for name, value in vars(config).items())
+    listed = ports.template(name, ports.axi(config) if axi else ports.native(config))
+    commented = "\n".join(f"//   {line}" for line in listed.splitlines())
+    waivers = "\n".join(f"/* verilator lint_off {name} */" for name in LINT_WAIVERS)
     return f"""\
-// Weightless streaming decoder, {config.GEOMETRY.NAME} layout.  Generated; do not edit.
+// Weightless streaming decoder, {config.GEOMETRY.NAME} layout{", behind AXI" if axi else ""}.  Generated; do not edit.
 // layout digest {config.GEOMETRY.layout_digest():08x}, format version {FORMAT_VERSION}
 // text digest          {hashlib.sha256(body.encode()).hexdigest()[:16]}
 // parameters:
 {parameters}
 // fill latency {config.fill_latency} cycles, then one beat of {config.lanes} weights per clock
+// to instantiate it:
+{commented}
+/* verilator lint_save */
+{waivers}
 `default_nettype none
-`timescale 1ns/1ps
 """

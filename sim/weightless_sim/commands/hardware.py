@@ -19,13 +19,41 @@ def _add_decoder_sizes(command: argparse.ArgumentParser) -> None:
     command.add_argument("--max-bank-rows", type=int, default=1024, help="rows of each of the three banks")
     command.add_argument("--max-codes", type=int, default=16, help="codebook entries")
     command.add_argument("--value-bits", type=int, default=16, help="width of a decoded weight: 8 or 16")
+    command.add_argument(
+        "--rounds-per-stage", type=int, default=1, help="classic: hash rounds between two registers, 1 to 6"
+    )
+
+
+def _add_for(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--for", dest="file", type=inputs.bundled_file, metavar="FILE",
+        help="the smallest decoder of the tables of a .wls file, or of lenet300, instead of the sizes below",
+    )  # fmt: skip
 
 
 def _add_rtl(commands: Any) -> None:
-    command = common.command(commands, "rtl", _rtl, "Write a decoder's Verilog.")
+    command = common.command(commands, "rtl", _rtl, "Write a decoder's Verilog, and what goes with it.")
+    _add_for(command)
+    command.add_argument(
+        "--tensor", action="append", default=[], metavar="NAME",
+        help="of --for: a table that the decoder must serve (may be repeated; else all)",
+    )  # fmt: skip
     common.add_layout_options(command)
     _add_decoder_sizes(command)
+    command.add_argument(
+        "--name", default="weightless_decoder", help="of the top module; those of its parts begin with it"
+    )
+    command.add_argument(
+        "--axi", action="store_true", help="behind AXI4-Stream and AXI4-Lite, ready for a block design"
+    )
     command.add_argument("-o", "--output", type=Path, required=True, help="the .v file to write")
+    command.add_argument(
+        "--header", type=Path, metavar="FILE", help="also write the registers for a driver in C"
+    )
+    command.add_argument(
+        "--package", action="store_true",
+        help="also write beside the Verilog a FuseSoC core and an IP-XACT component: NAME.core, NAME.xml",
+    )  # fmt: skip
 
 
 def _decoder_config(options: argparse.Namespace, lanes: int) -> Any:
@@ -33,18 +61,59 @@ def _decoder_config(options: argparse.Namespace, lanes: int) -> Any:
 
     return decoders.configure(
         options.layout, lanes=lanes, slot_bits=options.slot_bits, max_bank_rows=options.max_bank_rows,
-        max_codes=options.max_codes, value_bits=options.value_bits,
+        max_codes=options.max_codes, value_bits=options.value_bits, rounds_per_stage=options.rounds_per_stage,
     )  # fmt: skip
 
 
 def _rtl(options: argparse.Namespace) -> int:
-    from weightless_hw.export.verilog import TOP, to_verilog
+    from weightless_hw import registers
+    from weightless_hw.export import packages
+    from weightless_hw.export.verilog import to_verilog
     from weightless_sw.files import write_atomically
 
-    config = _decoder_config(options, options.lanes)
-    write_atomically(options.output, to_verilog(config).encode())
-    common.console().print(f"{options.output}: module {TOP}, fill latency {config.fill_latency} cycles")
+    config = _rtl_config(options)
+    written = {options.output: to_verilog(config, options.name, axi=options.axi)}
+    if options.header:
+        written[options.header] = registers.c_header()
+    if options.package:
+        source = packages.Source(config, options.name, options.output.name, options.axi)
+        folder = options.output.parent
+        written[folder / f"{options.name}.core"] = packages.fusesoc_core(source)
+        written[folder / f"{options.name}.xml"] = packages.ip_xact(source)
+    for path, text in written.items():
+        write_atomically(path, text.encode())
+    others = "".join(f", {path}" for path in written if path != options.output)
+    common.console().print(
+        f"{options.output}{others}: module {options.name}, fill latency {config.fill_latency} cycles"
+    )
     return 0
+
+
+def _rtl_config(options: argparse.Namespace) -> Any:
+    """The one decoder that is asked for."""
+    if options.tensor and options.file is None:
+        raise ValueError("--tensor names a table of the file that --for names")
+    if options.file is None:
+        return _decoder_config(options, options.lanes)
+    from weightless_hw import decoders
+    from weightless_sw import container
+
+    tables = inputs.tables_of(container.read(options.file), options.file)
+    if unknown := sorted(set(options.tensor) - set(tables)):
+        raise ValueError(f"no table {', '.join(unknown)} in {options.file}; it has: {', '.join(tables)}")
+    geometries = {
+        name: table.geometry for name, table in tables.items() if name in (options.tensor or tables)
+    }
+    configs = decoders.alike(list(geometries.values()))
+    if len(configs) > 1:
+        served = "; ".join(
+            " ".join(
+                f"--tensor {name}" for name, geometry in geometries.items() if not config.misfits(geometry)
+            )
+            for config in configs
+        )
+        raise ValueError(f"{options.file} takes {len(configs)} decoders; choose the tables of one: {served}")
+    return configs[0]
 
 
 def _add_fpga(commands: Any) -> None:
@@ -54,10 +123,7 @@ def _add_fpga(commands: Any) -> None:
                          help="xilinx7 and gowin are synthesised only")  # fmt: skip
     command.add_argument("--seeds", type=int, default=5, help="placements per decoder; 0: synthesis alone")
     command.add_argument("--lanes", type=int, nargs="+", default=[8], help="lane counts, a decoder each")
-    command.add_argument(
-        "--for", dest="file", type=inputs.bundled_file, metavar="FILE",
-        help="the smallest decoder of the tables of a .wls file, or of lenet300, instead of the sizes below",
-    )  # fmt: skip
+    _add_for(command)
     common.add_layout(command)
     common.add_slot_bits(command)
     _add_decoder_sizes(command)

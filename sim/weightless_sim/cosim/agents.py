@@ -4,6 +4,7 @@ Each cycle inputs are set at the falling clock edge, everything is sampled once 
 was sampled is what happens at the rising edge that follows.
 """
 
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +12,17 @@ from typing import Any
 import numpy as np
 
 from weightless_hw.config import DecoderConfig
-from weightless_sim.cosim.scenario import geometry_of, is_resident
+from weightless_hw.registers import LoadError
+from weightless_sim.cosim.scenario import LAST, geometry_of, is_resident
 from weightless_sim.model.cycles import Pattern
 from weightless_sw import container, layouts
-from weightless_sw.spec.record import DESCRIPTOR_WORDS
+from weightless_sw.spec.record import (
+    DESCRIPTOR_BYTES,
+    FLAG_RESIDENT,
+    ValueFormat,
+    unpack_fields,
+    words_for_bits,
+)
 from weightless_sw.tensor import Arrangement, EncodedTensor
 
 
@@ -51,6 +59,7 @@ class StreamMonitor:
     transfers: list[tuple[int, int]] = field(default_factory=list)  # (cycle, payload)
     first_valid: list[int] = field(default_factory=list)  # cycle in which each transfer was first offered
     waiting: int | None = None  # payload offered and not taken in the cycle before
+    stalled: int = 0  # cycles in which an offer was not taken
 
     def sample(self, cycle: int) -> bool:
         """Look at one settled cycle; True when it transfers.  X or Z on a control signal is an error."""
@@ -64,6 +73,7 @@ class StreamMonitor:
         else:
             assert payload == self.waiting, f"{self.name}: payload changed in cycle {cycle} while it waited"
         self.waiting = None if ready else payload
+        self.stalled += not ready
         if ready:
             self.transfers.append((cycle, payload))
         return bool(ready)
@@ -118,39 +128,68 @@ def _holds(sample: tuple[int, ...], alternatives: Places) -> bool:
 class GoldenModel:
     """Turns the words that the load monitor saw into the beats that must come, as payload integers.
 
-    A layout decides which beats a word completes: the classic table's all come with the record's last
-    word, since any group may read any row.
+    A layout decides which beats a word completes: the classic table's all come with the frame's last word, since any
+    group may read any row and the CRC must be right.  ``errors`` are those that the decoder must have found.
     """
 
     def __init__(self, config: DecoderConfig):
         self.config = config
         self.words: list[int] = []
-        self.n_words = DESCRIPTOR_WORDS  # of the record, as far as is known
-        self.loaded: EncodedTensor | None = None
-        self.record_ended = False  # with the word that was taken last
+        self.loaded: EncodedTensor | None = None  # by the last record that began to load, if it was whole
+        self.errors = LoadError(0)
+        self.record_ended = False  # with the word that was taken last, and it is decoded
 
     def take(self, word: int) -> list[int]:
         """One more word; the beats that it completes."""
-        self.words.append(word)
+        self.words.append(word & LAST - 1)
         self.record_ended = False
-        if len(self.words) == DESCRIPTOR_WORDS:
-            geometry = geometry_of(self._bytes())
-            if is_resident(self._bytes()):
-                assert self.loaded is not None and self.loaded.geometry == geometry
-            else:
-                self.n_words = geometry.record_words
-        if len(self.words) < self.n_words:
+        if not word & LAST:
             return []
-        if self.n_words > DESCRIPTOR_WORDS:  # not resident: a table has a word at least
-            record = self._bytes()
+        words, self.words = self.words, []
+        record = b"".join(word.to_bytes(4, "little") for word in words[:-1])
+        found = self._refused(record, words[-1])
+        self.errors |= found
+        if found:
+            return []
+        self.record_ended = True
+        if not is_resident(record):
             self.loaded = container.from_record(record, Arrangement((geometry_of(record).n_weights,)))
         assert self.loaded is not None
-        self.words, self.n_words = [], DESCRIPTOR_WORDS
-        self.record_ended = True
         return self.beats(self.loaded)
 
-    def _bytes(self) -> bytes:
-        return b"".join(word.to_bytes(4, "little") for word in self.words)
+    def _refused(self, record: bytes, crc: int) -> LoadError:
+        """Why the record is; the first stage that finds something ends it, as in the decoder."""
+        if len(record) < DESCRIPTOR_BYTES:
+            return LoadError.SHORT
+        fields = unpack_fields(self.config.GEOMETRY.FIELDS, record[:DESCRIPTOR_BYTES])
+        if found := self._refused_descriptor(fields):
+            return found
+        n_bytes = DESCRIPTOR_BYTES
+        if fields["flags"] != FLAG_RESIDENT:
+            self.loaded = None
+            n_bytes = 4 * geometry_of(record).record_words
+        if len(record) != n_bytes:
+            return LoadError.SHORT if len(record) < n_bytes else LoadError.LONG
+        return LoadError(0) if crc == zlib.crc32(record) else LoadError.CRC
+
+    def _refused_descriptor(self, fields: dict[str, int]) -> LoadError:
+        config = self.config
+        lanes_log2, slot_bits = fields["widths"] & 15, (fields["widths"] >> 4) + 1
+        formats = {one.value for one in ValueFormat if one.bits == config.value_bits}
+        row_bits, rows = config.lanes * config.slot_bits, fields["bank_rows"]
+        is_true = {
+            LoadError.LAYOUT: fields["layout"] != config.GEOMETRY.LAYOUT,
+            LoadError.WIDTHS: (1 << lanes_log2, slot_bits) != (config.lanes, config.slot_bits),
+            LoadError.VALUE_FORMAT: fields["value_format"] not in formats,
+            LoadError.FLAGS: fields["flags"] > FLAG_RESIDENT,
+            LoadError.N_WEIGHTS: not fields["n_weights"],
+            LoadError.BANK_ROWS: not 1 <= rows <= vars(config)["max_bank_rows"],
+            LoadError.N_CODES: fields["n_codes"] > config.max_codes,
+            LoadError.NOT_RESIDENT: fields["flags"] == FLAG_RESIDENT and self.loaded is None,
+            LoadError.DIGEST: fields["digest"] != config.GEOMETRY.layout_digest(),
+            LoadError.PAYLOAD_WORDS: fields["payload_words"] != words_for_bits(3 * rows * row_bits),
+        }
+        return LoadError(sum(error for error, holds in is_true.items() if holds))
 
     def beats(self, tensor: EncodedTensor) -> list[int]:
         """The beats of a layer, by the golden decoder."""

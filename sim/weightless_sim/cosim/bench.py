@@ -14,7 +14,7 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from weightless_hw.registers import ADDRESS
+from weightless_hw.registers import ADDRESS, SOFT_RESET, LoadError, Phase
 from weightless_sim.cosim.agents import (
     EventCounter,
     GoldenModel,
@@ -22,11 +22,12 @@ from weightless_sim.cosim.agents import (
     SourceDriver,
     StreamMonitor,
 )
-from weightless_sim.cosim.scenario import Scenario
+from weightless_sim.cosim.scenario import LAST, Scenario
 from weightless_sim.model.cycles import LayerCycles, predict
 from weightless_sim.model.events import RunEvents, UnitEvents, predict_events
 from weightless_sw import layouts
 from weightless_sw.files import write_atomically
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, unpack_fields
 
 IDLE_CYCLES = 40  # watched after the last beat: nothing more may come
 PROGRESS_CYCLES = 500
@@ -37,15 +38,16 @@ class Bench:
 
     def __init__(self, dut: Any, scenario: Scenario):
         self.dut, self.scenario = dut, scenario
-        words = np.frombuffer(b"".join(scenario.records), "<u4").tolist()
-        self.driver = SourceDriver(dut.load__valid, dut.load__payload, words, scenario.source)
+        self.driver = SourceDriver(dut.load__valid, dut.load__payload, scenario.words, scenario.source)
         self.load = StreamMonitor("load", dut.load__valid, dut.load__ready, dut.load__payload)
         self.weights = StreamMonitor("weights", dut.weights__valid, dut.weights__ready, dut.weights__payload)
         self.model = GoldenModel(scenario.config)
         self.scoreboard = Scoreboard(scenario.config)
         self.layers: list[LayerCycles] = []
-        self.layer_starts = [(0, 0)]  # (words, beats) before each layer
+        self.layer_starts = [(0, 0)]  # (words, beats) before each layer that is decoded
         self.n_layers_loaded = 0
+        self.frame: list[int] = []  # words of the record under way
+        self.last_record: tuple[bytes, int] | None = None  # and its CRC word
         self.fault_planted = False
         self.events: RunEvents | None = None
         self.counter = EventCounter(dut, scenario.config) if scenario.count else None
@@ -80,10 +82,15 @@ class Bench:
 
     def _take(self, word: int) -> None:
         """A word was loaded: what it completes is expected from the next cycle on."""
+        self.frame.append(word)
         beats = self.model.take(word)
         if beats and self.scenario.fault == "expectation":
             beats[len(beats) // 2] ^= 1
         self.scoreboard.expected += beats
+        if word & LAST:
+            *words, crc = (word & LAST - 1 for word in self.frame)
+            self.last_record = (b"".join(word.to_bytes(4, "little") for word in words), crc)
+            self.frame = []
         if self.model.record_ended:
             self.n_layers_loaded += 1
             self.layer_starts.append((len(self.load.transfers), len(self.scoreboard.expected)))
@@ -126,7 +133,11 @@ class Bench:
         memory[address].value = int(memory[address].value) ^ 1 << bit
 
     async def run(self, n_cycles: int, progress: Path) -> None:
-        """Run to the end, then watch some idle cycles; ``n_cycles`` is the model's prediction."""
+        """Run to the end, then watch some idle cycles; ``n_cycles`` is the model's prediction.
+
+        Where frames are refused it is only a bound: the end is when all words were taken and all beats came.
+        """
+        left = IDLE_CYCLES
         for cycle in range(n_cycles + IDLE_CYCLES):
             if cycle == n_cycles:
                 self.events = self.counted()
@@ -137,17 +148,72 @@ class Bench:
                 self.fault_planted = True
             if cycle % PROGRESS_CYCLES == 0:
                 progress.write_text(f"{cycle} {n_cycles}")
+            if self.scenario.frames:
+                left = left - 1 if self._through() else IDLE_CYCLES
+                if not left:
+                    return
+
+    def _through(self) -> bool:
+        """Whether every word was taken and every beat came."""
+        taken = self.driver.place == len(self.driver.words)
+        return taken and len(self.weights.transfers) == len(self.scoreboard.expected)
 
 
 async def reset(dut: Any) -> None:
-    """Two cycles of reset; returns at a falling edge, with the inputs idle."""
+    """One cycle of reset, which must do; returns at a falling edge, with the inputs idle."""
     dut.rst.value = 1
     dut.load__valid.value = 0
     dut.load__payload.value = 0
     dut.weights__ready.value = 0
-    for _ in range(2):
-        await FallingEdge(dut.clk)
+    dut.reg_addr.value = dut.reg_write.value = dut.reg_write_data.value = 0
+    await FallingEdge(dut.clk)
+    assert not int(dut.load__ready.value), "load is ready under reset"
     dut.rst.value = 0
+
+
+async def write_register(dut: Any, name: str, value: int) -> None:
+    """Write it; takes effect with the next rising edge."""
+    dut.reg_addr.value, dut.reg_write.value, dut.reg_write_data.value = ADDRESS[name], 1, value
+    await FallingEdge(dut.clk)
+    dut.reg_write.value = 0
+
+
+async def soft_reset(dut: Any) -> None:
+    """Through the register; returns when the decoder is as after a reset, its counts and errors kept."""
+    dut.load__valid.value = 0
+    dut.weights__ready.value = 0
+    await write_register(dut, "control", SOFT_RESET)
+    await FallingEdge(dut.clk)
+
+
+async def check_registers(
+    dut: Any, bench: "Bench", before: dict[str, int], registers: dict[str, int]
+) -> None:
+    """What the run left in them, of counts what it added; an error stays until its bit is cleared."""
+    model, transfers = bench.model, bench.weights.transfers
+    expected = {
+        "errors": int(model.errors),
+        "records": before["records"] + len(bench.layers),
+        "beats": before["beats"] + len(transfers),
+        "load_stalls": before["load_stalls"] + bench.load.stalled,
+        "weights_stalls": before["weights_stalls"] + bench.weights.stalled,
+        "phase": Phase.DESCRIPTOR,
+        "control": 0,
+    }
+    if bench.last_record:
+        record, crc = bench.last_record
+        fields = unpack_fields(bench.scenario.config.GEOMETRY.FIELDS, record[:DESCRIPTOR_BYTES])
+        expected |= {name: fields[name] for name in ("n_weights", "n_codes", "scale")} | {"record_crc": crc}
+    found = {name: registers[name] for name in expected}
+    assert found == expected, f"registers {found}, not {expected}"
+    assert int(dut.error.value) == bool(model.errors), "the error pin is not that of the register"
+    left = model.errors
+    for error in model.errors:
+        await write_register(dut, "errors", int(error))
+        left &= ~error
+        now = LoadError((await read_registers(dut))[ADDRESS["errors"]])
+        assert now == left, f"errors {now!r}, not {left!r}, after {error!r} was cleared"
+    assert not int(dut.error.value), "the error pin stands after all errors were cleared"
 
 
 async def read_registers(dut: Any) -> list[int]:
@@ -166,24 +232,29 @@ async def run_scenario(dut: Any) -> None:
     scenario = Scenario.load(Path(os.environ["WEIGHTLESS_SCENARIO"]))
     result_path = Path(os.environ["WEIGHTLESS_RESULT"])
     progress = result_path.with_suffix(".progress")
-    predicted = predict(
-        scenario.config, scenario.geometries, scenario.source, scenario.sink, scenario.resident
-    )
-    events = predict_events(
-        scenario.config, scenario.geometries, scenario.source, scenario.sink, scenario.resident
-    )
+    asked = scenario.config, scenario.geometries, scenario.source, scenario.sink, scenario.resident
+    predicted, events = predict(*asked), predict_events(*asked)
+    n_cycles = predicted[-1].last_beat + 1
+    if scenario.frames:  # refused ones take their time, too, which no model knows
+        n_cycles += 40 * len(scenario.words)
     Clock(dut.clk, 10, unit="ns").start(start_high=False)
     await FallingEdge(dut.clk)
-    if scenario.reset_at is not None:
-        await reset(dut)
-        await Bench(dut, scenario).run(scenario.reset_at - IDLE_CYCLES, progress)
     await reset(dut)
     registers = await read_registers(dut)
     await reset(dut)
+    before = dict.fromkeys(ADDRESS, 0)
+    if scenario.reset_at is not None:
+        await Bench(dut, scenario).run(scenario.reset_at - IDLE_CYCLES, progress)
+        if scenario.soft:
+            await soft_reset(dut)
+            before = dict(zip(ADDRESS, await read_registers(dut), strict=True))
+            await soft_reset(dut)  # once more: reading took its time
+        else:
+            await reset(dut)
     bench = Bench(dut, scenario)
-    await bench.run(predicted[-1].last_beat + 1, progress)
+    await bench.run(n_cycles, progress)
 
-    board = bench.scoreboard
+    board, board_errors = bench.scoreboard, bench.model.errors
     result = {
         "scenario_sha256": scenario.digest,
         "n_weights": board.n_weights,
@@ -191,6 +262,7 @@ async def run_scenario(dut: Any) -> None:
         "n_mismatches": board.n_mismatches,
         "first_mismatch": board.first_mismatch,
         "registers": registers,
+        "errors": int(board_errors),
         "layers": [layer.as_dict() for layer in bench.layers],
         "predicted": [layer.as_dict() for layer in predicted],
         "events": bench.events.as_dict() if bench.events else None,
@@ -203,6 +275,9 @@ async def run_scenario(dut: Any) -> None:
     assert bench.driver.place == len(bench.driver.words), "the decoder did not take every word"
     assert board.n_mismatches == 0, f"{board.n_mismatches} mismatches; the first: {board.first_mismatch}"
     assert board.n_beats == len(board.expected), f"{board.n_beats} beats of {len(board.expected)} came out"
-    assert bench.layers == predicted, f"cycles: RTL {bench.layers}, model {predicted}"
+    if not scenario.frames:
+        assert bench.layers == predicted, f"cycles: RTL {bench.layers}, model {predicted}"
+        assert not bench.model.errors, f"refused: {bench.model.errors!r}"
     if bench.events:
         assert bench.events == events, f"events: RTL {bench.events}, model {events}"
+    await check_registers(dut, bench, before, dict(zip(ADDRESS, await read_registers(dut), strict=True)))

@@ -27,10 +27,7 @@ from weightless_sw.progress import Progress
 
 BUILD = Path("build")
 SIMULATORS = ("verilator", "icarus")
-# What yosys's Verilog has of its own, and is no fault of the design: constants as narrow as they are,
-# modules in one file, registers with both initial value and reset, one-hot multiplexers as casez.
-LINT_WAIVERS = ("WIDTH", "DECLFILENAME", "PROCASSINIT", "CASEOVERLAP", "UNUSEDSIGNAL", "UNUSEDPARAM")
-LINT_FLAGS = ["-Wall", *(f"-Wno-{name}" for name in LINT_WAIVERS)]
+LINT_FLAGS = ["-Wall"]  # what the Verilog can't help is waived in it
 POLL_SECONDS = 0.2
 
 
@@ -48,6 +45,7 @@ class CosimResult:
     n_mismatches: int
     first_mismatch: str
     registers: list[int]
+    errors: int  # LoadError, of all records
     layers: list[dict[str, int]]
     predicted: list[dict[str, int]]
     events: dict[str, Any] | None  # where they were counted

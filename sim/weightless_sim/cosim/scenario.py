@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +13,7 @@ from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
 from weightless_sim.model.cycles import ALWAYS, Pattern
 from weightless_sw.layouts import read_descriptor
+from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import (
     COMMON_FIELDS,
     DESCRIPTOR_BYTES,
@@ -40,27 +42,44 @@ def _with_flags(record: bytes, flags: int) -> bytes:
     return pack_fields(COMMON_FIELDS, fields | {"flags": flags}) + record[n_bytes:DESCRIPTOR_BYTES]
 
 
+LAST = 1 << WORD_BITS  # beside a word's bits, on the word that ends a frame
+
+
+def frame(record: bytes) -> list[int]:
+    """A record as it goes over the wire: its words, and its CRC word, which is last."""
+    return [*np.frombuffer(record, "<u4").tolist(), zlib.crc32(record) | LAST]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
     """One run of the bench.
 
-    ``records`` are sent one after another; a record that is only a descriptor is a resident one.
-    ``reset_at`` resets the decoder in that cycle and begins again from the first record.  ``fault``
+    ``records`` are sent one after another; a record that is only a descriptor is a resident one.  ``frames`` are what
+    is sent in their place, where some are to be refused: ``records`` are then those that are decoded.
+    ``reset_at`` resets the decoder in that cycle and begins again from the first record; with ``soft``, through its
+    register.  ``fault``
     plants an error that the bench must find: ``"slot"`` flips a bit in the simulated memory,
     ``"expectation"`` one in the golden model's answer, ``"event"`` keeps a cycle from being counted.
     """
 
     config: DecoderConfig
     records: list[bytes]
+    frames: list[list[int]] = field(default_factory=list)
     source: Pattern = field(default_factory=lambda: ALWAYS)
     sink: Pattern = field(default_factory=lambda: ALWAYS)
     reset_at: int | None = None
+    soft: bool = False
     fault: str = ""
     count: bool = False  # count the units' events, and compare them with the model's; half as fast
 
     def __post_init__(self) -> None:
         if self.fault not in FAULTS:
             raise ValueError(f"fault must be one of {FAULTS}, not {self.fault!r}")
+
+    @property
+    def words(self) -> list[int]:
+        """All words of the run, with LAST where a frame ends."""
+        return [word for words in self.frames or map(frame, self.records) for word in words]
 
     @property
     def geometries(self) -> list[Geometry]:
@@ -87,9 +106,11 @@ class Scenario:
                 "layout": self.config.GEOMETRY.NAME,
                 "config": vars(self.config),
                 "records": [record.hex() for record in self.records],
+                "frames": self.frames,
                 "source": self.source.astype(int).tolist(),
                 "sink": self.sink.astype(int).tolist(),
                 "reset_at": self.reset_at,
+                "soft": self.soft,
                 "fault": self.fault,
                 "count": self.count,
             }
@@ -102,9 +123,11 @@ class Scenario:
         return cls(
             config=decoders.configure(fields["layout"], **fields["config"]),
             records=[bytes.fromhex(record) for record in fields["records"]],
+            frames=fields["frames"],
             source=np.array(fields["source"], dtype=np.bool_),
             sink=np.array(fields["sink"], dtype=np.bool_),
             reset_at=fields["reset_at"],
+            soft=fields["soft"],
             fault=fields["fault"],
             count=fields["count"],
         )

@@ -9,12 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP, to_verilog
 from weightless_sim.cosim.agents import GoldenModel
+from weightless_sim.cosim.scenario import frame
 from weightless_sim.gates import energy, icarus, liberty, netlist
 from weightless_sim.gates.simulate import DELAY_MODELS, SETTLED, Simulator
 from weightless_sim.model import fpga, sram, technology
@@ -145,7 +144,7 @@ def _cross_check(
     """Nets whose toggles were the same on Icarus, and that is all of them."""
     if options.clock_gates:
         raise ValueError("Icarus can't run clock gates: a library describes their latch in no function")
-    words = np.frombuffer(to_record(tensor), "<u4").tolist()
+    words = frame(to_record(tensor))
     beats = GoldenModel(config).beats(tensor)
     n_beats = min(len(beats), WARM_BEATS + options.window_beats)
     counted, seen = icarus.run(folder, simulator.netlist, config, words, WARM_BEATS, n_beats)
@@ -228,11 +227,13 @@ def simulate(
     The window is counted under ``model``.  Raises MismatchError.
     """
     simulator = Simulator(mapped)
-    words = np.frombuffer(to_record(tensor), "<u4").tolist()
+    words = frame(to_record(tensor))
     beats = GoldenModel(config).beats(tensor)
     n_beats = min(len(beats), WARM_BEATS + options.window_beats)
     for _ in range(3):
-        simulator.step(rst=1, load__valid=0, load__payload=0, weights__ready=1, reg_addr=0)
+        simulator.step(
+            rst=1, load__valid=0, load__payload=0, weights__ready=1, reg_addr=0, reg_write=0, reg_write_data=0
+        )
     sent = taken = 0
     limit = 8 * len(words) + n_beats + 1000
     simulator.step(rst=0, load__valid=1, load__payload=words[0])

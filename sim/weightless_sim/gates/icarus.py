@@ -38,14 +38,15 @@ BENCH = """
 `timescale 1ns/1ps
 module bench;
   reg clk = 0, rst = 1;
-  reg [31:0] words [0:{n_words}];
+  reg [32:0] words [0:{n_words}];
   integer sent = 0, taken = 0, cycle = 0;
   wire ready, valid;
   wire [{beat}:0] payload;
   wire [31:0] data;
   {top} dut(.clk(clk), .rst(rst), .load__payload(words[sent < {n_words} ? sent : {n_words} - 1]),
     .load__valid(!rst && sent < {n_words}), .load__ready(ready), .weights__valid(valid), .weights__ready(1'b1),
-    .weights__payload(payload), .reg_addr(3'b0), .reg_data(data));
+    .weights__payload(payload), .reg_addr(5'b0), .reg_data(data),
+    .reg_write(1'b0), .reg_write_data(32'b0), .error());
   always #{half} clk = ~clk;
   initial begin $readmemh("words.hex", words); $dumpfile("dump.vcd"); $dumpvars(1, dut); end
   always @(posedge clk) begin
@@ -82,7 +83,7 @@ def run(
         n_beats=n_beats, limit=8 * len(words) + n_beats + 1000,
     )  # fmt: skip
     (folder / "bench.v").write_text(bench + model + cells)
-    (folder / "words.hex").write_text("\n".join(f"{word:08x}" for word in words) + "\n")
+    (folder / "words.hex").write_text("\n".join(f"{word:09x}" for word in words) + "\n")
     _call(["iverilog", "-g2005", "-o", "bench", "-s", "bench", "bench.v", "net.v"], folder)
     printed = _call(["vvp", "-n", "bench"], folder)
     times = dict(re.findall(r"^(begin|end) (\d+)$", printed, re.M))

@@ -26,7 +26,7 @@ class LayerCycles:
     """When one layer was served; all are cycle numbers of the run."""
 
     first_word: int  # the first descriptor word was taken
-    last_word: int  # the last word of the record was taken
+    last_word: int  # the CRC word was taken
     first_valid: int  # the first beat was offered
     last_beat: int  # the last beat was taken
     n_beats: int
@@ -38,7 +38,7 @@ class LayerCycles:
 
     @property
     def load_cycles(self) -> int:
-        """Cycles from the first descriptor word to the last word of the record, both included."""
+        """Cycles from the first descriptor word to the CRC word, both included."""
         return self.last_word - self.first_word + 1
 
     def as_dict(self) -> dict[str, int]:

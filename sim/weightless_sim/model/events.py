@@ -60,7 +60,7 @@ def predict_events(
     n_beats = sum(layer.n_beats for layer in transfers)
     loaded = [geometry for geometry, kept in zip(layers, again, strict=True) if not kept]
     words = sum(geometry.record_words for geometry in loaded)
-    words += DESCRIPTOR_WORDS * (len(layers) - len(loaded))
+    words += DESCRIPTOR_WORDS * (len(layers) - len(loaded)) + len(layers)  # and a CRC word each
     names = [unit.name for unit in config.units if unit != LOADER]
     units = {}
     for name in names:

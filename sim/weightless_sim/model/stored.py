@@ -7,6 +7,8 @@ from weightless_sim.model.cycles import Events, LayerCycles
 from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import DESCRIPTOR_WORDS, Geometry
 
+CHECK_CYCLES = VERIFY_CYCLES = 2  # a comparison into a register, and what follows from it
+
 
 def transfers(
     config: DecoderConfig,
@@ -18,7 +20,7 @@ def transfers(
     """The transfers of ``layers``, one after another; see :func:`weightless_sim.model.cycles.predict`."""
     result = []
     offered = offers.at_or_after(0)  # when the next word is offered
-    free = 0  # the first cycle in which the loader waits for a descriptor
+    free = 1  # the first cycle in which the loader waits for a descriptor: not the first one after a reset
     for geometry, again in zip(layers, resident, strict=True):
         first_word, last_word, loaded, offered = _load(geometry, again, offers, offered, free)
         n_beats = -(-geometry.n_weights // config.lanes)
@@ -32,19 +34,16 @@ def transfers(
 def _load(
     geometry: Geometry, again: bool, offers: Events, offered: int, free: int
 ) -> tuple[int, int, int, int]:
-    """(first word taken, last word taken, cycle in which loading ended, next word offered)."""
+    """(first word taken, CRC word taken, cycle in which the decoding is started, next word offered)."""
     first = taken = max(offered, free)
     for _ in range(DESCRIPTOR_WORDS - 1):
         taken = offers.at_or_after(taken + 1)
     offered = offers.at_or_after(taken + 1)
-    check = taken + 1
-    if again:
-        return first, taken, check, offered
-    done = check
-    for section in geometry.sections:
-        section_taken, done, offered = _unpack(section.n_words, section.item_bits, offers, offered, done + 1)
-        taken = max(taken, section_taken)
-    return first, taken, done, offered
+    done = taken + CHECK_CYCLES
+    for section in [] if again else geometry.sections:
+        _, done, offered = _unpack(section.n_words, section.item_bits, offers, offered, done + 1)
+    crc = max(offered, done + 1)
+    return first, crc, crc + VERIFY_CYCLES, offers.at_or_after(crc + 1)
 
 
 def _unpack(n_words: int, width: int, offers: Events, offered: int, start: int) -> tuple[int, int, int]:

@@ -23,7 +23,7 @@ def test_every_port_is_connected(config, need, tmp_path):
 def test_the_tree_reads_every_output():
     """As many leaves as the decoder has output bits, each in one group of four."""
     text = to_harness(ClassicConfig(lanes=8))
-    n_outputs = 1 + 1 + (8 * 17 + 1) + 32
+    n_outputs = 1 + 1 + (8 * 17 + 1) + 32 + 1
     assert f"wire [{n_outputs - 1}:0] made;" in text
     assert text.count("^level_0[") == -(-n_outputs // 4)
     assert "assign made_out = level_4[0];" in text

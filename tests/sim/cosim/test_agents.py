@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from weightless_hw.classic.config import ClassicConfig
+from weightless_hw.registers import LoadError
 from weightless_sim.cosim.agents import GoldenModel, Scoreboard, SourceDriver, StreamMonitor
 from weightless_sim.cosim.bench import Bench
-from weightless_sim.cosim.scenario import Scenario, resident_record
+from weightless_sim.cosim.scenario import LAST, Scenario, frame, resident_record
 from weightless_sw import codec, container
 
 
@@ -88,7 +89,7 @@ def test_model_knows_only_the_words(sparse_layer):
     tensor, _ = codec.encode(weights, lanes=4)
     model = GoldenModel(ClassicConfig(lanes=4))
     record = container.to_record(tensor)
-    words = np.frombuffer(record, "<u4").tolist()
+    words = frame(record)
     assert all(model.take(word) == [] and not model.record_ended for word in words[:-1])
     beats = model.take(words[-1])
     assert model.record_ended
@@ -96,5 +97,28 @@ def test_model_knows_only_the_words(sparse_layer):
     values = np.array(entries, np.uint16).view(np.float16)
     assert values[:10].tolist() == codec.decode(tensor).tolist()
     assert [beat >> 64 for beat in beats] == [0b01111, 0b01111, 0b10011]
-    again = [model.take(word) for word in np.frombuffer(resident_record(record), "<u4").tolist()]
+    again = [model.take(word) for word in frame(resident_record(record))]
     assert again[-1] == beats
+    assert not model.errors
+
+
+def test_model_refuses_what_is_wrong(sparse_layer):
+    """Bit by bit of the CRC word, cut anywhere, and what a refused record means for a resident one."""
+    tensor, _ = codec.encode(sparse_layer(10, 3, n_values=3), lanes=4)
+    record = container.to_record(tensor)
+    words, again = frame(record), frame(resident_record(record))
+
+    def after(*frames):
+        model = GoldenModel(ClassicConfig(lanes=4))
+        decoded = [bool([beat for word in one for beat in model.take(word)]) for one in frames]
+        return decoded, model.errors
+
+    for bit in range(32):
+        bad = [*words[:-1], words[-1] ^ 1 << bit]
+        assert after(bad, words) == ([False, True], LoadError.CRC)
+    for n in range(1, len(words)):
+        assert after([*words[: n - 1], words[n - 1] | LAST], words) == ([False, True], LoadError.SHORT)
+    assert after([*words[:-1], words[-1] & LAST - 1, LAST]) == ([False], LoadError.LONG)
+    assert after(again, words, again) == ([False, True, True], LoadError.NOT_RESIDENT)
+    assert after(words, bad, again) == ([True, False, False], LoadError.CRC | LoadError.NOT_RESIDENT)
+    assert after(words, [*again[:-1], again[-1] ^ 1], again) == ([True, False, True], LoadError.CRC)

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from frames import record, refused
 
 from weightless_hw.classic.config import ClassicConfig
+from weightless_hw.registers import ADDRESS, IDENTITY, LoadError
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.runner import SimulationError
-from weightless_sim.cosim.scenario import Scenario, geometry_of, resident_record, stall_patterns
+from weightless_sim.cosim.scenario import Scenario, frame, geometry_of, resident_record, stall_patterns
 from weightless_sw import codec, container, inputs
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
@@ -43,19 +45,6 @@ def simulator(request, need):
 @pytest.fixture(params=CONFIGS.values(), ids=CONFIGS)
 def config(request):
     return request.param
-
-
-def record(config, n_weights, n_nonzero, n_values, seed=0):
-    """A layer of that size for this decoder, as bytes."""
-    rng = np.random.default_rng([n_weights, n_nonzero, seed])
-    weights = np.zeros(n_weights, np.float32)
-    places = rng.choice(n_weights, n_nonzero, replace=False)
-    weights[places] = rng.integers(1, n_values + 1, n_nonzero) / 4
-    value_format = ValueFormat.FP16 if config.value_bits == 16 else ValueFormat.FIXED8
-    tensor, _ = codec.encode(
-        weights, lanes=config.lanes, slot_bits=config.slot_bits, value_format=value_format, round_values=True
-    )
-    return container.to_record(tensor)
 
 
 def full_record(config):
@@ -101,16 +90,62 @@ def test_stall_matrix(config, stall, simulator):
     units = {unit.name for unit in config.units}
     assert set(result.events["units"]) == set(result.predicted_events["units"]) == units
     registers = dict(enumerate(result.registers))
-    assert registers[1] == spec.DIGEST
-    assert registers[7] == config.fill_latency
+    assert registers[ADDRESS["identity"]] == IDENTITY
+    assert registers[ADDRESS["digest"]] == spec.DIGEST
+    assert registers[ADDRESS["fill_latency"]] == config.fill_latency
 
 
+@pytest.mark.parametrize("soft", [False, True], ids=["reset", "soft"])
 @pytest.mark.parametrize("cycle", [45, 60, 150, 400])
-def test_reset_in_mid_stream(config, cycle, simulator):
+def test_reset_in_mid_stream(config, cycle, soft, simulator):
     """While a descriptor, a codebook, a table is loaded, or beats come out: afterwards all is as after power-up."""
     source, sink = stall_patterns(seed=5)["both"]
-    scenario = Scenario(config=config, records=layers(config)[:2], source=source, sink=sink, reset_at=cycle)
-    assert run(scenario, f"reset at {cycle}", simulator).n_weights == 1004
+    scenario = Scenario(
+        config=config, records=layers(config)[:2], source=source, sink=sink, reset_at=cycle, soft=soft
+    )
+    assert run(scenario, f"{'soft ' * soft}reset at {cycle}", simulator).n_weights == 1004
+
+
+def test_what_is_wrong_is_refused_and_the_next_record_decodes(config, simulator):
+    """Every kind twice, then a record that decodes; no reset between.  A resident one after a record that was cut."""
+    good = record(config, 123, 10, 2, seed=1)
+    wrong = refused(config)
+    frames, errors = [], LoadError(0)
+    for bad, error in wrong.values():
+        errors |= error
+        before = wrong["CRC"][0] if error is LoadError.NOT_RESIDENT else bad
+        frames += [before, bad, frame(good), frame(resident_record(good))]
+    decoded = [good, resident_record(good)] * len(wrong)
+    for stall in ("none", "both"):
+        source, sink = stall_patterns(seed=2)[stall]
+        scenario = Scenario(config=config, records=decoded, frames=frames, source=source, sink=sink)
+        result = run(scenario, f"refused {stall}", simulator)
+        assert LoadError(result.errors) == errors
+        assert result.n_weights == 2 * 123 * len(wrong)
+
+
+@pytest.mark.parametrize("name", ["payload words too few", "ends in the table", "a word too many", "CRC"])
+def test_one_kind_alone_sets_its_bit_alone(name, need):
+    need(runner.missing("icarus"))
+    config = CONFIGS["paper's table"]
+    good = record(config, 50, 9, 2)
+    bad, error = refused(config)[name]
+    scenario = Scenario(config=config, records=[good], frames=[bad, frame(good)])
+    assert LoadError(run(scenario, f"refused {name}", "icarus").errors) == error
+
+
+def test_wide_counters_and_large_parameters(need):
+    """More than 2^16 groups, a seed above 255, more codes than half of 2^t, more than 1,000 rows, one reset cycle."""
+    need(runner.missing("verilator"))
+    config = ClassicConfig(lanes=1, slot_bits=3, max_bank_rows=1100, max_codes=7)
+    geometry = ClassicGeometry(
+        n_weights=150_000, lanes=1, slot_bits=3, bank_rows=1100, n_codes=7, seed=0xBEEF
+    )
+    table = np.random.default_rng(4).integers(0, 8, geometry.n_slots).astype(np.uint16)
+    codebook = np.arange(1, 8).astype(np.float16)
+    data = container.to_record(EncodedTensor(Arrangement((150_000,)), geometry, codebook, table))
+    result = run(Scenario(config=config, records=[data]), "wide", "verilator")
+    assert (result.n_weights, result.n_mismatches) == (150_000, 0)
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,15 @@ import pytest
 from weightless_hw.classic.config import ClassicConfig
 from weightless_sim.cosim.scenario import (
     FAULTS,
+    LAST,
     Scenario,
+    frame,
     geometry_of,
     is_resident,
     resident_record,
     stall_patterns,
 )
+from weightless_sw import codec, container
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import DESCRIPTOR_BYTES
 
@@ -22,12 +25,14 @@ def test_what_is_saved_is_loaded(tmp_path, fault):
     source, sink = stall_patterns()["both"]
     scenario = Scenario(
         config=ClassicConfig(lanes=4), records=[RECORD, resident_record(RECORD)], source=source, sink=sink,
-        reset_at=50, fault=fault,
+        reset_at=50, soft=True, fault=fault, frames=[frame(RECORD), [1, 2 | LAST]],
     )  # fmt: skip
     scenario.save(tmp_path / "scenario.json")
     loaded = Scenario.load(tmp_path / "scenario.json")
     assert (loaded.config, loaded.records) == (scenario.config, scenario.records)
-    assert (loaded.reset_at, loaded.fault) == (50, fault)
+    assert (loaded.reset_at, loaded.soft, loaded.fault) == (50, True, fault)
+    assert loaded.words == scenario.words == [*frame(RECORD), 1, 2 | LAST]
+    assert loaded.digest == scenario.digest
     assert np.array_equal(loaded.source, source)
     assert np.array_equal(loaded.sink, sink)
     assert loaded.geometries == [GEOMETRY, GEOMETRY]
@@ -53,3 +58,13 @@ def test_every_pattern_lets_something_through():
         assert source.any(), name
         assert sink.any(), name
         assert name == "none" or not (source.all() and sink.all())
+
+
+def test_a_frame_ends_with_its_crc_as_the_file_has_it():
+    """zlib's CRC-32 over the record's bytes, behind them, with LAST and nowhere else."""
+    data = container.to_bytes({"w": codec.encode(np.eye(9))[0]})
+    record = container.to_record(container.from_bytes(data)["w"])
+    *words, crc = frame(record)
+    assert b"".join(word.to_bytes(4, "little") for word in words) == record
+    assert data.endswith(record + (crc ^ LAST).to_bytes(4, "little"))
+    assert crc & LAST

@@ -24,12 +24,14 @@ def step_by_step(config, layers, source, sink, resident):
         cycle += 1
         return went
 
+    tick(False)  # nothing is taken in the first cycle after a reset
     for layer, again in zip(layers, resident, strict=True):
         taken = []
         while len(taken) < DESCRIPTOR_WORDS:
             if tick(True):
                 taken.append(cycle - 1)
-        tick(False)  # the descriptor is checked
+        for _ in range(2):  # the descriptor is checked
+            tick(False)
         for section in [] if again else layer.sections:
             left, count, width = section.n_words, 0, section.item_bits
             while left or count >= width:
@@ -39,6 +41,11 @@ def step_by_step(config, layers, source, sink, resident):
                     left -= 1
                     count += 32
             tick(False)  # done is seen
+        while not tick(True):  # the CRC word
+            pass
+        taken.append(cycle - 1)
+        for _ in range(2):  # it is compared, and the decoding started
+            tick(False)
         beats_left, loaded, first_valid = layer.n_groups, cycle - 1, None
         while beats_left:
             if cycle >= loaded + config.fill_latency:
@@ -80,8 +87,9 @@ def test_no_bubble_without_stalls():
     layer = ClassicGeometry(n_weights=235_200, lanes=8, slot_bits=8, bank_rows=480, n_codes=15, seed=0)
     (cycles,) = predict(config, [layer])
     assert cycles.decode_cycles == cycles.n_beats == 29_400
-    # Descriptor, check, 15 codebook entries and their padding at one a clock, two changes of section, table.
-    assert cycles.load_cycles == DESCRIPTOR_WORDS + 1 + 16 + 2 + layer.payload_words
+    # Descriptor, check, 15 codebook entries and their padding at one a clock, table and its last row, CRC word;
+    # between sections a cycle each.
+    assert cycles.load_cycles == DESCRIPTOR_WORDS + 2 + 16 + layer.payload_words + 1 + 1 + 3
 
 
 def test_a_layer_that_does_not_fit_is_refused():

@@ -66,7 +66,7 @@ def test_all_layers_of_vgg16():
     events = predict_events(config, layers)
     beats = sum(layer.n_groups for layer in layers)
     assert events.held == 0
-    assert events.words == sum(layer.record_words for layer in layers)
+    assert events.words == sum(layer.record_words + 1 for layer in layers)
     assert events.units["hash"].useful == beats
     assert events.units["banks"].useful == 3 * beats
     written = sum(3 * layer.bank_rows for layer in layers)

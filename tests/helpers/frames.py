@@ -1,0 +1,67 @@
+"""Records of made-up layers, and frames that a decoder must refuse."""
+
+import numpy as np
+
+from weightless_hw.registers import LoadError
+from weightless_sim.cosim.scenario import LAST, frame, resident_record
+from weightless_sw import codec, container
+from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, ValueFormat, pack_fields, unpack_fields
+
+
+def record(config, n_weights, n_nonzero, n_values, seed=0):
+    """A layer of that size for this decoder, as bytes."""
+    rng = np.random.default_rng([n_weights, n_nonzero, seed])
+    weights = np.zeros(n_weights, np.float32)
+    places = rng.choice(n_weights, n_nonzero, replace=False)
+    weights[places] = rng.integers(1, n_values + 1, n_nonzero) / 4
+    value_format = ValueFormat.FP16 if config.value_bits == 16 else ValueFormat.FIXED8
+    tensor, _ = codec.encode(
+        weights, lanes=config.lanes, slot_bits=config.slot_bits, value_format=value_format, round_values=True
+    )
+    return container.to_record(tensor)
+
+
+def changed(record, **fields):
+    """The record with other fields in its descriptor, and the CRC word that goes with it."""
+    old = unpack_fields(ClassicGeometry.FIELDS, record[:DESCRIPTOR_BYTES])
+    return frame(pack_fields(ClassicGeometry.FIELDS, old | fields) + record[DESCRIPTOR_BYTES:])
+
+
+def cut(words, n):
+    """The first ``n`` words, the last of them last."""
+    return [*words[: n - 1], words[n - 1] | LAST]
+
+
+def refused(config):
+    """By name: a frame that the decoder must refuse, and why."""
+    good = record(config, 300, 40, 3)
+    words, descriptor = frame(good), unpack_fields(ClassicGeometry.FIELDS, good[:DESCRIPTOR_BYTES])
+    payload = descriptor["payload_words"]
+    row_bits = 3 * config.lanes * config.slot_bits
+    other_rows = next(n for n in range(1, config.max_bank_rows + 1) if -(-n * row_bits // 32) != payload)
+    return {
+        "layout": (changed(good, layout=2), LoadError.LAYOUT),
+        "lanes": (changed(good, widths=descriptor["widths"] ^ 1), LoadError.WIDTHS),
+        "slot bits": (changed(good, widths=descriptor["widths"] ^ 16), LoadError.WIDTHS),
+        "value format": (changed(good, value_format=0), LoadError.VALUE_FORMAT),
+        "flags": (changed(good, flags=4), LoadError.FLAGS),
+        "no weights": (changed(good, n_weights=0), LoadError.N_WEIGHTS),
+        "no rows": (changed(good, bank_rows=0, payload_words=0), LoadError.BANK_ROWS),
+        "digest": (changed(good, digest=descriptor["digest"] ^ 1), LoadError.DIGEST),
+        "codes": (changed(good, n_codes=config.max_codes + 1), LoadError.N_CODES),
+        "payload words too few": (changed(good, payload_words=payload - 1), LoadError.PAYLOAD_WORDS),
+        "payload words too many": (changed(good, payload_words=payload + 1), LoadError.PAYLOAD_WORDS),
+        "other rows": (changed(good, bank_rows=other_rows), LoadError.PAYLOAD_WORDS),
+        "one word": (cut(words, 1), LoadError.SHORT),
+        "half a descriptor": (cut(words, 4), LoadError.SHORT),
+        "descriptor alone": (cut(words, 7), LoadError.SHORT),
+        "ends in the codebook": (cut(words, 8), LoadError.SHORT),
+        "ends in the table": (cut(words, len(words) // 2), LoadError.SHORT),
+        "no CRC word": (cut(words, len(words) - 1), LoadError.SHORT),
+        "a word too many": ([*words[:-1], words[-1] & LAST - 1, LAST], LoadError.LONG),
+        "many too many": ([*words[:-1], *words[:-1], *words], LoadError.LONG),
+        "CRC": ([*words[:-1], words[-1] ^ 1 << 31], LoadError.CRC),
+        "a bit of the table": ([*words[:-2], words[-2] ^ 1, words[-1]], LoadError.CRC),
+        "resident, and refused before it": (frame(resident_record(good)), LoadError.NOT_RESIDENT),
+    }

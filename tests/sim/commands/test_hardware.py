@@ -1,0 +1,96 @@
+"""``weightless rtl``: what it writes, and what it refuses."""
+
+import re
+
+import pytest
+
+from weightless_hw import decoders
+from weightless_sim import cli
+from weightless_sw import container, inputs
+
+
+def header(path):
+    """The parameters that the Verilog's header names."""
+    return {
+        name: int(value)
+        for name, value in re.findall(r"^//   (\w+) = (\d+)$", path.read_text(), re.MULTILINE)
+    }
+
+
+def test_a_name_for_the_top_and_all_its_parts(tmp_path):
+    path = tmp_path / "x.v"
+    assert cli.main(["rtl", "--name", "conv1", "--max-bank-rows", "32", "-o", str(path)]) == 0
+    modules = re.findall(r"^module (\S+?)\(", path.read_text(), re.MULTILINE)
+    assert modules[0] == "conv1"
+    assert len(modules) > 10
+    assert all(name == "conv1" or name.startswith("conv1_") for name in modules)
+
+
+def test_the_decoder_of_a_file(tmp_path):
+    path = tmp_path / "x.v"
+    assert cli.main(["rtl", "--for", "lenet300", "-o", str(path)]) == 0
+    tables = inputs.tables_of(container.read(inputs.bundled_file("lenet300")), path)
+    assert header(path) == vars(decoders.for_layers([table.geometry for table in tables.values()]))
+
+
+def test_every_parameter_is_an_option(tmp_path):
+    path = tmp_path / "x.v"
+    given = {
+        "lanes": 4,
+        "slot_bits": 7,
+        "max_bank_rows": 33,
+        "max_codes": 20,
+        "value_bits": 8,
+        "rounds_per_stage": 3,
+    }
+    options = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    assert cli.main(["rtl", *options, "-o", str(path)]) == 0
+    assert header(path) == given
+
+
+def test_axi_with_its_package(tmp_path, capsys):
+    path = tmp_path / "shell.v"
+    command = ["rtl", "--axi", "--package", "--max-bank-rows", "32", "--name", "layer", "-o", str(path)]
+    assert cli.main(command) == 0
+    assert sorted(made.name for made in tmp_path.iterdir()) == ["layer.core", "layer.xml", "shell.v"]
+    assert '"shell.v"' in (tmp_path / "layer.core").read_text()
+    assert ">shell.v<" in (tmp_path / "layer.xml").read_text()
+    assert "module layer, fill latency 15 cycles" in capsys.readouterr().out
+
+
+@pytest.fixture
+def two(tmp_path, sparse_layer):
+    """A file of two tables that no one decoder serves."""
+    wls = tmp_path / "two.wls"
+    parts = []
+    for name, lanes in (("a", "4"), ("b", "8")):
+        npz, part = tmp_path / f"{name}.npz", tmp_path / f"{name}.wls"
+        inputs.save_tensors(npz, {name: sparse_layer((20, 30), 40)})
+        assert cli.main(["encode", str(npz), "-o", str(part), "--lanes", lanes]) == 0
+        parts.append(container.read(part))
+    container.write(wls, {name: tensor for part in parts for name, tensor in part.items()})
+    return wls
+
+
+def test_tables_that_one_decoder_does_not_serve(tmp_path, two, capsys):
+    out = tmp_path / "x.v"
+    assert cli.main(["rtl", "--for", str(two), "-o", str(out)]) == 2
+    assert "takes 2 decoders; choose the tables of one: --tensor a; --tensor b" in capsys.readouterr().err
+    assert not out.exists()
+    assert cli.main(["rtl", "--for", str(two), "--tensor", "b", "-o", str(out)]) == 0
+    assert header(out)["lanes"] == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--name", "2nd"], "'2nd' is no name of a Verilog module"),
+        (["--tensor", "fc1.weight"], "--tensor names a table of the file that --for names"),
+        (["--for", "lenet300", "--tensor", "nobody"], "no table nobody in "),
+        (["--rounds-per-stage", "7"], "rounds_per_stage must be an integer from 1 to 6, not 7"),
+    ],
+)
+def test_what_is_refused_leaves_no_file(tmp_path, capsys, options, message):
+    assert cli.main(["rtl", *options, "-o", str(tmp_path / "x.v")]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

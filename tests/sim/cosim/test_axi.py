@@ -1,0 +1,74 @@
+"""The AXI shell against the golden model, on every simulator that is there (tests/helpers/axi_bench.py)."""
+
+import json
+
+import pytest
+from cocotb_tools.runner import get_results, get_runner
+from frames import record, refused
+
+from weightless_hw.classic.config import ClassicConfig
+from weightless_hw.export.verilog import to_verilog
+from weightless_sim.cosim import runner
+from weightless_sim.cosim.scenario import frame, resident_record
+
+TOP = "weightless_axi"
+CONFIGS = {
+    "one byte": ClassicConfig(lanes=1, slot_bits=8, max_bank_rows=120, max_codes=16, value_bits=8),
+    "16 bytes": ClassicConfig(lanes=8, slot_bits=9, max_bank_rows=40, max_codes=40),
+}
+
+
+def given(config):
+    """What the bench reads: frames by name, and why those that are refused are."""
+    good = record(config, 400, 40, 3)
+    frames = {
+        "good": frame(good),
+        "tail": frame(record(config, 123, 10, 2, seed=1)),
+        "empty": frame(record(config, 17, 0, 1)),
+    }
+    frames["again"] = frame(resident_record(record(config, 123, 10, 2, seed=1)))
+    wrong = refused(config)
+    names = (
+        wrong
+        if config.lanes > 1
+        else ["layout", "payload words too few", "ends in the table", "many too many", "CRC"]
+    )
+    frames |= {name: wrong[name][0] for name in names} | {"CRC": wrong["CRC"][0]}
+    return {
+        "layout": config.GEOMETRY.NAME,
+        "config": vars(config),
+        "frames": frames,
+        "refused": {name: int(wrong[name][1]) for name in names},
+    }
+
+
+@pytest.mark.parametrize("pauses", ["", "1"], ids=["at once", "pauses"])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("simulator", runner.SIMULATORS)
+def test_axi_bench(tmp_path, need, simulator, config, pauses):
+    need(runner.missing(simulator))
+    if simulator == "verilator" and config.lanes == 1:
+        pytest.skip("a build of half a minute; Icarus builds at once and runs them all")
+    (tmp_path / f"{TOP}.v").write_text(to_verilog(config, TOP, axi=True))
+    (tmp_path / "frames.json").write_text(json.dumps(given(config)))
+    flags = (
+        [*runner.LINT_FLAGS, "--x-assign", "unique", "--x-initial", "unique"]
+        if simulator == "verilator"
+        else []
+    )
+    simulation = get_runner(simulator)
+    with runner._our_environment():
+        simulation.build(
+            sources=[tmp_path / f"{TOP}.v"], hdl_toplevel=TOP, build_dir=tmp_path, build_args=flags,
+            timescale=("1ns", "1ps"), log_file=tmp_path / "build.log",
+        )  # fmt: skip
+        simulation.test(
+            test_module="axi_bench", hdl_toplevel=TOP, hdl_toplevel_lang="verilog", build_dir=tmp_path,
+            test_dir=tmp_path, results_xml=str(tmp_path / "results.xml"), log_file=tmp_path / "run.log", seed=1,
+            timescale=("1ns", "1ps"),
+            extra_env={"WEIGHTLESS_FRAMES": str(tmp_path / "frames.json"), "WEIGHTLESS_PAUSES": pauses,
+                       "COCOTB_ANSI_OUTPUT": "0", "COCOTB_REWRITE_ASSERTION_FILES": ""},
+        )  # fmt: skip
+    n_tests, n_failed = get_results(tmp_path / "results.xml")
+    log = (tmp_path / "run.log").read_text()
+    assert (n_tests, n_failed) == (7, 0), log[-6000:]
