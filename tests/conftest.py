@@ -53,6 +53,6 @@ def need() -> Any:
 
 @pytest.fixture(scope="session", autouse=True)
 def in_repository_root() -> None:
-    """Builds go to build/ of the repository, wherever pytest was started; output is that of a pipe, not of a terminal."""
+    """Builds go to build/ of the repository, wherever pytest was started; output is that of a pipe."""
     os.chdir(ROOT)
     os.environ.pop("COLUMNS", None)  # pytest-xdist sets it
