@@ -9,7 +9,7 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim test check model verify-model area bench fuzz hash-study figures clean
+.PHONY: help tools sim test check model verify-model area bench fuzz fuzz-ribbon hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make test          run the tests"
@@ -19,6 +19,7 @@ help:
 	@echo "make area          LUTs, flip-flops, RAMs and MHz of 1, 8 and 64 lanes on ECP5"
 	@echo "make bench         encode and decode speed, side by side with peers"
 	@echo "make fuzz          random decoders and layers on Icarus, five minutes"
+	@echo "make fuzz-ribbon   random tensors through the ribbon's encoder, five minutes"
 	@echo "make hash-study    the measurements behind docs/hash.md (half an hour)"
 	@echo "make figures       draw the pictures of the docs again"
 	@echo "make clean         remove build/"
@@ -72,15 +73,19 @@ area: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/bench_codec.py
+	@$(BIN)/python tests/benchmarks/bench_layouts.py
 
 fuzz: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/fuzz_cosim.py
+
+fuzz-ribbon: $(VENV)/dev.stamp
+	@$(BIN)/python tests/benchmarks/fuzz_ribbon.py
 
 hash-study: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/hash_study.py
 
 figures: $(VENV)/sim.stamp
-	@$(BIN)/python -m weightless_sim.report.plots docs/datapath.svg
+	@$(BIN)/python -m weightless_sim.report.figures docs
 
 clean:
 	rm -rf build

@@ -18,6 +18,12 @@ def vectors() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
+def ribbon_vectors() -> Any:
+    """The frozen vectors of the ribbon layout."""
+    return json.loads((ROOT / "tests" / "vectors" / "ribbon.json").read_text())
+
+
+@pytest.fixture(scope="session")
 def coded_vectors() -> Any:
     """The frozen vectors of coded records; a code of -1 is a zero weight there."""
     return json.loads((ROOT / "tests" / "vectors" / "coded.json").read_text())

@@ -1,6 +1,7 @@
 """Weights -> table -> weights, in any layout: :func:`encode`, :func:`decode`, and what an encoding came to."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf, prod, sqrt
 from typing import Any
@@ -20,6 +21,7 @@ CLUSTER_FIRST = "cluster the weights to fewer values (weightless simplify)"
 FORMATS = {one.name.lower(): one for one in ValueFormat}
 LIVE = ("off", "auto")
 ORDERS = ("rows", "columns")
+AUTO = "auto"  # as layout or order: whatever makes the smallest record
 MAP_SHARE = 0.05  # of a record's bytes that a live map may take at most
 LEAST_SLOTS_PER_KEY = 1.2  # a record is hardly ever smaller, and its size must be known before it is made
 
@@ -30,12 +32,15 @@ COMMON = {field.name for field in fields(Geometry)}  # what the geometries of al
 class EncodeReport:
     """What an encoding came to.  Sizes are those of the record in the file, everything included."""
 
+    layout: str
     n_weights: int  # of the tensor
     n_stored: int  # N, of the live block
     n_nonzero: int
     n_codes: int
     seed: int
-    own: dict[str, int]  # what only this layout has; classic: lanes, bank_rows
+    own: dict[
+        str, int
+    ]  # what only this layout has; classic: lanes, bank_rows; ribbon: chunk_log2, table_words
     n_slots: int
     load: float  # keys per slot
     slots_per_key: float  # c, the overhead
@@ -85,35 +90,67 @@ def encode(
     ``live="auto"`` leaves out rows and columns without a non-zero weight, and stores which, where that
     takes at most MAP_SHARE of the record's bytes.  The size stays (it depends on the keys), but each zero
     left in is a chance of a false positive and a slot in time.  ``order`` is that of the weights in the
-    record: by ``"rows"`` or by ``"columns"``.  ``progress`` is told of every table size tried.  ``options``
-    are the layout's own; classic has ``lanes`` (G, default 8), the weights of a row.
+    record: by ``"rows"``, by ``"columns"``, or ``"auto"``.  ``progress`` is told of every step of the search.
+
+    ``options`` are the layout's own; classic has ``lanes`` (G, default 8), the weights of a row; ribbon
+    ``chunk_log2`` and ``dead_groups`` (0: chosen).  ``layout`` and ``order`` may be ``"auto"``: the smallest record
+    of all; an option then goes to the layouts that have it.
 
     Raises EncodeError when the weights are not finite, not clustered, or not exact in the format.
     """
     started = time.perf_counter()
-    encoder = layouts.encoder(layouts.by_name(layout))
-    if unknown := sorted(set(options) - set(encoder.OPTIONS)):
-        raise ValueError(f"{layout} has no option {', '.join(unknown)}; it has: {', '.join(encoder.OPTIONS)}")
-    chosen = dict(encoder.OPTIONS) | options
-    encoder.check_options(slot_bits, chosen)
+    chosen = _chosen(layout, slot_bits, options)
+    if order not in (*ORDERS, AUTO):
+        raise ValueError(f"order must be one of {(*ORDERS, AUTO)}, not {order!r}")
     value_format = format_named(value_format)
     array = check_weights(weights, name)
-    arrangement = arrange(array, slot_bits, live, order)
-    flat = arrangement.gather(array)
-    keys = np.flatnonzero(flat).astype(np.uint32)
-    distinct, named = np.unique(flat[keys], return_inverse=True)
-    codebook, numbers, scale = _number(distinct, slot_bits, value_format, round_values, name)
-    request = TableRequest(
-        n_weights=flat.size,
-        slot_bits=slot_bits,
-        n_codes=len(codebook),
-        value_format=value_format,
-        scale=scale,
-    )
-    table = encoder.build(keys, numbers[named], request, chosen, progress)
-    tensor = EncodedTensor(arrangement, table.geometry, codebook, table.entries)
+    made = []
+    for one in ORDERS if order == AUTO else (order,):
+        arrangement = arrange(array, slot_bits, live, one)
+        flat = arrangement.gather(array)
+        keys = np.flatnonzero(flat).astype(np.uint32)
+        distinct, named = np.unique(flat[keys], return_inverse=True)
+        codebook, numbers, scale = _number(distinct, slot_bits, value_format, round_values, name)
+        request = TableRequest(
+            n_weights=flat.size,
+            slot_bits=slot_bits,
+            n_codes=len(codebook),
+            value_format=value_format,
+            scale=scale,
+        )
+        for encoder, own in chosen:
+            table = encoder.build(keys, numbers[named], request, own, progress)
+            made.append(
+                (EncodedTensor(arrangement, table.geometry, codebook, table.entries), table.n_attempts)
+            )
+    tensor, n_attempts = min(made, key=lambda pair: pair[0].record_bytes)
     seconds = time.perf_counter() - started
-    return tensor, _report(tensor, _choices(array, tensor, order), len(keys), table.n_attempts, seconds)
+    order = "columns" if tensor.arrangement.by_columns else "rows"
+    return tensor, _report(tensor, _choices(array, tensor, order), len(keys), n_attempts, seconds)
+
+
+def check_options(layout: str, slot_bits: int, options: Mapping[str, int]) -> None:
+    """Raise ValueError where :func:`encode` would for its ``options``."""
+    _chosen(layout, slot_bits, options)
+
+
+def _chosen(
+    layout: str, slot_bits: int, options: Mapping[str, int]
+) -> list[tuple[layouts.Encoder, dict[str, int]]]:
+    """The encoders that are asked for, each with its options.  Raises ValueError for an option that none has."""
+    names = list(layouts.BY_NAME) if layout == AUTO else [layout]
+    encoders = {name: layouts.encoder(layouts.by_name(name)) for name in names}
+    for option in sorted(options):
+        if not any(option in encoder.OPTIONS for encoder in encoders.values()):
+            encoder = next(iter(encoders.values()))
+            why = encoder.NOT_OPTIONS.get(option, f"it has: {', '.join(encoder.OPTIONS)}")
+            raise ValueError(f"{layout} has no option {option}; {why}")
+    chosen = []
+    for encoder in encoders.values():
+        own = {option: options.get(option, default) for option, default in encoder.OPTIONS.items()}
+        encoder.check_options(slot_bits, own)
+        chosen.append((encoder, own))
+    return chosen
 
 
 def check_encodable(
@@ -281,6 +318,7 @@ def _report(
     expected = g.n_codes / (1 << g.slot_bits)
     bits = 8 * (tensor.record_bytes + map_bytes(tensor.arrangement))
     return EncodeReport(
+        layout=g.NAME,
         n_weights=n_weights,
         n_stored=g.n_weights,
         n_nonzero=n_keys,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from weightless_sw import layouts
 from weightless_sw.codebook import CODEBOOK_DTYPES
 from weightless_sw.files import write_atomically
+from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, FORMAT_VERSION
 from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor
 
@@ -63,8 +64,10 @@ class Tensors(dict[str, Tensor]):
         self.metadata = dict(metadata or {})
 
 
-def pack_bits(values: NDArray[np.uint16], bits: int) -> bytes:
-    """``bits`` low bits of each value, one after another, low bits first."""
+def pack_bits(values: NDArray[Any], bits: int) -> bytes:
+    """``bits`` (1 to 16, or 32) low bits of each value, one after another, low bits first."""
+    if bits == WORD_BITS:
+        return values.astype("<u4").tobytes()
     chunks = []
     for first in range(0, len(values), BITS_CHUNK):
         chunk = values[first : first + BITS_CHUNK].astype("<u2").view(np.uint8).reshape(-1, 2)
@@ -73,8 +76,10 @@ def pack_bits(values: NDArray[np.uint16], bits: int) -> bytes:
     return b"".join(packed)
 
 
-def unpack_bits(data: bytes, n_values: int, bits: int) -> NDArray[np.uint16]:
-    """The inverse of :func:`pack_bits`: ``n_values`` values of ``bits`` bits."""
+def unpack_bits(data: bytes, n_values: int, bits: int) -> NDArray[Any]:
+    """The inverse of :func:`pack_bits`: ``n_values`` values of ``bits`` bits, uint16, or uint32 where they need it."""
+    if bits == WORD_BITS:
+        return np.frombuffer(data, "<u4", n_values).astype(np.uint32)
     packed = np.frombuffer(data, np.uint8)
     values = np.empty(n_values, np.uint16)
     for first in range(0, n_values, BITS_CHUNK):
@@ -158,6 +163,10 @@ def from_record(record: bytes, arrangement: Arrangement) -> EncodedTensor:
         record[DESCRIPTOR_BYTES:payload], CODEBOOK_DTYPES[g.value_format], count=g.n_codes
     )
     table = unpack_bits(record[payload:], *g.table_entries)
+    try:
+        g.check_table(table)
+    except ValueError as error:
+        raise FormatError(str(error)) from error
     tensor = EncodedTensor(arrangement, g, codebook, table)
     check_codebook(tensor.values)
     if to_record(tensor) != record:

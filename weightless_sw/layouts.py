@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from weightless_sw.progress import Progress
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, Geometry
+from weightless_sw.spec.ribbon import RibbonGeometry
 from weightless_sw.tensor import EncodedTensor, Table, TableRequest
 
 
@@ -24,17 +25,16 @@ class Layout(NamedTuple):
     folder: str  # the package that holds ``encoder``, ``golden`` and ``kernels``
 
 
-LAYOUTS = (Layout(ClassicGeometry, "weightless_sw.classic"),)
+LAYOUTS = (Layout(ClassicGeometry, "weightless_sw.classic"), Layout(RibbonGeometry, "weightless_sw.ribbon"))
 BY_NAME = {layout.geometry.NAME: layout for layout in LAYOUTS}
 BY_NUMBER = {layout.geometry.LAYOUT: layout for layout in LAYOUTS}
-# In the format, and not in this version: refused by name.
-FUTURE = {2: "ribbon"}
 
 
 class Encoder(Protocol):
     """``<folder>/encoder.py``."""
 
-    OPTIONS: Mapping[str, int]
+    OPTIONS: Mapping[str, int]  # what a caller of ``encode`` may choose, and the defaults
+    NOT_OPTIONS: Mapping[str, str]  # why an option of another layout is none of this one
 
     def check_options(self, slot_bits: int, options: Mapping[str, int]) -> None:
         """Raise ValueError for options that the layout does not have."""
@@ -85,7 +85,6 @@ def read_descriptor(data: bytes) -> Geometry:
         raise ValueError(f"a descriptor has {DESCRIPTOR_BYTES} bytes, not {len(data)}")
     number = data[0]
     if number not in BY_NUMBER:
-        name = f" ({FUTURE[number]})" if number in FUTURE else ""
         known = ", ".join(f"{row.geometry.LAYOUT} ({row.geometry.NAME})" for row in LAYOUTS)
-        raise ValueError(f"layout {number}{name} is unknown to this version, which reads layout {known}")
+        raise ValueError(f"layout {number} is unknown to this version, which reads layout {known}")
     return BY_NUMBER[number].geometry.from_descriptor(data)

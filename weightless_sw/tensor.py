@@ -145,13 +145,14 @@ class EncodedTensor(_Named):
     """One tensor in a table.
 
     ``codebook`` is (n_codes,) of the dtype that CODEBOOK_DTYPES gives for the value format; ``table`` has as
-    many entries as ``geometry.table_entries`` says (classic: (n_slots,) uint16 with t bits used).
+    many entries as ``geometry.table_entries`` says (classic: (n_slots,) uint16 with t bits used; ribbon: the words
+    of its chunks, (table_words,) uint32).
     """
 
     arrangement: Arrangement
     geometry: Geometry
     codebook: NDArray[Any]
-    table: NDArray[np.uint16]
+    table: NDArray[Any]
 
     @property
     def entry_scale(self) -> float:
@@ -204,5 +205,5 @@ class Table(NamedTuple):
     """What an encoder made."""
 
     geometry: Geometry
-    entries: NDArray[np.uint16]
+    entries: NDArray[Any]
     n_attempts: int  # seeds tried, all sizes together

@@ -26,13 +26,21 @@ BY_NAME = {kind.config.GEOMETRY.NAME: kind for kind in DECODERS}
 
 def configure(layout: str, **parameters: int) -> DecoderConfig:
     """The configuration of a decoder of the layout of that name.  Raises ValueError for one that can't be."""
-    if layout not in BY_NAME:
-        raise ValueError(f"no decoder for the layout {layout!r}; there are: {', '.join(BY_NAME)}")
+    _check_known(layout)
     return BY_NAME[layout].config(**parameters)
 
 
+def _check_known(layout: str) -> None:
+    if layout not in BY_NAME:
+        raise ValueError(f"no decoder for the layout {layout!r}; there are: {', '.join(BY_NAME)}")
+
+
 def for_layers(geometries: Sequence[Geometry], **overrides: int) -> DecoderConfig:
-    """The smallest decoder that serves all these layers, which have one layout, one after another."""
+    """The smallest decoder that serves all these layers, which have one layout, one after another.
+
+    Raises ValueError for a layout that no hardware reads.
+    """
+    _check_known(geometries[0].NAME)
     return BY_NAME[geometries[0].NAME].config.for_layers(geometries, **overrides)
 
 

@@ -150,13 +150,37 @@ def test_simplify_then_encode(tmp_path, capsys):
 def test_coded_tensors(model, tmp_path, capsys):
     wls, back = tmp_path / "m.wls", tmp_path / "back.npz"
     assert cli.main(["encode", str(model), "-o", str(wls), "--coded", "fc.weight", "--coded", "rest"]) == 0
-    assert "(coded)" in capsys.readouterr().out
+    assert "│ coded" in capsys.readouterr().out
     assert cli.main(["info", str(wls), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["tensors"]
     assert {row["layout"] for row in rows.values()} == {"coded"}
     assert cli.main(["decode", str(wls), "-o", str(back)]) == 0
     before, after = inputs.load_tensors(model), inputs.load_tensors(back)
     assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_ribbons(tmp_path, sparse_layer, capsys):
+    """Encoded, told, decoded; smaller than classic tables; and no hardware reads them yet."""
+    model, back = tmp_path / "m.npz", tmp_path / "back.npz"
+    inputs.save_tensors(model, {"w": sparse_layer((100, 500), 2000)})
+    n_bytes = {}
+    for layout in ("classic", "ribbon", "auto"):
+        wls = tmp_path / f"{layout}.wls"
+        assert cli.main(["encode", str(model), "-o", str(wls), "--layout", layout, "--order", "auto"]) == 0
+        n_bytes[layout] = wls.stat().st_size
+    assert n_bytes["auto"] == n_bytes["ribbon"] < 0.9 * n_bytes["classic"]
+    assert "│ ribbon" in capsys.readouterr().out
+    assert cli.main(["decode", str(tmp_path / "ribbon.wls"), "-o", str(back)]) == 0
+    weights, decoded = inputs.load_tensors(model)["w"], inputs.load_tensors(back)["w"]
+    assert np.array_equal(decoded[weights != 0], weights[weights != 0])
+    assert cli.main(["info", str(tmp_path / "ribbon.wls"), "--json"]) == 0
+    assert '"layout": "ribbon"' in capsys.readouterr().out
+    for command in (["sim"], ["rtl", "-o", str(tmp_path / "x.v"), "--for"]):
+        assert cli.main([*command, str(tmp_path / "ribbon.wls")]) == 2
+        assert "no decoder for the layout 'ribbon'; there are: classic" in capsys.readouterr().err
+    assert cli.main(["encode", str(model), "-o", str(wls), "--layout", "ribbon", "--lanes", "8"]) == 2
+    assert "ribbon has no option lanes; its groups have 8 weights" in capsys.readouterr().err
+    assert cli.main(["encode", str(model), "-o", str(wls), "--layout", "auto", "--lanes", "4"]) == 0
 
 
 def test_rtl(tmp_path, capsys):

@@ -9,7 +9,7 @@ import struct
 import zlib
 from math import isfinite, prod
 
-DIGEST = 0x344C0B8B
+DIGEST, RIBBON_DIGEST = 0x344C0B8B, 0xF001FAA0
 RAW_BYTES = {1: 4, 2: 2, 3: 8, 4: 1, 5: 1, 6: 2, 7: 4, 8: 8, 9: 1, 10: 2, 11: 4, 12: 8}
 
 
@@ -76,11 +76,11 @@ def entry(source):
     return name, shape, n_bytes, 0, (rows, columns, bool(kind & 16))
 
 
-def hash_words(g, seed, rounds):
+def hash_words(g, seed, rounds, domain=0x574C5363):
     def rotate(v, k):
         return (v << k | v >> 32 - k) & 0xFFFFFFFF
 
-    x, y, z = g, rotate(g, 16) ^ seed, rotate(g, 8) ^ 0x574C5363
+    x, y, z = g, rotate(g, 16) ^ seed, rotate(g, 8) ^ domain
     for _ in range(rounds):
         x, y = rotate(x, 24), rotate(y, 9)
         x, y, z = z ^ y ^ (x & y) << 3, y ^ x ^ (x | z) << 1, x ^ z << 1 ^ (y & z) << 2
@@ -90,37 +90,121 @@ def hash_words(g, seed, rounds):
 
 def table(record, shape, rows, columns, by_columns):
     need(len(record) >= 28)
-    layout, widths, form, flags, n, seed, k, scale, words, digest, bank_rows = struct.unpack(
+    layout, widths, form, flags, n, seed, k, scale, words, digest, own = struct.unpack(
         "<4BIHHfIII", record[:28]
     )
     lanes, t = 1 << (widths & 15), (widths >> 4) + 1
-    need(layout == 1 and lanes <= 64 and form in (1, 2, 3) and flags == 0 and digest == DIGEST)
-    need(n == len(rows) * len(columns) and k < 1 << t and 1 <= bank_rows <= 1 << 24)
+    need(layout in (1, 2) and form in (1, 2, 3) and flags == 0)
+    need(n == len(rows) * len(columns) and k < 1 << t)
     need(scale == 1 if form == 1 else isfinite(scale) and scale > 0)
-    n_slots, letter = 3 * bank_rows * lanes, " ebh"[form]
-    need(words == (n_slots * t + 31) // 32)
+    letter = " ebh"[form]
     n_book = (k * struct.calcsize(letter) + 3) // 4 * 4
     need(len(record) == 28 + n_book + 4 * words)
     entries = struct.unpack_from(f"<{k}{letter}", record, 28)
     need(all(abs(q * scale) < 2.0**128 * (1 - 2.0**-25) for q in entries))  # else it rounds to infinity
     book = [struct.unpack("<f", struct.pack("<f", q * scale))[0] for q in entries]
     need(all(isfinite(v) and v for v in book) and len(set(book)) == k)
-    slots = int.from_bytes(record[28 + n_book :], "little")
-    need(slots >> n_slots * t == 0 and not any(record[28 + k * struct.calcsize(letter) : 28 + n_book]))
+    need(not any(record[28 + k * struct.calcsize(letter) : 28 + n_book]))
+    if layout == 1:
+        need(lanes <= 64 and digest == DIGEST)
+        codes = classic(record[28 + n_book :], n, lanes, t, seed, own)
+    else:
+        need(lanes == 1 and digest == RIBBON_DIGEST)
+        codes = ribbon(record[28 + n_book :], n, t, seed, own)
     weights = [0.0] * prod(shape)
     places = (
         [(r, c) for c in columns for r in rows] if by_columns else [(r, c) for r in rows for c in columns]
     )
-    for i, (row, column) in enumerate(places):
+    for code, (row, column) in zip(codes, places, strict=True):
+        weights[row * prod(shape[1:]) + column] = book[code] if code < k else 0.0
+    return weights
+
+
+def classic(payload, n, lanes, t, seed, bank_rows):
+    need(1 <= bank_rows <= 1 << 24)
+    n_slots, slots = 3 * bank_rows * lanes, int.from_bytes(payload, "little")
+    need(len(payload) == 4 * ((n_slots * t + 31) // 32) and slots >> n_slots * t == 0)
+    codes = []
+    for i in range(n):
         g, lane = divmod(i, lanes)
         x, y, z = hash_words(g, seed, 7)
         code = (x | y << 32 | z << 64) >> lane
         for bank, word in enumerate(hash_words(g, seed, 6)):
             slot = (bank * bank_rows + ((word >> 8) * bank_rows >> 24)) * lanes + (lane ^ word % lanes)
             code ^= slots >> slot * t
-        code %= 1 << t
-        weights[row * prod(shape[1:]) + column] = book[code] if code < k else 0.0
-    return weights
+        codes.append(code % (1 << t))
+    return codes
+
+
+def ribbon(payload, n, t, seed, k):
+    need(13 <= k <= 22)
+    codes, at = [], 0
+    for first in range(0, n, 1 << k):
+        need(at + 4 <= len(payload))
+        header = int.from_bytes(payload[at : at + 4], "little")
+        n_words, n_entries, own = header & 0x1FFFF, header >> 17 & 0x7FF, (seed + (header >> 28)) & 0xFFFF
+        need(n_words % 4 == 0 and n_entries)
+        pair_bits = (32 + 4 * t - 1) // (4 * t) * 4 * t
+        n_bits = 8 * t * n_words + (n_entries + 1) // 2 * pair_bits
+        size = (n_bits + 31) // 32 * 4
+        need(at + 4 + size <= len(payload))
+        stream = int.from_bytes(payload[at + 4 : at + 4 + size], "little")
+        need(stream >> n_bits == 0)
+        words, starts = segments(stream, n_words, n_entries, t, (min(n - first, 1 << k) + 7) // 8)
+        codes += chunk(words, starts, t, own, first // 8)[: min(n - first, 1 << k)]
+        at += 4 + size
+    need(at == len(payload))
+    return codes
+
+
+def segments(stream, n_words, n_entries, t, n_groups):
+    """The words, each a list of slots, and the start word of each group, None where it is dead."""
+    words, starts, start, called, seen = [], [], 0, 8, 0
+
+    def take(bits):
+        nonlocal stream
+        value = stream & (1 << bits) - 1
+        stream >>= bits
+        return value
+
+    def blocks():
+        while len(words) < min(n_words, called):
+            block = [[take(t) for _ in range(4)] for _ in range(8)]
+            words.extend([block[slot][word] for slot in range(8)] for word in range(4))
+
+    blocks()
+    while seen < n_entries:
+        pair = take((32 + 4 * t - 1) // (4 * t) * 4 * t)
+        for entry in [pair & 0xFFFF, pair >> 16 & 0xFFFF][: n_entries - seen]:
+            m, e, w = entry & 63, entry >> 6 & 15, entry >> 10
+            d = 2 * (m if e == 0 else (64 + m) << e - 1)
+            need(d and (w <= d or w == 63) and len(starts) < n_groups)
+            dead = w == 63
+            starts += [None if dead else start + q * w // d for q in range(min(d, n_groups - len(starts)))]
+            start, called = start + (0 if dead else w), called + (0 if dead else w)
+        need(pair >> (32 if n_entries - seen > 1 else 16) == 0)
+        seen += 2
+        blocks()
+    need(len(starts) == n_groups and len(words) == n_words)
+    return words, starts
+
+
+def chunk(words, starts, t, seed, group):
+    codes = []
+    for g, start in enumerate(starts, group):
+        if start is None:
+            codes += [(1 << t) - 1] * 8
+            continue
+        x, y, _ = hash_words(g, seed, 4, 0x574C5372)
+        for lane in range(8):
+            code = y >> 8 + lane
+            for v in range(start, min(start + 8, len(words))):
+                c = v % 8
+                if c != lane or lane == 0:
+                    place = lane if c % 2 == 0 else lane << 1 & 6 | lane >> 2
+                    code ^= words[v][(place + (x >> 8 + 3 * c)) % 8]
+            codes.append(code % (1 << t))
+    return codes
 
 
 def read(data):

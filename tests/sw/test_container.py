@@ -166,38 +166,81 @@ def outcome(read, data):
         return None
 
 
-def test_second_reader_agrees(data, rich_data):
-    for whole in (data, rich_data):
+def test_second_reader_agrees(data, rich_data, ribbon_data):
+    for whole in (data, rich_data, *ribbon_data):
         assert second_reader.read(whole) == as_second(from_bytes(whole))
         assert to_bytes(from_bytes(whole)) == whole
+
+
+@pytest.fixture(scope="module")
+def ribbon_data():
+    """Small ribbons, a file each: dead segments, several entries, every width of items, no codebook."""
+    rng = np.random.default_rng(5)
+    files = []
+    for n, n_nonzero, slot_bits, dead_groups in (
+        (100, 9, 8, 0), (300, 40, 5, 2), (300, 3, 9, 2), (130, 90, 16, 0), (64, 0, 3, 0), (200, 50, 2, 4),
+        (250, 60, 1, 2),
+    ):  # fmt: skip
+        weights = np.zeros((2, n // 2), np.float32)
+        for row, share in zip(weights, (n_nonzero // 2, n_nonzero - n_nonzero // 2), strict=True):
+            row[rng.choice(n // 2, share, replace=False)] = 0.5
+        tensor, _ = codec.encode(
+            weights, layout="ribbon", slot_bits=slot_bits, live="off", dead_groups=dead_groups
+        )
+        files.append(to_bytes({"w": tensor}))
+    return files
+
+
+def mutate(whole, start, end, rng):
+    """A few bytes of that part changed, and the checksums made right again."""
+    broken = bytearray(whole)
+    for _ in range(rng.integers(1, 4)):
+        place = int(rng.integers(start, end))
+        broken[place] = int(rng.choice([0, 1, 0x7F, 0xFF, broken[place] ^ 1 << int(rng.integers(8))]))
+    return seal(bytes(broken), sections(whole))
+
+
+def both_readers_agree(data):
+    """Whether the file is valid, on which both agree, as they do on what it holds."""
+    ours = None
+    with contextlib.suppress(FormatError):
+        ours = from_bytes(data)
+    if ours is None:
+        assert outcome(second_reader.read, data) is None, data.hex()
+        return False
+    assert repr(second_reader.read(data)) == repr(as_second(ours))
+    assert to_bytes(ours) == data
+    for tensor in ours.values():
+        if isinstance(tensor, EncodedTensor):
+            assert np.array_equal(codec.decode(tensor), codec.decode_golden(tensor))
+    return True
 
 
 @pytest.mark.parametrize("part", ["directory", "records"])
 def test_hostile_files_with_right_checksums(rich_data, part):
     """10,000 mutations in all: refused as FormatError, or a valid file on which both readers agree."""
     rng = np.random.default_rng(len(part))
-    places = sections(rich_data)
-    header, *records = places
+    header, *records = sections(rich_data)
     n_valid = 0
     for k in range(5000):
-        broken = bytearray(rich_data)
         start, end = header if part == "directory" else records[k % len(records)]
         if k % 2 and part == "records":
             end = min(end, start + 40)  # descriptor and codebook, or else the table is nearly all that is hit
-        for _ in range(rng.integers(1, 4)):
-            place = int(rng.integers(start, end))
-            broken[place] = int(rng.choice([0, 1, 0x7F, 0xFF, broken[place] ^ 1 << int(rng.integers(8))]))
-        sealed = seal(bytes(broken), places)
-        ours = None
-        with contextlib.suppress(FormatError):
-            ours = from_bytes(sealed)
-        if ours is not None:
-            n_valid += 1
-            assert repr(second_reader.read(sealed)) == repr(as_second(ours))
-            assert to_bytes(ours) == sealed
-        else:
-            assert outcome(second_reader.read, sealed) is None, sealed.hex()
+        n_valid += both_readers_agree(mutate(rich_data, start, end, rng))
     assert 50 < n_valid < 4500  # both outcomes are tried
+
+
+def test_hostile_ribbons_with_right_checksums(ribbon_data):
+    """10,000 mutations of chunks, every second one of header and first words."""
+    rng = np.random.default_rng(7)
+    n_valid = 0
+    for k in range(10_000):
+        whole = ribbon_data[k % len(ribbon_data)]
+        _, (start, end) = sections(whole)
+        if k // len(ribbon_data) % 2:
+            end = min(end, start + 48)
+        n_valid += both_readers_agree(mutate(whole, start, end, rng))
+    assert 1000 < n_valid < 9000
 
 
 def test_a_claim_of_billions_takes_no_memory():
@@ -421,20 +464,31 @@ def test_reading_names_the_file(tmp_path):
         container.read(path)
 
 
-def test_worked_example_of_the_format_page():
-    """docs/format.md holds a whole file in hexadecimal; it must decode to what the page says."""
+def worked_examples():
+    """The whole files that docs/format.md holds in hexadecimal, and what each decodes to by the page."""
     page = (ROOT / "docs" / "format.md").read_text()
-    dump = re.search(r"```hex\n(.*?)```", page, re.S)
-    assert dump
-    data = bytes.fromhex("".join(line.split("|")[0].split(":")[1] for line in dump[1].strip().splitlines()))
-    weights = re.search(r"```weights\n(.*?)```", page, re.S)
-    assert weights
-    expected = np.array(weights[1].split(), np.float32)
-    tensors = from_bytes(data)
+    dumps = re.findall(r"```hex\n(.*?)```", page, re.S)
+    weights = re.findall(r"```weights\n(.*?)```", page, re.S)
+    return [
+        (
+            bytes.fromhex("".join(line.split("|")[0].split(":")[1] for line in dump.strip().splitlines())),
+            np.array(numbers.split(), np.float32).tolist(),
+        )
+        for dump, numbers in zip(dumps, weights, strict=True)
+    ]
+
+
+def test_worked_examples_of_the_format_page():
+    (classic, of_classic), (ribbon, of_ribbon) = worked_examples()
+    tensors = from_bytes(classic)
     assert list(tensors) == ["w", "b"]
     assert tensors.metadata == {"network": "x"}
     assert tensors["w"].shape == (3, 4)
-    assert codec.decode(tensors["w"]).reshape(-1).tolist() == expected.tolist()
-    assert second_reader.read(data) == as_second(tensors)
+    assert codec.decode(tensors["w"]).reshape(-1).tolist() == of_classic
     assert tensors["b"].tolist() == [0.5]
-    assert to_bytes(tensors) == data
+    other = from_bytes(ribbon)
+    assert other["w"].shape == (2, 20)
+    assert codec.decode(other["w"]).reshape(-1).tolist() == of_ribbon
+    for data, read in ((classic, tensors), (ribbon, other)):
+        assert second_reader.read(data) == as_second(read)
+        assert to_bytes(read) == data

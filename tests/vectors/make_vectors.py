@@ -12,9 +12,11 @@ import numpy as np
 
 from weightless_sw import codec, container
 from weightless_sw.spec import classic as spec
+from weightless_sw.spec import ribbon
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.hash import DOMAIN_FILL, hash_words
 from weightless_sw.spec.record import MAX_WEIGHTS, ValueFormat
+from weightless_sw.spec.ribbon import RibbonGeometry
 
 INDICES = (0, 1, 2, 7, 8, 63, 64, 1000, 235_199, 2**31, 2**32 - 1)
 
@@ -83,8 +85,48 @@ def layers() -> list[dict[str, object]]:
     return cases
 
 
+def ribbon_layers() -> list[dict[str, object]]:
+    """Chunks of layers of other kinds with the codes that they decode to, by the scalar functions.
+
+    The first five came from elsewhere, and are kept as they are: another encoder wrote them.
+    """
+    kept = json.loads((Path(__file__).parent / "ribbon.json").read_text())["layers"][:5]
+    made = []
+    for n_weights, share, slot_bits, n_codes, options in (
+        (9000, 0.02, 8, 4, {"chunk_log2": 13}),
+        (700, 0.5, 1, 1, {}),
+        (400, 0.1, 16, 300, {"dead_groups": 2}),
+        (515, 0.9, 11, 60, {}),
+    ):
+        rng = np.random.default_rng([n_weights, slot_bits])
+        weights = np.zeros(n_weights, np.float32)
+        keys = rng.choice(n_weights, int(share * n_weights), replace=False)
+        weights[keys] = np.resize(np.arange(1, n_codes + 1) / 8, len(keys))
+        tensor, _ = codec.encode(weights, layout="ribbon", slot_bits=slot_bits, live="off", **options)
+        g, table = tensor.geometry, tensor.table.tolist()
+        assert isinstance(g, RibbonGeometry)
+        case = {"name": f"t = {slot_bits}", "n_weights": n_weights, "slot_bits": slot_bits, "n_codes": g.n_codes,
+                "seed": g.seed, "chunk_log2": g.chunk_log2, "chunks": tensor.table.astype("<u4").tobytes().hex(),
+                "codes": [code for chunk in g.chunks(table) for code in chunk.codes()]}  # fmt: skip
+        made.append(case)
+    return [*kept, *made]
+
+
+def ribbon_vectors() -> dict[str, object]:
+    """What ribbon.json holds."""
+    entries = (1, 2, 63, 64, 127, 128, 1023, 5 << 10 | 200, 62 << 10 | 300, 63 << 10 | 1)
+    return {
+        "digest": ribbon.DIGEST,
+        "hashes": [[g, s, *ribbon.group_hash(g, s)] for g in INDICES for s in (0, 1, 65_535)],
+        "entries": [[e, ribbon.entry_advance(e), ribbon.entry_groups(e)] for e in entries],
+        "layers": ribbon_layers(),
+    }
+
+
 def main() -> None:
-    """Write classic.json beside this file."""
+    """Write classic.json and ribbon.json beside this file."""
+    text = json.dumps(ribbon_vectors()).replace("}, {", "},\n{")
+    (Path(__file__).parent / "ribbon.json").write_text(text + "\n")
     vectors = {
         "digest": spec.DIGEST,
         "hash": hashes(),

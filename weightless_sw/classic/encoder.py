@@ -21,7 +21,11 @@ PEELING_THRESHOLD = 1.2219
 SEARCH_KEYS = 2_000_000
 MAX_OVERHEAD = 8.0
 
-OPTIONS = {"lanes": 8}  # what a caller of ``encode`` may choose, and the defaults
+OPTIONS = {"lanes": 8}
+NOT_OPTIONS = {
+    "chunk_log2": "its table is one piece",
+    "dead_groups": "a zero weight anywhere may come out as another",
+}
 
 
 def check_options(slot_bits: int, options: Mapping[str, int]) -> None:

@@ -1,35 +1,15 @@
 """The golden decoder: plain numpy, obvious, the reference for the fast decoder and for the RTL."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from weightless_sw.hash_arrays import hash_words
 from weightless_sw.spec import classic as spec
-from weightless_sw.spec import hash as spec_hash
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.tensor import EncodedTensor
 
 CHUNK = 1 << 16  # groups at a time, so that a large layer needs little memory
-
-
-def _rotate(word: Any, k: int) -> Any:
-    return word << np.uint32(k) | word >> np.uint32(WORD_BITS - k)
-
-
-def _shift(word: Any, k: int) -> Any:
-    return word << np.uint32(k)
-
-
-def hash_words(
-    index: NDArray[np.uint32], seed: int, domain: int, n_rounds: int
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
-    """The three words of each index after ``n_rounds`` rounds; all arrays have the shape of ``index``."""
-    state: tuple[Any, Any, Any] = spec_hash.initial_state(index, np.uint32(seed), np.uint32(domain), _rotate)
-    for _ in range(n_rounds):
-        state = spec_hash.mix_round(*state, _rotate, _shift)
-    return state
 
 
 def decode_codes(tensor: EncodedTensor) -> NDArray[np.uint16]:

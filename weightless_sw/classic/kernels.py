@@ -1,13 +1,14 @@
 """The fast kernels, compiled by numba: hash, slot addresses, peeling, assignment, decoding.
 
 They know the format only through ``weightless_sw.spec``; the tests hold them to its scalar
-functions and to the frozen vectors.  Words are kept in uint64 because numba widens uint32 anyway.
+functions and to the frozen vectors.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sw.compiled import jit, run_all
+from weightless_sw.hash_kernels import initial_state, mix_round, rotate, shift
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec import hash as spec_hash
 from weightless_sw.spec.classic import ClassicGeometry
@@ -15,7 +16,6 @@ from weightless_sw.tensor import EncodedTensor
 
 CHUNK = 1 << 16  # weights that a thread decodes at a time: whole groups
 
-_WORD_MASK = np.uint64(spec_hash.WORD_MASK)
 _WORD_BITS = np.uint64(spec_hash.WORD_BITS)
 _ROW_SHIFT = np.uint64(spec_hash.WORD_BITS - spec.ROW_WORD_BITS)
 _ROW_WORD_BITS = np.uint64(spec.ROW_WORD_BITS)
@@ -24,25 +24,11 @@ _DOMAIN_FILL = np.uint64(spec_hash.DOMAIN_FILL)
 
 
 @jit
-def _rotate(word, k):  # type: ignore[no-untyped-def]
-    return (word << np.uint64(k) | word >> np.uint64(_WORD_BITS - np.uint64(k))) & _WORD_MASK
-
-
-@jit
-def _shift(word, k):  # type: ignore[no-untyped-def]
-    return (word << np.uint64(k)) & _WORD_MASK
-
-
-_mix_round = jit(spec_hash.mix_round)
-_initial_state = jit(spec_hash.initial_state)
-
-
-@jit
 def _address_words(index, seed, domain):  # type: ignore[no-untyped-def]
     """The three words that name rows and lane offsets."""
-    x, y, z = _initial_state(np.uint64(index), np.uint64(seed), domain, _rotate)
+    x, y, z = initial_state(np.uint64(index), np.uint64(seed), domain, rotate)
     for _ in range(spec.ADDRESS_ROUNDS):
-        x, y, z = _mix_round(x, y, z, _rotate, _shift)
+        x, y, z = mix_round(x, y, z, rotate, shift)
     return x, y, z
 
 
@@ -50,7 +36,7 @@ def _address_words(index, seed, domain):  # type: ignore[no-untyped-def]
 def _masks_words(x, y, z):  # type: ignore[no-untyped-def]
     """The masks word, bits 0..63 and 64..95, from the address words."""
     for _ in range(spec.MASK_ROUNDS):
-        x, y, z = _mix_round(x, y, z, _rotate, _shift)
+        x, y, z = mix_round(x, y, z, rotate, shift)
     return x | y << _WORD_BITS, z
 
 

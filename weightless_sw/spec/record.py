@@ -144,12 +144,15 @@ class Geometry(ABC):
     @property
     @abstractmethod
     def n_slots(self) -> int:
-        """Slots of ``slot_bits`` bits in the whole table (m)."""
+        """Slots of ``slot_bits`` bits in the whole table (m), all that the payload holds counted as slots."""
 
     @property
     @abstractmethod
     def table_entries(self) -> tuple[int, int]:
         """(number, bits) of the entries that the table is an array of, in memory and in a record's payload."""
+
+    def check_table(self, table: Any) -> None:  # noqa: B027 -- most tables may be anything
+        """Raise ValueError where ``table``, integers as ``table_entries`` says, is none that an encoder writes."""
 
     @property
     def codebook_section(self) -> Section:

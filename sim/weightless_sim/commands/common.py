@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from weightless_hw import decoders
 from weightless_sim.shown import shown, to_json
-from weightless_sw import layouts
 from weightless_sw.progress import Progress
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -107,9 +107,9 @@ def command(commands: Any, name: str, run: Callable[[Any], int], text: str) -> a
 
 
 def add_layout(command: argparse.ArgumentParser) -> None:
-    """Which layout."""
+    """Which layout, of those that hardware reads."""
     command.add_argument(
-        "--layout", choices=layouts.BY_NAME, default="classic", help="how tables are laid out"
+        "--layout", choices=decoders.BY_NAME, default="classic", help="how tables are laid out"
     )
 
 

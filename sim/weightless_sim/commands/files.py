@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weightless_sim.commands import common
-from weightless_sw import codec, container, inputs, plan
+from weightless_sw import codec, container, inputs, layouts, plan
 from weightless_sw.simplify import simplify
 from weightless_sw.tensor import CodedTensor, EncodedTensor
 
@@ -106,16 +106,34 @@ def _add_encode(commands: Any) -> None:
         metavar="NAME",
         help="tensor to store exactly, entropy-coded (may be repeated; rest: all that are in no table)",
     )
-    common.add_layout_options(command)
+    command.add_argument(
+        "--layout", choices=(*layouts.BY_NAME, codec.AUTO), default="classic",
+        help="how tables are laid out; auto: the smaller record. Hardware reads classic ones, so far",
+    )  # fmt: skip
+    command.add_argument(
+        "--lanes", type=int, help="classic: weights per row group and per clock, 1, 2, 4 .. 64 (default: 8)"
+    )
+    command.add_argument(
+        "--chunk-log2",
+        type=int,
+        metavar="K",
+        help="ribbon: log2 of the weights of a chunk, 13 to 22 (default: as it suits)",
+    )
+    command.add_argument(
+        "--dead-groups", type=int, metavar="N",
+        help="ribbon: so many groups of 8 zeros in a row become dead, and have no false positive; fewer cost bytes "
+        "(default: as it suits)",
+    )  # fmt: skip
+    common.add_slot_bits(command)
     command.add_argument(
         "--live", choices=codec.LIVE, default="auto",
         help="auto: leave out rows and columns without a weight, where a map of them is worth it",
     )  # fmt: skip
     command.add_argument(
         "--order",
-        choices=codec.ORDERS,
+        choices=(*codec.ORDERS, codec.AUTO),
         default="rows",
-        help="order of the weights in a table",
+        help="order of the weights in a table; auto: the smaller record",
     )
     command.add_argument("--value-format", choices=codec.FORMATS, default="fp16", help="codebook entries")
     command.add_argument(
@@ -129,6 +147,9 @@ def _encode(options: argparse.Namespace) -> int:
     for name, array in weights.items():
         container.check_storable(name, array.shape, array.dtype)
     value_format = codec.FORMATS[options.value_format]
+    own = {name: getattr(options, name) for name in ("lanes", "chunk_log2", "dead_groups")}
+    own = {name: number for name, number in own.items() if number is not None}
+    codec.check_options(options.layout, options.slot_bits, own)
     places = plan.plan(
         weights, options.input, tensor=options.tensor, exclude=options.exclude, coded=options.coded,
         slot_bits=options.slot_bits, value_format=value_format, round_values=options.round_values,
@@ -148,7 +169,7 @@ def _encode(options: argparse.Namespace) -> int:
         with step(f"encode {name}") as progress:
             if places[name].kind == "table":
                 tensors[name], reports[name] = codec.encode(
-                    array, layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits, name=name,
+                    array, layout=options.layout, slot_bits=options.slot_bits, name=name, **own,
                     value_format=value_format, round_values=options.round_values,
                     live=options.live, order=options.order, progress=progress,
                 )  # fmt: skip
@@ -181,6 +202,7 @@ def _print_encoded(reports: dict[str, codec.EncodeReport], others: dict[str, dic
     """A line per tensor."""
     table = common.table(
         "tensor",
+        "layout",
         ">weights",
         ">non-zero",
         ">slots per key",
@@ -190,12 +212,12 @@ def _print_encoded(reports: dict[str, codec.EncodeReport], others: dict[str, dic
         ">bytes",
     )
     for name, r in reports.items():
-        table.add_row(name, f"{r.n_weights:,}", f"{r.n_nonzero:,}", f"{r.slots_per_key:.4f}", str(r.seed),
+        table.add_row(name, r.layout, f"{r.n_weights:,}", f"{r.n_nonzero:,}", f"{r.slots_per_key:.4f}", str(r.seed),
                       f"{r.false_positive_rate:.3%}", f"{r.bits_per_weight:.4f}", f"{r.record_bytes:,}")  # fmt: skip
     for name, row in others.items():
         n_weights = prod(row["shape"])
-        how = "0 (coded)" if row.get("layout") == "coded" else "0 (raw)"
-        table.add_row(name, f"{n_weights:,}", "", "", "", how, f"{8 * row['bytes'] / max(1, n_weights):.4f}",
+        per_weight = 8 * row["bytes"] / max(1, n_weights)
+        table.add_row(name, row.get("layout", "raw"), f"{n_weights:,}", "", "", "", "0", f"{per_weight:.4f}",
                       f"{row['bytes']:,}")  # fmt: skip
     common.console().print(table)
 

@@ -155,6 +155,7 @@ def to_markdown(result: dict[str, Any]) -> str:
         *([""] if result["notes"] else []),
         HOW_IN_WORDS, "",
         *(_sizes(result) if result["sizes"] else [f"{result['weights']}.", ""]),
+        *(_layouts(result) if result["layouts"] else []),
         *(_false_positives(result) if result["false_positives"] else []),
         *_runs(result),
         *_energy(result),
@@ -187,6 +188,21 @@ def _sizes(result: dict[str, Any]) -> list[str]:
     ]
     title = f"## Size of {in_markdown(result['layer'])}"
     return [title, "", "![sizes](sizes.png)", "", *_table(head, rows), size_in_words(result), ""]
+
+
+def _layouts(result: dict[str, Any]) -> list[str]:
+    rows = [
+        (in_markdown(row["layer"]), row["layout"], f"{row['bytes']:,}",
+         "" if row["overhead"] is None else f"{row['overhead']:.4f}", f"{row['n_false_positives']:,}",
+         f"{row['false_positives_per_nonzero']:.3f}", f"{row['bits_per_weight']:.4f}")
+        for row in result["layouts"]
+    ]  # fmt: skip
+    head = ["layer", "layout", "bytes", "c", "false positives", "per non-zero weight", "bit/weight"]
+    text = (
+        "Record and live maps; c is what stands beside the codebook, in slots per key. The coded record is exact and "
+        "decoded in series; the ribbon is read by software, so far."
+    )
+    return ["## Layouts", "", *_table(head, rows), text, ""]
 
 
 def _ratio(times: float | None) -> str:
@@ -324,10 +340,10 @@ def _events(result: dict[str, Any]) -> list[str]:
 
 
 def _encoding(result: dict[str, Any]) -> list[str]:
-    fields = ["n_weights", "n_nonzero", "n_codes", "bank_rows", "seed", "slots_per_key", "n_false_positives",
+    fields = ["n_weights", "n_nonzero", "n_codes", "layout", "seed", "slots_per_key", "n_false_positives",
               "record_bytes", "bits_per_weight", "bits_per_nonzero"]  # fmt: skip
     rows = [
-        (in_markdown(name), *(round(report[field], 4) for field in fields))
+        (in_markdown(name), *(f if isinstance(f := report[field], str) else round(f, 4) for field in fields))
         for name, report in result["encoding"].items()
     ]
     return ["## Encoding", "", *_table(["layer", *fields], rows)]

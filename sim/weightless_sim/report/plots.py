@@ -1,6 +1,5 @@
-"""The pictures of the report and of the docs."""
+"""The pictures of the report."""
 
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import BoxStyle, FancyBboxPatch
 
-from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
 
 INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
@@ -251,7 +249,3 @@ def _stage(axes: Axes, place: int, name: str, text: str, registers: int) -> None
     axes.text(place, -0.02, text, ha="center", va="center", fontsize=7, color=INK)
     label = f"{registers} register{'s' if registers != 1 else ''}"
     axes.text(place, -0.35, label, ha="center", va="center", fontsize=6.5, color=color)
-
-
-if __name__ == "__main__":
-    data_path(decoders.configure("classic"), Path(sys.argv[1]))

@@ -37,6 +37,7 @@ SCHEMA = "weightless-report/3"
 # How figures were got, by the field of the report; those of decoders say it with each entry.
 HOW = {
     "table": "file", "file": "file", "accuracy": "recorded", "encoding": "encoder", "sizes": "counted",
+    "layouts": "encoder",
     "false_positives": "encoder", "expected_false_positive_rate": "theory", "n_mismatches": "rtl_sim",
     "cycles_rtl_sim": "rtl_sim", "cycles_cycle_model": "cycle_model", "weights_per_cycle": "rtl_sim",
     "phases": "rtl_sim", "events": "rtl_sim", "fill_latency_cycles": "cycle_model", "fpga": "place_and_route",
@@ -93,6 +94,8 @@ def run(options: Options, step: Step) -> dict[str, Any]:
             sweep = _sweep(about.weights[layer], about.tables[layer], progress)
         with step("sizes of other formats"):
             sizes = _sizes(about.weights[layer], about.tables[layer])
+        with step("the layouts side by side") as progress:
+            side_by_side = _layouts(about, progress)
     groups = _groups(about)
     built = {config.name: _build(config, names, options, entries, step) for config, names in groups.items()}
     return {
@@ -114,6 +117,7 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         "weights": "known" if about.weights else subject.NEED_WEIGHTS,
         "encoding": {name: report.as_dict() for name, report in about.reports.items()},
         "sizes": sizes if about.weights else [],
+        "layouts": side_by_side if about.weights else [],
         "false_positives": sweep if about.weights else [],
         "energy": _energy(about, built, sizes, known, options.drams) if about.weights else {},
         "decoders": built,
@@ -348,6 +352,34 @@ def _sizes(array: NDArray[Any], tensor: EncodedTensor) -> list[dict[str, Any]]:
         row["smallest_at_constant_rate"] = row is smallest
         row["bits_per_weight"] = 8 * row["bytes"] / array.size
         row["ratio_to_dense_fp32"] = 4 * array.size / row["bytes"] if row["bytes"] else None
+    return rows
+
+
+def _layouts(about: Subject, progress: Progress) -> list[dict[str, Any]]:
+    """Every layer in each layout at the same slot bits, and in an exact coded record."""
+    rows = []
+    for k, (name, array) in enumerate(about.weights.items()):
+        geometry, report = about.tables[name].geometry, about.reports[name]
+        for layout in layouts.BY_NAME:
+            progress(k, len(about.weights), f"{name}, {layout}")
+            if layout != report.layout:
+                made = codec.encode(array, layout=layout, slot_bits=geometry.slot_bits, round_values=True)[1]
+            else:
+                made = report
+            codebook = 8 * geometry.codebook_section.n_words * 4
+            bits = 8 * made.record_bytes - codebook
+            rows.append({
+                "layer": name, "layout": layout, "bytes": made.record_bytes + made.map_bytes,
+                "overhead": bits / (geometry.slot_bits * max(1, made.n_nonzero)),
+                "n_false_positives": made.n_false_positives,
+                "false_positives_per_nonzero": made.false_positives_per_nonzero,
+                "bits_per_weight": made.bits_per_weight,
+            })  # fmt: skip
+        coded = baselines.coded_size(array.reshape(len(array), -1).astype(np.float64))
+        rows.append({
+            "layer": name, "layout": coded.name, "bytes": coded.bytes, "overhead": None, "n_false_positives": 0,
+            "false_positives_per_nonzero": 0.0, "bits_per_weight": 8 * coded.bytes / array.size,
+        })  # fmt: skip
     return rows
 
 

@@ -46,6 +46,21 @@ def test_sizes_are_those_of_the_file(result):
     assert {row["name"]: row["bytes"] for row in result["sizes"]}["dense fp32"] == 4 * 2400
 
 
+def test_layouts_stand_side_by_side(result):
+    rows = {(row["layer"], row["layout"]): row for row in result["layouts"]}
+    assert set(rows) == {(layer, name) for layer in "ab" for name in ("classic", "ribbon", "coded record")}
+    for layer in "ab":
+        encoding = result["encoding"][layer]
+        classic, ribbon = rows[layer, "classic"], rows[layer, "ribbon"]
+        assert classic["bytes"] == encoding["record_bytes"] + encoding["map_bytes"]
+        assert classic["n_false_positives"] == encoding["n_false_positives"]
+        assert ribbon["overhead"] > 1
+        assert rows[layer, "coded record"]["n_false_positives"] == 0
+    assert (
+        rows["a", "ribbon"]["overhead"] < rows["a", "classic"]["overhead"]
+    )  # 200 keys; a block of words is much of 40
+
+
 def test_a_failing_simulation_gives_no_report(small_model, step, tmp_path, monkeypatch, need):
     need(runner.missing("verilator"))
     monkeypatch.setattr(study, "Scenario", lambda **fields: SCENARIO(**fields, fault="expectation"))

@@ -46,7 +46,7 @@ def test_a_file_without_its_weights(file, step, tmp_path, need, capsys):
     assert result["runs"]["in turn"]["layers"] == ["a", "c", "c (resident)"]
     assert result["runs"][other]["layers"] == ["b", "b", "b (resident)"]
     assert all(run["cycles_rtl_sim"] == run["cycles_cycle_model"] for run in result["runs"].values())
-    assert result["sizes"] == result["false_positives"] == []
+    assert result["sizes"] == result["layouts"] == result["false_positives"] == []
     paths = markdown.write(result, tmp_path / "report")
     assert {path.suffix for path in paths} == {".md", ".json", ".png", ".svg"}
     assert len(paths) == 4

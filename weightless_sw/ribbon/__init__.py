@@ -1,0 +1,1 @@
+"""The ribbon layout in software: encoder, golden decoder, fast kernels."""

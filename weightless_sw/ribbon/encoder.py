@@ -1,0 +1,169 @@
+"""Builds the table: chunk by chunk, a map that keeps the window full, and slots that give every key its code."""
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightless_sw.codebook import EncodeError
+from weightless_sw.compiled import run_all
+from weightless_sw.progress import Progress
+from weightless_sw.ribbon import kernels
+from weightless_sw.spec import ribbon as spec
+from weightless_sw.spec.hash import WORD_BITS
+from weightless_sw.spec.record import MAX_SEED, require
+from weightless_sw.spec.ribbon import Header, RibbonGeometry
+from weightless_sw.tensor import Table, TableRequest
+
+CHUNK_KEYS = 1 << 14  # or more: what begins and ends a chunk then costs 0.2 %
+USUAL_CHUNK_LOG2 = 16
+# The corridor of the fill: slots occupied ahead of the window's start.
+LOW, HIGH = 8, 48
+FALL, TRIES = 6, 5  # a segment with a contradiction is planned again, emptier
+STEP_FALL, LEAST_HIGH = 4, 24  # then the chunk takes its next seed, and a lower corridor
+# Gaps between keys from this many groups on are dead: far beyond what chance makes.
+LEAST_DEAD, DEAD_GAPS, DEAD_PARTS = 64, 16, 8
+# A block of words is much of a small table: of several seeds and corridors the smallest record is kept.
+FEW_KEYS, FEWER_KEYS = 20_000, 4_000
+SEEDS, HIGHS = 4, (HIGH, 40, 56, 32)
+
+OPTIONS = {"chunk_log2": 0, "dead_groups": 0}  # 0: as it suits the tensor
+NOT_OPTIONS = {
+    "lanes": "its groups have 8 weights, and a decoder of any number of lanes reads the same table"
+}
+
+
+class _OverflowError(Exception):
+    """A chunk does not encode, or is too large for its header; smaller ones may."""
+
+
+class _Plan(NamedTuple):
+    """How chunks are encoded; a chunk of the same keys is the same words."""
+
+    slot_bits: int
+    seed: int
+    high: int
+    dead_groups: int
+
+
+def check_options(slot_bits: int, options: Mapping[str, int]) -> None:
+    """Raise ValueError for ``options`` (as in OPTIONS) that the layout does not have."""
+    if options["chunk_log2"] != 0:
+        require("chunk_log2", options["chunk_log2"], spec.MIN_CHUNK_LOG2, spec.MAX_CHUNK_LOG2)
+    require("dead_groups", options["dead_groups"], 0, 1 << 31)
+
+
+def build(
+    keys: NDArray[np.uint32],
+    codes: NDArray[np.uint16],
+    request: TableRequest,
+    options: Mapping[str, int],
+    progress: Progress | None = None,
+) -> Table:
+    """The table in which ``keys`` ((n,) sorted uint32) have ``codes`` ((n,) uint16).
+
+    The same on any number of threads.  Raises EncodeError when chunks of no size encode.
+    """
+    first = options["chunk_log2"] or choose_chunk_log2(request.n_weights, len(keys))
+    for chunk_log2 in range(first, spec.MIN_CHUNK_LOG2 - 1, -1):
+        try:
+            return _smallest(keys, codes, request, chunk_log2, options["dead_groups"], progress)
+        except _OverflowError as error:
+            reason = error
+    raise EncodeError(f"no chunk size encodes these keys; the last reason: {reason}")
+
+
+def choose_chunk_log2(n_weights: int, n_keys: int) -> int:
+    """The size of chunks that hold CHUNK_KEYS keys or more, on the average."""
+    chunk_log2 = USUAL_CHUNK_LOG2
+    while chunk_log2 < spec.MAX_CHUNK_LOG2 and n_keys << chunk_log2 < n_weights * CHUNK_KEYS:
+        chunk_log2 += 1
+    return chunk_log2
+
+
+def _smallest(
+    keys: NDArray[np.uint32],
+    codes: NDArray[np.uint16],
+    request: TableRequest,
+    chunk_log2: int,
+    dead_groups: int,
+    progress: Progress | None,
+) -> Table:
+    """Of the plans that the number of keys is worth, the first with the fewest words."""
+    highs = HIGHS if len(keys) < FEWER_KEYS else (HIGH,)
+    seeds = range(SEEDS if len(keys) < FEW_KEYS else 1)
+    plans = [_Plan(request.slot_bits, seed, high, dead_groups) for high in highs for seed in seeds]
+    n_chunks = -(-request.n_weights >> chunk_log2)
+    counted = _Counted(progress, len(plans) * n_chunks)
+    tables: list[tuple[_Plan, list[NDArray[np.uint32]]]] = []
+    for plan in plans:
+        bounds = [min(first << chunk_log2, request.n_weights) for first in range(n_chunks + 1)]
+        places = np.searchsorted(keys, bounds)
+        calls = (
+            (plan, keys[a:b], codes[a:b], begin, end, counted)
+            for a, b, begin, end in zip(places, places[1:], bounds, bounds[1:], strict=False)
+        )
+        tables.append((plan, run_all(_encode_chunk, calls)))
+    plan, chunks = min(tables, key=lambda made: sum(map(len, made[1])))
+    table = np.concatenate(chunks)
+    geometry = RibbonGeometry(**vars(request), chunk_log2=chunk_log2, table_words=len(table), seed=plan.seed)
+    return Table(geometry, table, counted.n_attempts)
+
+
+class _Counted:
+    """Chunks that are done, told to ``progress``; seeds that were tried."""
+
+    def __init__(self, progress: Progress | None, n_chunks: int):
+        self.progress, self.n_chunks = progress, n_chunks
+        self.n_done = self.n_attempts = 0
+        self.lock = Lock()
+
+    def done(self, n_attempts: int) -> None:
+        """A chunk, with so many seeds."""
+        with self.lock:
+            self.n_done += 1
+            self.n_attempts += n_attempts
+            if self.progress:
+                self.progress(self.n_done, self.n_chunks, f"chunk {self.n_done:,} of {self.n_chunks:,}")
+
+
+def _encode_chunk(
+    plan: _Plan, keys: NDArray[Any], codes: NDArray[Any], begin: int, end: int, counted: _Counted
+) -> NDArray[np.uint32]:
+    """The words of the chunk of weights ``begin`` to ``end`` - 1, with the first seed that gives every key its code."""
+    first, behind = begin // spec.LANES, -(-end // spec.LANES)
+    dead_groups = max(spec.UNIT, plan.dead_groups or choose_dead_groups(behind - first, len(keys)))
+    if len(keys) > spec.MAX_WORDS * spec.WORD_SLOTS:
+        raise _OverflowError(f"the chunk at weight {begin} has {len(keys):,} keys, more than slots")
+    for step in range(spec.MAX_STEP + 1):
+        high = max(LEAST_HIGH, plan.high - STEP_FALL * step)
+        entries, slots = kernels.encode_chunk(
+            keys.astype(np.int64), codes, first, behind, plan.slot_bits, (plan.seed + step) & MAX_SEED, LOW, high,
+            FALL, TRIES, dead_groups,
+        )  # fmt: skip
+        if len(slots) > spec.MAX_WORDS * spec.WORD_SLOTS:
+            raise _OverflowError(f"the chunk at weight {begin} needs {len(slots):,} slots")
+        if len(entries):
+            counted.done(step + 1)
+            return _words(
+                Header(len(slots) // spec.WORD_SLOTS, len(entries), step), entries, slots, plan.slot_bits
+            )
+    raise _OverflowError(f"the chunk at weight {begin} took no seed of {spec.MAX_STEP + 1}")
+
+
+def choose_dead_groups(n_groups: int, n_keys: int) -> int:
+    """From how many groups without a key on a gap in a chunk becomes dead."""
+    if not n_keys:
+        return spec.UNIT
+    return max(LEAST_DEAD, min(DEAD_GAPS * n_groups // (n_keys + 1), n_groups // DEAD_PARTS))
+
+
+def _words(header: Header, entries: NDArray[Any], slots: NDArray[Any], slot_bits: int) -> NDArray[np.uint32]:
+    """The chunk as it lies in a record."""
+    words = np.zeros(1 + -(-header.stream_bits(slot_bits) // WORD_BITS), np.uint32)
+    words[0] = header.to_word()
+    if not kernels.to_stream(words[1:], entries, slots, slot_bits, spec.pair_bits(slot_bits)):
+        raise AssertionError("the map calls for fewer words than there are")
+    return words
