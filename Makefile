@@ -9,7 +9,7 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim test check model verify-model area bench fuzz fuzz-ribbon hash-study figures clean
+.PHONY: help tools sim test check model verify-model area bench fuzz fuzz-ribbon key-sets hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make test          run the tests"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench         encode and decode speed, side by side with peers"
 	@echo "make fuzz          random decoders and layers on Icarus, five minutes"
 	@echo "make fuzz-ribbon   random tensors through the ribbon's encoder, five minutes"
+	@echo "make key-sets      what the ribbon takes of key sets of many structures"
 	@echo "make hash-study    the measurements behind docs/hash.md (half an hour)"
 	@echo "make figures       draw the pictures of the docs again"
 	@echo "make clean         remove build/"
@@ -80,6 +81,9 @@ fuzz: $(VENV)/dev.stamp
 
 fuzz-ribbon: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/fuzz_ribbon.py
+
+key-sets: $(VENV)/dev.stamp
+	@$(BIN)/python tests/benchmarks/key_sets.py
 
 hash-study: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/hash_study.py
