@@ -7,27 +7,16 @@ Best of three, one machine, one run: compare the ratios, not the seconds of two 
 
 import argparse
 import lzma
-import time
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from timing import best_of
 
 from weightless_sw import codec
-
-
-def best_of(n: int, run: Callable[[], Any]) -> tuple[float, Any]:
-    """(seconds of the fastest of n runs, its result)."""
-    times = []
-    for _ in range(n):
-        start = time.perf_counter()
-        result = run()
-        times.append(time.perf_counter() - start)
-    return min(times), result
 
 
 def gaps_and_values(weights: Any) -> bytes:

@@ -14,8 +14,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +21,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from timing import best_of
 
 FEW = 2_000_000  # answers of the peer that are timed
-
-
-def best_of(n: int, run: Callable[[], Any]) -> tuple[float, Any]:
-    """(seconds of the fastest of n runs, its result)."""
-    times = []
-    for _ in range(n):
-        start = time.perf_counter()
-        result = run()
-        times.append(time.perf_counter() - start)
-    return min(times), result
 
 
 def one_layout(layout: str, n: int, n_keys: int) -> dict[str, Any]:
