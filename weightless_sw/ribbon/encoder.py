@@ -25,8 +25,9 @@ FALL, TRIES = 6, 5  # a segment with a contradiction is planned again, emptier
 STEP_FALL, LEAST_HIGH = 4, 24  # then the chunk takes its next seed, and a lower corridor
 # Gaps between keys from this many groups on are dead: far beyond what chance makes.
 LEAST_DEAD, DEAD_GAPS, DEAD_PARTS = 64, 16, 8
-# A block of words is much of a small table: of several seeds and corridors the smallest record is kept.
-FEW_KEYS, FEWER_KEYS = 20_000, 4_000
+# A block of words is much of a small table: of several seeds and corridors the smallest record is kept, and of each
+# chunk the smallest of the first seeds.
+MANY_KEYS, FEW_KEYS, FEWER_KEYS = 200_000, 20_000, 4_000
 SEEDS, HIGHS = 4, (HIGH, 40, 56, 32)
 
 OPTIONS = {"chunk_log2": 0, "dead_groups": 0}  # 0: as it suits the tensor
@@ -46,6 +47,7 @@ class _Plan(NamedTuple):
     seed: int
     high: int
     dead_groups: int
+    steps: int  # seeds that are tried at least
 
 
 def check_options(slot_bits: int, options: Mapping[str, int]) -> None:
@@ -94,7 +96,8 @@ def _smallest(
     """Of the plans that the number of keys is worth, the first with the fewest words."""
     highs = HIGHS if len(keys) < FEWER_KEYS else (HIGH,)
     seeds = range(SEEDS if len(keys) < FEW_KEYS else 1)
-    plans = [_Plan(request.slot_bits, seed, high, dead_groups) for high in highs for seed in seeds]
+    steps = 2 if len(keys) < MANY_KEYS else 1
+    plans = [_Plan(request.slot_bits, seed, high, dead_groups, steps) for high in highs for seed in seeds]
     n_chunks = -(-request.n_weights >> chunk_log2)
     counted = _Counted(progress, len(plans) * n_chunks)
     tables: list[tuple[_Plan, list[NDArray[np.uint32]]]] = []
@@ -132,11 +135,12 @@ class _Counted:
 def _encode_chunk(
     plan: _Plan, keys: NDArray[Any], codes: NDArray[Any], begin: int, end: int, counted: _Counted
 ) -> NDArray[np.uint32]:
-    """The words of the chunk of weights ``begin`` to ``end`` - 1, with the first seed that gives every key its code."""
+    """The words of the chunk of weights ``begin`` to ``end`` - 1: the fewest of the first seeds that encode."""
     first, behind = begin // spec.LANES, -(-end // spec.LANES)
     dead_groups = max(spec.UNIT, plan.dead_groups or choose_dead_groups(behind - first, len(keys)))
     if len(keys) > spec.MAX_WORDS * spec.WORD_SLOTS:
         raise _OverflowError(f"the chunk at weight {begin} has {len(keys):,} keys, more than slots")
+    best: NDArray[np.uint32] | None = None
     for step in range(spec.MAX_STEP + 1):
         high = max(LEAST_HIGH, plan.high - STEP_FALL * step)
         entries, slots = kernels.encode_chunk(
@@ -146,10 +150,12 @@ def _encode_chunk(
         if len(slots) > spec.MAX_WORDS * spec.WORD_SLOTS:
             raise _OverflowError(f"the chunk at weight {begin} needs {len(slots):,} slots")
         if len(entries):
+            header = Header(len(slots) // spec.WORD_SLOTS, len(entries), step)
+            words = _words(header, entries, slots, plan.slot_bits)
+            best = words if best is None or len(words) < len(best) else best
+        if best is not None and step + 1 >= plan.steps:
             counted.done(step + 1)
-            return _words(
-                Header(len(slots) // spec.WORD_SLOTS, len(entries), step), entries, slots, plan.slot_bits
-            )
+            return best
     raise _OverflowError(f"the chunk at weight {begin} took no seed of {spec.MAX_STEP + 1}")
 
 
