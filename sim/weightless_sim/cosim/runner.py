@@ -74,8 +74,9 @@ def environment() -> dict[str, str]:
         folder = str(Path(next(iter(found.submodule_search_locations))) / "bin")
         clean["PATH"] = folder + os.pathsep + clean.get("PATH", os.defpath)
     # The wheel was configured without the option that g++ needs to use a precompiled header, and so
-    # names one that it can't find.  Variables in MAKEFLAGS override those of a makefile.
-    return clean | {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include"}
+    # names one that it can't find.  Variables in MAKEFLAGS override those of a makefile.  A bench spends its time in
+    # Python: without optimisation it is compiled in little more than half the time, which a run hardly takes back.
+    return clean | {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O0 OPT_GLOBAL=-O0"}
 
 
 @contextmanager
