@@ -130,7 +130,7 @@ async def started(dut):
     return bench
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def back_to_back(dut):
     """Records one behind the other, a loaded table once more, every count."""
     bench = await started(dut)
@@ -141,7 +141,7 @@ async def back_to_back(dut):
     assert not int(dut.error.value)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def refused_records(dut):
     """Each in front of a good one: only its bit is set, the next one decodes, a write clears it."""
     bench = await started(dut)
@@ -156,7 +156,7 @@ async def refused_records(dut):
         assert not int(dut.error.value)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reset_in_mid_record(dut):
     """While a record is loaded, and while beats come; what comes then is as after power-up."""
     bench = await started(dut)
@@ -172,7 +172,7 @@ async def reset_in_mid_record(dut):
         assert await bench.read("errors") == 0
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def soft_reset_between_records(dut):
     """Counts stay, the loaded table is forgotten."""
     bench = await started(dut)
@@ -185,7 +185,7 @@ async def soft_reset_between_records(dut):
     assert await bench.read("phase") == Phase.DESCRIPTOR
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def every_register(dut):
     """What each shows, that no write changes what can't be written, bytes without a strobe, addresses beyond."""
     bench = await started(dut)
@@ -214,7 +214,7 @@ async def every_register(dut):
         assert (await bench.lite.write(address, bytes(4))).resp == AxiResp.SLVERR
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def registers_while_beats_come(dut):
     """Reads and writes at once, and streams beside them: nobody waits for ever, each answer is its own."""
     bench = await started(dut)
@@ -226,7 +226,7 @@ async def registers_while_beats_come(dut):
     assert await bench.receive() == expected
 
 
-@cocotb.test(expect_fail=True)
+@cocotb.test(timeout_time=1, timeout_unit="ms", expect_fail=True)
 async def a_wrong_byte_is_found(dut):
     """The planted fault: the bench must not pass what is not the model's."""
     bench = await started(dut)
