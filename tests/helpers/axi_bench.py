@@ -22,7 +22,7 @@ from cocotbext.axi import (
     AxiStreamSink,
     AxiStreamSource,
 )
-from cocotbext.axi.axil_channels import AxiLiteAWTransaction, AxiLiteWTransaction
+from cocotbext.axi.axil_channels import AxiLiteARTransaction, AxiLiteAWTransaction, AxiLiteWTransaction
 
 from weightless_hw import decoders
 from weightless_hw.registers import ADDRESS, IDENTITY, REGISTERS, SOFT_RESET, LoadError, Phase
@@ -224,6 +224,23 @@ async def registers_while_beats_come(dut):
     for task in [*reads, *writes]:
         assert await task in (IDENTITY, None)
     assert await bench.receive() == expected
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def an_answer_waits(dut):
+    """Two reads, and nobody who takes the answers for a while: the first stands, the second comes behind it."""
+    bench = await started(dut)
+    channels = bench.lite.read_if
+    channels.r_channel.clear_pause_generator()
+    channels.r_channel.pause = True
+    names = ("identity", "digest")
+    for name in names:
+        await channels.ar_channel.send(AxiLiteARTransaction(araddr=4 * ADDRESS[name], arprot=0))
+    for _ in range(40):
+        await RisingEdge(dut.aclk)
+    channels.r_channel.pause = False
+    found = [int((await channels.r_channel.recv()).rdata) for _ in names]
+    assert found == [IDENTITY, CONFIG.GEOMETRY.layout_digest()]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms", expect_fail=True)

@@ -53,7 +53,7 @@ def run(folder, simulation, pauses):
                        "COCOTB_ANSI_OUTPUT": "0", "COCOTB_REWRITE_ASSERTION_FILES": ""},
         )  # fmt: skip
     n_tests, n_failed = get_results(folder / "results.xml")
-    assert (n_tests, n_failed) == (7, 0), (folder / "run.log").read_text()[-6000:]
+    assert (n_tests, n_failed) == (8, 0), (folder / "run.log").read_text()[-6000:]
 
 
 @pytest.mark.parametrize(
