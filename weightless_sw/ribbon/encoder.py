@@ -12,7 +12,6 @@ from weightless_sw.compiled import run_all
 from weightless_sw.progress import Progress
 from weightless_sw.ribbon import kernels
 from weightless_sw.spec import ribbon as spec
-from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import MAX_SEED, require
 from weightless_sw.spec.ribbon import Header, RibbonGeometry
 from weightless_sw.tensor import Table, TableRequest
@@ -168,7 +167,7 @@ def choose_dead_groups(n_groups: int, n_keys: int) -> int:
 
 def _words(header: Header, entries: NDArray[Any], slots: NDArray[Any], slot_bits: int) -> NDArray[np.uint32]:
     """The chunk as it lies in a record."""
-    words = np.zeros(1 + -(-header.stream_bits(slot_bits) // WORD_BITS), np.uint32)
+    words = np.zeros(header.chunk_words(slot_bits), np.uint32)
     words[0] = header.to_word()
     if not kernels.to_stream(words[1:], entries, slots, slot_bits, spec.pair_bits(slot_bits)):
         raise AssertionError("the map calls for fewer words than there are")

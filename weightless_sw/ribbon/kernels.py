@@ -489,7 +489,7 @@ def _calls(
     pair_bits, place = spec.pair_bits(g.slot_bits), 0
     for first in range(0, begin + len(codes), 1 << g.chunk_log2):
         header = Header.from_word(int(table[place]))
-        end = place + 1 + -(-header.stream_bits(g.slot_bits) // spec_hash.WORD_BITS)
+        end = place + header.chunk_words(g.slot_bits)
         if first >= begin:
             part = codes[first - begin : first - begin + (1 << g.chunk_log2)]
             yield (part, table[place + 1 : end], header.n_words, header.n_entries, first // LANES, g.slot_bits,

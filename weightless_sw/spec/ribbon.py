@@ -141,6 +141,10 @@ class Header(NamedTuple):
         pairs = -(-self.n_entries // 2)
         return self.n_words * WORD_SLOTS * slot_bits + pairs * pair_bits(slot_bits)
 
+    def chunk_words(self, slot_bits: int) -> int:
+        """32-bit words of the chunk, this one and the padding with them."""
+        return 1 + words_for_bits(self.stream_bits(slot_bits))
+
 
 def pair_bits(slot_bits: int) -> int:
     """Bits that two entries take in the stream: whole items."""
@@ -237,7 +241,7 @@ def read_chunk(
     if header.n_words % BLOCK_WORDS or not header.n_entries:
         raise ValueError(f"{header.n_words} words, {header.n_entries} entries: none can be so")
     n_bits = header.stream_bits(slot_bits)
-    begin, end = (place + 1) * WORD_BITS, place + 1 + words_for_bits(n_bits)
+    begin, end = (place + 1) * WORD_BITS, place + header.chunk_words(slot_bits)
     if end > len(table):
         raise ValueError(f"it needs {end - place} words, {len(table) - place} are left")
     if (spare := end * WORD_BITS - begin - n_bits) and bits_at(table, begin + n_bits, spare):

@@ -28,6 +28,7 @@ from weightless_sw.progress import Progress
 BUILD = Path("build")
 SIMULATORS = ("verilator", "icarus")
 LINT_FLAGS = ["-Wall"]  # what the Verilog can't help is waived in it
+VERILATOR_FLAGS = [*LINT_FLAGS, "--x-assign", "unique", "--x-initial", "unique"]
 POLL_SECONDS = 0.2
 
 
@@ -137,7 +138,7 @@ def build(config: DecoderConfig, simulator: str = "verilator", *, waves: bool = 
 def _build(config: DecoderConfig, simulator: str, folder: Path, waves: bool) -> None:
     source = folder / f"{TOP}.v"
     source.write_text(to_verilog(config))
-    flags = [*LINT_FLAGS, "--x-assign", "unique", "--x-initial", "unique"] if simulator == "verilator" else []
+    flags = VERILATOR_FLAGS if simulator == "verilator" else []
     log = folder / "build.log"
     try:
         with _our_environment():

@@ -70,11 +70,7 @@ def test_axi_bench(tmp_path, need, simulator, config):
     need(runner.missing(simulator))
     (tmp_path / f"{TOP}.v").write_text(to_verilog(config, TOP, axi=True))
     (tmp_path / "frames.json").write_text(json.dumps(given(config)))
-    flags = (
-        [*runner.LINT_FLAGS, "--x-assign", "unique", "--x-initial", "unique"]
-        if simulator == "verilator"
-        else []
-    )
+    flags = runner.VERILATOR_FLAGS if simulator == "verilator" else []
     simulation = get_runner(simulator)
     with runner._our_environment():
         simulation.build(
