@@ -9,7 +9,7 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim test check model verify-model area bench fuzz fuzz-ribbon key-sets hash-study figures clean
+.PHONY: help tools sim test check model verify-model area bench bench-figure fuzz fuzz-ribbon key-sets hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make test          run the tests"
@@ -22,6 +22,7 @@ help:
 	@echo "make fuzz-ribbon   random tensors through the ribbon's encoder, five minutes"
 	@echo "make key-sets      what the ribbon takes of key sets of many structures"
 	@echo "make hash-study    the measurements behind docs/hash.md (half an hour)"
+	@echo "make bench-figure  draw the plot of speed in docs/layouts.md again, 4 minutes"
 	@echo "make figures       draw the pictures of the docs again"
 	@echo "make clean         remove build/"
 
@@ -81,6 +82,9 @@ fuzz: $(VENV)/dev.stamp
 
 fuzz-ribbon: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/fuzz_ribbon.py
+
+bench-figure: $(VENV)/dev.stamp
+	@$(BIN)/python tests/benchmarks/bench_layouts.py -o docs/speed.svg
 
 key-sets: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/key_sets.py

@@ -1,9 +1,10 @@
 """Time and memory of both layouts against the number of weights, on one core, beside the C filters of pyfusefilter.
 
-    python tests/benchmarks/bench_layouts.py [--most 1e8] [--density 0.04] [-o build/bench]
+    python tests/benchmarks/bench_layouts.py [--most 1e8] [--density 0.04] [--json] [-o FILE]
 
 Each size is a process of its own, bound to one core; best of three, of the largest size one run.  Ratios are within
-one run of one machine.  The peer stores 8 bits a key and answers one key at a time: what it populates per key and
+one run of one machine.  Memory is what a run adds to what the process held before it, its result with it.
+The peer stores 8 bits a key and answers one key at a time: what it populates per key and
 answers per weight is what a table's encoder and decoder do.
 """
 
@@ -11,7 +12,6 @@ import argparse
 import ctypes
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -21,13 +21,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from timing import best_of
+from timing import best_of, peak_of
 
 FEW = 2_000_000  # answers of the peer that are timed
 
 
 def one_layout(layout: str, n: int, n_keys: int) -> dict[str, Any]:
-    """Seconds to encode and decode, bytes, and the process's peak memory beyond what it began with."""
+    """Seconds and MiB to encode and to decode, and bytes."""
     from weightless_sw import layouts
     from weightless_sw.spec.record import ValueFormat
     from weightless_sw.tensor import Arrangement, EncodedTensor, TableRequest
@@ -44,19 +44,16 @@ def one_layout(layout: str, n: int, n_keys: int) -> dict[str, Any]:
     decoder.decode_codes(
         EncodedTensor(Arrangement((1000,)), compile_first.geometry, codes, compile_first.entries)
     )
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     runs = 1 if n > 5e7 else 3
+    encode_mib, table = peak_of(lambda: encoder.build(keys, codes, request, encoder.OPTIONS))
     encode, table = best_of(runs, lambda: encoder.build(keys, codes, request, encoder.OPTIONS))
     tensor = EncodedTensor(Arrangement((n,)), table.geometry, np.ones(15, np.float16), table.entries)
-    decode, decoded = best_of(runs, lambda: decoder.decode_codes(tensor))
+    decode_mib, decoded = peak_of(lambda: decoder.decode_codes(tensor))
     assert np.array_equal(decoded[keys], codes)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {
-        "encode": encode,
-        "decode": decode,
-        "bytes": 4 * table.geometry.payload_words,
-        "peak_mib": peak / 1024,
-    }
+    del decoded
+    decode, _ = best_of(runs, lambda: decoder.decode_codes(tensor))
+    return {"encode": encode, "decode": decode, "encode_mib": encode_mib, "decode_mib": decode_mib,
+            "bytes": 4 * table.geometry.payload_words}  # fmt: skip
 
 
 def random_keys(rng: np.random.Generator, n: int, n_keys: int) -> Any:
@@ -77,13 +74,13 @@ def peer(_: str, n: int, n_keys: int) -> dict[str, Any]:
     made = ffi.new("binary_fuse8_t *")
 
     def populate() -> None:
+        lib.binary_fuse8_free(made)
         lib.binary_fuse8_allocate(n_keys, made)
         given = keys.copy()  # it may sort them
         assert lib.binary_fuse8_populate(ffi.from_buffer("uint64_t[]", given), n_keys, made)
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    encode_mib, _ = peak_of(populate)
     encode, _ = best_of(1 if n > 5e7 else 3, populate)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     address = int(ffi.cast("uintptr_t", ffi.addressof(lib, "binary_fuse8_contain")))
     contain = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_uint64, ctypes.c_void_p)(address)
     place = int(ffi.cast("uintptr_t", made))
@@ -99,8 +96,8 @@ def peer(_: str, n: int, n_keys: int) -> dict[str, Any]:
     few = min(n, FEW)
     decode, count = best_of(3, lambda: answer(0, few))
     assert count >= np.count_nonzero(keys < few)
-    n_bytes = int(made.ArrayLength)
-    return {"encode": encode, "decode": decode * n / few, "bytes": n_bytes, "peak_mib": peak / 1024}
+    return {"encode": encode, "decode": decode * n / few, "encode_mib": encode_mib, "decode_mib": 0.0,
+            "bytes": int(made.ArrayLength)}  # fmt: skip
 
 
 def measure(what: str, n: int, density: float) -> dict[str, Any]:
@@ -120,35 +117,36 @@ def child(what: str, n: int, density: float) -> None:
     print(json.dumps(run(what, n, round(n * density))))
 
 
-def exponent(sizes: list[int], seconds: list[float]) -> float:
+def exponent(sizes: list[int], values: list[float]) -> float:
     """Of N, fitted to the upper half of the sizes."""
     half = len(sizes) // 2
-    return float(np.polyfit(np.log(sizes[half:]), np.log(seconds[half:]), 1)[0])
+    return float(np.polyfit(np.log(sizes[half:]), np.log(values[half:]), 1)[0])
 
 
 def plot(rows: dict[str, dict[int, dict[str, Any]]], path: Path) -> None:
     """Seconds and memory against N."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 3.8), dpi=130, layout="constrained")
-    panels = {
-        "encode": "encode, seconds",
-        "decode": "decode, seconds",
-        "peak_mib": "peak beyond that of making keys, MiB",
-    }
-    for axes, (key, label) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        for name, by_size in rows.items():
-            sizes = [
-                n for n in by_size if by_size[n][key] > 0
-            ]  # a peak below that of making the keys is not seen
+    from weightless_sim.report.figures import STABLE
+    from weightless_sim.report.plots import ACCENT, MUTED, SECOND
+
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    panels = {"encode": "encode, seconds", "decode": "decode, seconds", "encode_mib": "encode, MiB beyond the keys",
+              "decode_mib": "decode, MiB"}  # fmt: skip
+    for axes, (key, label) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
+        for (name, by_size), color in zip(rows.items(), (SECOND, ACCENT, MUTED), strict=True):
+            sizes = [n for n in by_size if by_size[n][key] > 0]  # the peer's answers take no memory
             values = [by_size[n][key] for n in sizes]
-            fit = f", N^{exponent(sizes, values):.2f}" if len(sizes) > 3 and key != "peak_mib" else ""
-            axes.loglog(sizes, values, marker="o", markersize=3, label=name + fit)
+            fit = f", N^{exponent(sizes, values):.2f}" if len(sizes) > 3 else ""
+            if sizes:
+                axes.loglog(sizes, values, marker="o", markersize=3, color=color, label=name + fit)
         axes.set(xlabel="weights N", title=label)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with rc_context(STABLE):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def main() -> None:
@@ -156,29 +154,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--most", type=float, default=1e8)
     parser.add_argument("--density", type=float, default=0.04)
-    parser.add_argument("-o", "--output", type=Path, default=Path("build/bench"))
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("-o", "--output", type=Path, default=Path("build/bench/layouts.svg"))
     options = parser.parse_args()
     sizes = [10**4, 10**5, 10**6, 10**7, 3 * 10**7, 10**8]
     sizes = [n for n in sizes if n <= options.most]
     rows: dict[str, dict[int, dict[str, Any]]] = {}
-    with Progress() as progress:
+    with Progress(disable=options.json) as progress:
         task = progress.add_task("measure", total=3 * len(sizes))
         for what in ("ribbon", "classic", "fuse8"):
             rows[what] = {}
             for n in sizes:
                 rows[what][n] = measure(what, n, options.density)
                 progress.advance(task)
-    table = Table("N", "what", ">M keys/s".lstrip(">"), "M weights/s", "against fuse8: encode", "decode",
-                  "bits per key", "peak MiB")  # fmt: skip
+    plot(rows, options.output)
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return
+    table = Table("N", "what", "M keys/s", "M weights/s", "against fuse8: encode", "decode",
+                  "bits per key", "MiB: encode", "decode")  # fmt: skip
     for n in sizes:
         for what, by_size in rows.items():
             r, p, n_keys = by_size[n], rows["fuse8"][n], round(n * options.density)
             table.add_row(f"{n:,}", what, f"{n_keys / r['encode'] / 1e6:.2f}", f"{n / r['decode'] / 1e6:.0f}",
                           f"{p['encode'] / r['encode']:.2f}", f"{p['decode'] / r['decode']:.2f}",
-                          f"{8 * r['bytes'] / n_keys:.3f}", f"{r['peak_mib']:.0f}")  # fmt: skip
+                          f"{8 * r['bytes'] / n_keys:.3f}", f"{r['encode_mib']:.0f}",
+                          f"{r['decode_mib']:.0f}")  # fmt: skip
     Console(width=120).print(table)
-    plot(rows, options.output / "layouts.png")
-    print(options.output / "layouts.png")
+    print(options.output)
 
 
 if __name__ == "__main__":
