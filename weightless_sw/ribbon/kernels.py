@@ -449,17 +449,8 @@ def decode_chunk(codes, table, n_words, n_entries, first_group, slot_bits, pair_
             if slot_bits <= PLANE_BITS:
                 _fill(made, even[:n], odd[:n], masks, bits)
             else:
-                _run(
-                    high_even[:n],
-                    high_odd[:n],
-                    masks[:n],
-                    planes[1],
-                    at,
-                    first_group + group,
-                    seed,
-                    high_bits,
-                    high_keep,
-                )
+                _run(high_even[:n], high_odd[:n], masks[:n], planes[1], at, first_group + group, seed, high_bits,
+                     high_keep)  # fmt: skip
                 _fill_wide(made, even[:n], odd[:n], high_even, high_odd, masks, high_bits)
             first, last = LANES * group, min(LANES * (group + n), codes.size)
             for k in range(first, last):

@@ -86,6 +86,7 @@ def run(options: Options, step: Step) -> dict[str, Any]:
     for dram in options.drams:
         technology.reference(known, dram, "dram")
     about = _subject(options, step)
+    groups = _groups(about)
     with step("decode, fast and golden") as progress:
         _check_decoders(about, progress)
     layer = about.layer
@@ -96,7 +97,6 @@ def run(options: Options, step: Step) -> dict[str, Any]:
             sizes = _sizes(about.weights[layer], about.tables[layer])
         with step("the layouts side by side") as progress:
             side_by_side = _layouts(about, progress)
-    groups = _groups(about)
     built = {config.name: _build(config, names, options, entries, step) for config, names in groups.items()}
     return {
         "schema": SCHEMA,

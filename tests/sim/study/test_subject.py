@@ -95,6 +95,20 @@ def test_files_without_tables_and_arrays_with_weights_are_refused(file, tmp_path
     assert "--weights goes with a .wls file" in capsys.readouterr().err
 
 
+def test_a_layout_without_a_decoder_is_refused_before_it_is_decoded(tmp_path, step, sparse_layer):
+    path = tmp_path / "ribbon.wls"
+    container.write(path, {"a": codec.encode(sparse_layer((40, 60), 200), layout="ribbon")[0]})
+    steps = []
+
+    def noted(name):
+        steps.append(name)
+        return step(name)
+
+    with pytest.raises(ValueError, match="no decoder for the layout 'ribbon'"):
+        study.run(study.Options(model=str(path), build=tmp_path), noted)
+    assert steps == ["read"]
+
+
 def test_metadata_that_state_no_errors(file):
     about = subject.from_file(str(file[0]), None)
     assert about.accuracy == {"test_images": 200, "wrong": {"dense": 3, "encoded": 50, "retrained": 4}}
