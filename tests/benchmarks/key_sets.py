@@ -3,7 +3,8 @@
     python tests/benchmarks/key_sets.py [--weights 4000000] [--seeds 3] [--json]
 
 t = 8, K = 16.  c: chunks and descriptor, in slots per key.  False positives: found / (zeros K / 2^t); dead segments
-have none.  Median of the seeds.
+have none.  Median of the seeds.  Then c of random keys, 4 %, against their number, the smallest and the largest of
+the seeds.
 """
 
 import argparse
@@ -22,12 +23,18 @@ from weightless_sw.spec.record import DESCRIPTOR_BYTES, ValueFormat
 from weightless_sw.tensor import Arrangement, EncodedTensor, TableRequest
 
 SLOT_BITS, N_CODES, COLUMNS = 8, 16, 2048
+NUMBERS_OF_KEYS = (1_000, 10_000, 100_000, 1_000_000)
 Mask = Any
 
 
 def uniform(density: float) -> Callable[[Any, int], Mask]:
     """Independent keys."""
     return lambda rng, n: rng.random(n) < density
+
+
+def exactly(n_keys: int) -> Callable[[Any, int], Mask]:
+    """So many independent keys."""
+    return lambda rng, n: rng.permutation(n) < n_keys
 
 
 def runs(length: int) -> Callable[[Any, int], Mask]:
@@ -143,26 +150,39 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    rows = []
+    n_seeds, n_all = options.seeds, (len(SETS) + len(NUMBERS_OF_KEYS)) * options.seeds
+    sets, numbers = [], []
     with Progress(disable=options.json) as progress:
-        task = progress.add_task("key sets", total=len(SETS) * options.seeds)
-        for name, make, guide_c, guide_fp in SETS:
+        task = progress.add_task("key sets", total=n_all)
+
+        def all_seeds(make: Callable[[Any, int], Mask], n: int) -> Any:
             found = []
-            for seed in range(options.seeds):
-                found.append(measure(make(np.random.default_rng(seed), options.weights), seed))
+            for seed in range(n_seeds):
+                found.append(measure(make(np.random.default_rng(seed), n), seed))
                 progress.advance(task)
-            c, fp = (median(values) for values in zip(*found, strict=True))
-            rows.append(
+            return zip(*found, strict=True)
+
+        for name, make, guide_c, guide_fp in SETS:
+            c, fp = (median(values) for values in all_seeds(make, options.weights))
+            sets.append(
                 {"set": name, "c": c, "false_positives": fp, "prototype_c": guide_c, "prototype_fp": guide_fp}
             )
+        for n_keys in NUMBERS_OF_KEYS:
+            every_c, _ = all_seeds(exactly(n_keys), 25 * n_keys)
+            numbers.append({"keys": n_keys, "least_c": min(every_c), "most_c": max(every_c)})
     if options.json:
-        print(json.dumps(rows, indent=1))
+        print(json.dumps({"sets": sets, "numbers": numbers}, indent=1))
         return
     table = Table("keys", "c", "prototype", "false positives / expected", "prototype")
-    for row in rows:
+    for row in sets:
         table.add_row(str(row["set"]), f"{row['c']:.4f}", f"{row['prototype_c']}", f"{row['false_positives']:.3f}",
                       f"{row['prototype_fp']}")  # fmt: skip
-    Console(width=100).print(table)
+    by_number = Table("random keys, 4 %", "c, least", "most")
+    for one in numbers:
+        by_number.add_row(f"{one['keys']:,}", f"{one['least_c']:.4f}", f"{one['most_c']:.4f}")
+    console = Console(width=100)
+    console.print(table)
+    console.print(by_number)
 
 
 if __name__ == "__main__":

@@ -24,10 +24,10 @@ FALL, TRIES = 6, 5  # a segment with a contradiction is planned again, emptier
 STEP_FALL, LEAST_HIGH = 4, 24  # then the chunk takes its next seed, and a lower corridor
 # Gaps between keys from this many groups on are dead: far beyond what chance makes.
 LEAST_DEAD, DEAD_GAPS, DEAD_PARTS = 64, 16, 8
-# A block of words is much of a small table: of several seeds and corridors the smallest record is kept, and of each
-# chunk the smallest of the first seeds.
-MANY_KEYS, FEW_KEYS, FEWER_KEYS = 200_000, 20_000, 4_000
-SEEDS, HIGHS = 4, (HIGH, 40, 56, 32)
+# A block of words is much of a small table: of each chunk the smallest of several corridors and of the first seeds is
+# kept, and of the tensor's seeds the one with the smallest record.
+MANY_KEYS, FEW_KEYS = 200_000, 20_000
+SEEDS, STEPS, HIGHS = 4, 2, (HIGH, 40, 56, 32)
 
 OPTIONS = {"chunk_log2": 0, "dead_groups": 0}  # 0: as it suits the tensor
 NOT_OPTIONS = {
@@ -44,8 +44,8 @@ class _Plan(NamedTuple):
 
     slot_bits: int
     seed: int
-    high: int
     dead_groups: int
+    highs: tuple[int, ...]  # the corridor's upper ends, all of them tried
     steps: int  # seeds that are tried at least
 
 
@@ -93,10 +93,9 @@ def _smallest(
     progress: Progress | None,
 ) -> Table:
     """Of the plans that the number of keys is worth, the first with the fewest words."""
-    highs = HIGHS if len(keys) < FEWER_KEYS else (HIGH,)
+    highs, steps = (HIGHS, STEPS) if len(keys) < MANY_KEYS else ((HIGH,), 1)
     seeds = range(SEEDS if len(keys) < FEW_KEYS else 1)
-    steps = 2 if len(keys) < MANY_KEYS else 1
-    plans = [_Plan(request.slot_bits, seed, high, dead_groups, steps) for high in highs for seed in seeds]
+    plans = [_Plan(request.slot_bits, seed, dead_groups, highs, steps) for seed in seeds]
     n_chunks = -(-request.n_weights >> chunk_log2)
     counted = _Counted(progress, len(plans) * n_chunks)
     tables: list[tuple[_Plan, list[NDArray[np.uint32]]]] = []
@@ -141,17 +140,16 @@ def _encode_chunk(
         raise _OverflowError(f"the chunk at weight {begin} has {len(keys):,} keys, more than slots")
     best: NDArray[np.uint32] | None = None
     for step in range(spec.MAX_STEP + 1):
-        high = max(LEAST_HIGH, plan.high - STEP_FALL * step)
-        entries, slots = kernels.encode_chunk(
-            keys.astype(np.int64), codes, first, behind, plan.slot_bits, (plan.seed + step) & MAX_SEED, LOW, high,
-            FALL, TRIES, dead_groups,
-        )  # fmt: skip
-        if len(slots) > spec.MAX_WORDS * spec.WORD_SLOTS:
-            raise _OverflowError(f"the chunk at weight {begin} needs {len(slots):,} slots")
-        if len(entries):
+        for high in plan.highs:
+            entries, slots = kernels.encode_chunk(
+                keys.astype(np.int64), codes, first, behind, plan.slot_bits, (plan.seed + step) & MAX_SEED, LOW,
+                max(LEAST_HIGH, high - STEP_FALL * step), FALL, TRIES, dead_groups,
+            )  # fmt: skip
+            if len(slots) > spec.MAX_WORDS * spec.WORD_SLOTS:
+                raise _OverflowError(f"the chunk at weight {begin} needs {len(slots):,} slots")
             header = Header(len(slots) // spec.WORD_SLOTS, len(entries), step)
-            words = _words(header, entries, slots, plan.slot_bits)
-            best = words if best is None or len(words) < len(best) else best
+            if len(entries) and (best is None or header.chunk_words(plan.slot_bits) < len(best)):
+                best = _words(header, entries, slots, plan.slot_bits)
         if best is not None and step + 1 >= plan.steps:
             counted.done(step + 1)
             return best
