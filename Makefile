@@ -22,7 +22,7 @@ help:
 	@echo "make fuzz-ribbon   random tensors through the ribbon's encoder, five minutes"
 	@echo "make key-sets      what the ribbon takes of key sets of many structures"
 	@echo "make hash-study    the measurements behind docs/hash.md (half an hour)"
-	@echo "make bench-figure  draw the plot of speed in docs/layouts.md again, 4 minutes"
+	@echo "make bench-figure  draw the plot of speed in docs/layouts.md again, two minutes"
 	@echo "make figures       draw the pictures of the docs again"
 	@echo "make clean         remove build/"
 
