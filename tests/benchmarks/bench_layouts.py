@@ -177,7 +177,7 @@ def main() -> None:
         for what, by_size in rows.items():
             r, p, n_keys = by_size[n], rows["fuse8"][n], round(n * options.density)
             table.add_row(f"{n:,}", what, f"{n_keys / r['encode'] / 1e6:.2f}", f"{n / r['decode'] / 1e6:.0f}",
-                          f"{p['encode'] / r['encode']:.2f}", f"{p['decode'] / r['decode']:.2f}",
+                          f"{p['encode'] / r['encode']:.2g}", f"{p['decode'] / r['decode']:.2g}",
                           f"{8 * r['bytes'] / n_keys:.3f}", f"{r['encode_mib']:.0f}",
                           f"{r['decode_mib']:.0f}")  # fmt: skip
     Console(width=120).print(table)
