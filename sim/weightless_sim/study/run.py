@@ -6,7 +6,7 @@ The result is the content of ``report.json``; ``docs/report.schema.json`` descri
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -94,9 +94,10 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         with step("false positives against slot bits") as progress:
             sweep = _sweep(about.weights[layer], about.tables[layer], progress)
         with step("sizes of other formats"):
-            sizes = _sizes(about.weights[layer], about.tables[layer])
+            coded = {name: baselines.coded_size(_matrix(array)) for name, array in about.weights.items()}
+            sizes = _sizes(about.weights[layer], about.tables[layer], coded[layer])
         with step("the layouts side by side") as progress:
-            side_by_side = _layouts(about, progress)
+            side_by_side = _layouts(about, coded, progress)
     built = {config.name: _build(config, names, options, entries, step) for config, names in groups.items()}
     return {
         "schema": SCHEMA,
@@ -163,7 +164,8 @@ def _sweep(array: NDArray[Any], tensor: EncodedTensor, progress: Progress) -> li
     fewest = (len(np.unique(array[array != 0])) + 1).bit_length()
     widths = range(fewest, min(fewest + SWEEP_POINTS, MAX_SLOT_BITS + 1))
     geometry = tensor.geometry
-    own = {name: geometry.as_dict()[name] for name in layouts.encoder(layouts.by_name(geometry.NAME)).OPTIONS}
+    options = layouts.encoder(layouts.by_name(geometry.NAME)).OPTIONS
+    own = {name: value for name, value in geometry.as_dict().items() if name in options}
     for k, slot_bits in enumerate(widths):
         progress(k, len(widths), f"t = {slot_bits}")
         report = codec.encode(array, layout=geometry.NAME, slot_bits=slot_bits, **own)[1]
@@ -325,13 +327,19 @@ def _table(tensor: EncodedTensor) -> dict[str, Any]:
     }
 
 
-def _sizes(array: NDArray[Any], tensor: EncodedTensor) -> list[dict[str, Any]]:
+def _matrix(array: NDArray[Any]) -> NDArray[np.float64]:
+    return array.reshape(len(array), -1).astype(np.float64)
+
+
+def _sizes(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size) -> list[dict[str, Any]]:
     """The largest layer, as others would store it and as our file does; the smallest at a constant rate is marked."""
-    matrix = array.reshape(len(array), -1).astype(np.float64)
+    matrix = _matrix(array)
     others = [
-        *baselines.baseline_sizes(matrix), *baselines.trimmed_sizes(matrix), baselines.coded_size(matrix),
+        *baselines.baseline_sizes(matrix),
+        *baselines.trimmed_sizes(matrix),
+        coded,
         baselines.zstd_size(matrix),
-    ]  # fmt: skip
+    ]
     rows: list[dict[str, Any]] = [
         {"name": size.name, "bytes": size.bytes, "how": size.how, "decoder": size.decoder, "lossless": True}
         for size in others
@@ -355,7 +363,7 @@ def _sizes(array: NDArray[Any], tensor: EncodedTensor) -> list[dict[str, Any]]:
     return rows
 
 
-def _layouts(about: Subject, progress: Progress) -> list[dict[str, Any]]:
+def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Progress) -> list[dict[str, Any]]:
     """Every layer in each layout at the same slot bits, and in an exact coded record."""
     rows = []
     for k, (name, array) in enumerate(about.weights.items()):
@@ -375,10 +383,10 @@ def _layouts(about: Subject, progress: Progress) -> list[dict[str, Any]]:
                 "false_positives_per_nonzero": made.false_positives_per_nonzero,
                 "bits_per_weight": made.bits_per_weight,
             })  # fmt: skip
-        coded = baselines.coded_size(array.reshape(len(array), -1).astype(np.float64))
+        exact = coded[name]
         rows.append({
-            "layer": name, "layout": coded.name, "bytes": coded.bytes, "overhead": None, "n_false_positives": 0,
-            "false_positives_per_nonzero": 0.0, "bits_per_weight": 8 * coded.bytes / array.size,
+            "layer": name, "layout": exact.name, "bytes": exact.bytes, "overhead": None, "n_false_positives": 0,
+            "false_positives_per_nonzero": 0.0, "bits_per_weight": 8 * exact.bytes / array.size,
         })  # fmt: skip
     return rows
 
