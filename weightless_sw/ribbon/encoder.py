@@ -19,7 +19,7 @@ from weightless_sw.tensor import Table, TableRequest
 CHUNK_KEYS = 1 << 14  # or more: what begins and ends a chunk then costs 0.2 %
 USUAL_CHUNK_LOG2 = 16
 # The corridor of the fill: slots occupied ahead of the window's start.
-LOW, HIGH = 8, 48
+LOW, HIGH = 8, 52  # fuller is smaller by little, and slower: segments contradict
 FALL, TRIES = 6, 5  # a segment with a contradiction is planned again, emptier
 STEP_FALL, LEAST_HIGH = 4, 24  # then the chunk takes its next seed, and a lower corridor
 # Gaps between keys from this many groups on are dead: far beyond what chance makes.
@@ -27,7 +27,7 @@ LEAST_DEAD, DEAD_GAPS, DEAD_PARTS = 64, 16, 8
 # A block of words is much of a small table: of each chunk the smallest of several corridors and of the first seeds is
 # kept, and of the tensor's seeds the one with the smallest record.
 MANY_KEYS, FEW_KEYS = 200_000, 20_000
-SEEDS, STEPS, HIGHS = 4, 2, (HIGH, 40, 56, 32)
+SEEDS, STEPS, HIGHS = 4, 2, (HIGH, 56, 60, 44)
 
 OPTIONS = {"chunk_log2": 0, "dead_groups": 0}  # 0: as it suits the tensor
 NOT_OPTIONS = {
