@@ -125,11 +125,9 @@ def exponent(sizes: list[int], values: list[float]) -> float:
 
 def plot(rows: dict[str, dict[int, dict[str, Any]]], path: Path) -> None:
     """Seconds and memory against N."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from weightless_sim.report.figures import STABLE
-    from weightless_sim.report.plots import ACCENT, MUTED, SECOND
+    from weightless_sim.report.plots import ACCENT, MUTED, SECOND, save
 
     figure = Figure(figsize=(9, 6), layout="constrained")
     panels = {"encode": "encode, seconds", "decode": "decode, seconds", "encode_mib": "encode, MiB beyond the keys",
@@ -145,8 +143,7 @@ def plot(rows: dict[str, dict[int, dict[str, Any]]], path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with rc_context(STABLE):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    save(figure, path)
 
 
 def main() -> None:

@@ -5,14 +5,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from weightless_hw import decoders
-from weightless_sim.report.plots import ACCENT, DPI, INK, MUTED, SECOND, data_path
+from weightless_sim.report.plots import ACCENT, DPI, INK, MUTED, SECOND, data_path, save
 from weightless_sw import codec, inputs
 from weightless_sw.spec import ribbon
 from weightless_sw.spec.ribbon import Chunk, RibbonGeometry
@@ -20,7 +19,6 @@ from weightless_sw.spec.ribbon import Chunk, RibbonGeometry
 LAYER = "fc1.weight"
 GROUPS = 900  # of the layer's that the picture of the window shows
 DIAL = (8, 12, 16, 24, 32, 48, 64, 96, 128, 1 << 30)
-STABLE: dict[Any, str] = {"svg.hashsalt": "weightless", "svg.fonttype": "none"}
 
 
 def layer() -> NDArray[Any]:
@@ -51,62 +49,56 @@ def window(path: Path) -> None:
     chunk = first_chunk(weights, dead_groups=16)
     starts = np.fromiter(chunk.starts(), np.int64)[:GROUPS]
     keys = np.flatnonzero(weights.reshape(-1)[: GROUPS * ribbon.LANES]) // ribbon.LANES
-    with mpl.rc_context(STABLE):
-        figure = Figure(figsize=(11, 4.2), dpi=DPI, layout="constrained")
-        axes = figure.subplots()
-        edges = [0, *(np.flatnonzero(np.diff(starts)) + 1), GROUPS]
-        for begin, end in pairwise(edges):
-            if starts[begin] >= 0:
-                corner, width = (begin, starts[begin]), end - begin
-                axes.add_patch(Rectangle(corner, width, ribbon.WINDOW, color=SECOND, alpha=0.5, lw=0))
-        groups = 0
-        for entry in chunk.entries:
-            if groups >= GROUPS:
-                break
-            axes.axvline(groups, color=MUTED, lw=0.5)
-            d = ribbon.entry_groups(entry)
-            if ribbon.entry_advance(entry) == ribbon.DEAD:
-                axes.axvspan(groups, groups + d, color=MUTED, alpha=0.35, lw=0)
-            groups += d
-        axes.vlines(np.unique(keys), -2.2, -0.8, color=ACCENT, lw=0.8)
-        axes.set_xlim(0, GROUPS)
-        axes.set_ylim(-3, starts.max() + ribbon.WINDOW + 1)
-        axes.set_xlabel(
-            f"group of eight weights, of {LAYER} row after row (a row of 784 is 98 groups)", color=INK
-        )
-        axes.set_ylabel("word of the table", color=INK)
-        title = (
-            "blue: the eight words that a group reads; red: its keys; lines: entries of the map; grey: dead"
-        )
-        axes.set_title(title, loc="left", fontsize=9, color=INK)
-        axes.spines[["top", "right"]].set_visible(False)
-        figure.savefig(path, metadata={"Date": None})
+    figure = Figure(figsize=(11, 4.2), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    edges = [0, *(np.flatnonzero(np.diff(starts)) + 1), GROUPS]
+    for begin, end in pairwise(edges):
+        if starts[begin] >= 0:
+            corner, width = (begin, starts[begin]), end - begin
+            axes.add_patch(Rectangle(corner, width, ribbon.WINDOW, color=SECOND, alpha=0.5, lw=0))
+    groups = 0
+    for entry in chunk.entries:
+        if groups >= GROUPS:
+            break
+        axes.axvline(groups, color=MUTED, lw=0.5)
+        d = ribbon.entry_groups(entry)
+        if ribbon.entry_advance(entry) == ribbon.DEAD:
+            axes.axvspan(groups, groups + d, color=MUTED, alpha=0.35, lw=0)
+        groups += d
+    axes.vlines(np.unique(keys), -2.2, -0.8, color=ACCENT, lw=0.8)
+    axes.set_xlim(0, GROUPS)
+    axes.set_ylim(-3, starts.max() + ribbon.WINDOW + 1)
+    axes.set_xlabel(
+        f"group of eight weights, of {LAYER} row after row (a row of 784 is 98 groups)", color=INK
+    )
+    axes.set_ylabel("word of the table", color=INK)
+    title = "blue: the eight words that a group reads; red: its keys; lines: entries of the map; grey: dead"
+    axes.set_title(title, loc="left", fontsize=9, color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    save(figure, path)
 
 
 def dial(path: Path) -> None:
     """Bytes against false positives per non-zero weight, by the length of gaps that become dead."""
-    with mpl.rc_context(STABLE):
-        figure = Figure(figsize=(8, 4.2), dpi=DPI, layout="constrained")
-        axes = figure.subplots()
-        for name, weights, color in (
-            (f"{LAYER} of lenet300_pruned", layer(), SECOND),
-            ("runs of 32", bursty(), ACCENT),
-        ):
-            points = []
-            for dead_groups in DIAL:
-                _, report = codec.encode(weights, layout="ribbon", live="off", dead_groups=dead_groups)
-                points.append((report.false_positives_per_nonzero, report.record_bytes))
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=color, label=name)
-            for (x, y), dead_groups in zip(points, DIAL, strict=True):
-                text = "never" if dead_groups == DIAL[-1] else str(dead_groups)
-                axes.annotate(text, (x, y), (4, 4), textcoords="offset points", fontsize=7, color=INK)
-        axes.set(xlabel="false positives per non-zero weight", ylabel="record, bytes")
-        axes.set_title(
-            "gaps of so many groups become dead; t = 8, 15 values", loc="left", fontsize=9, color=INK
-        )
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=8)
-        figure.savefig(path, metadata={"Date": None})
+    figure = Figure(figsize=(8, 4.2), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    for name, weights, color in (
+        (f"{LAYER} of lenet300_pruned", layer(), SECOND),
+        ("runs of 32", bursty(), ACCENT),
+    ):
+        points = []
+        for dead_groups in DIAL:
+            _, report = codec.encode(weights, layout="ribbon", live="off", dead_groups=dead_groups)
+            points.append((report.false_positives_per_nonzero, report.record_bytes))
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=color, label=name)
+        for (x, y), dead_groups in zip(points, DIAL, strict=True):
+            text = "never" if dead_groups == DIAL[-1] else str(dead_groups)
+            axes.annotate(text, (x, y), (4, 4), textcoords="offset points", fontsize=7, color=INK)
+    axes.set(xlabel="false positives per non-zero weight", ylabel="record, bytes")
+    axes.set_title("gaps of so many groups become dead; t = 8, 15 values", loc="left", fontsize=9, color=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8)
+    save(figure, path)
 
 
 def main(folder: Path) -> None:

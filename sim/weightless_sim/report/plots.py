@@ -26,6 +26,12 @@ def plain_text() -> Iterator[None]:
         yield
 
 
+def save(figure: Figure, path: Path) -> None:
+    """The same picture is the same bytes: no date, no random names; text stays text."""
+    with mpl.rc_context({"svg.hashsalt": "weightless", "svg.fonttype": "none"}):
+        figure.savefig(path, metadata={"Date": None})
+
+
 def _figure(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     axes = figure.subplots()
@@ -208,34 +214,31 @@ def data_path(config: DecoderConfig, path: Path) -> None:
     """The decoder's data path: one box per stage, with its registers."""
     stages, beside, loaded = config.data_path
     place = {stage.name: k for k, stage in enumerate(stages)}
-    with mpl.rc_context({"svg.hashsalt": "weightless", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(11, 3.2), dpi=DPI, layout="constrained")
-        axes = figure.subplots()
-        axes.set_axis_off()
-        axes.set_xlim(-0.5, len(stages) - 0.5)
-        axes.set_ylim(-1.45, 1.35)
-        for k, stage in enumerate(stages):
-            _stage(axes, k, *stage)
-        forward = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0}
-        for k in range(1, len(stages)):
-            axes.annotate("", (k - 0.41, 0), (k - 0.59, 0), arrowprops=forward)
-        side = forward | {"color": MUTED, "connectionstyle": "arc3,rad=0.12"}
-        for start, end, text in beside:
-            axes.annotate("", (place[end], -0.48), (place[start], -0.48), arrowprops=side)
-            axes.text(place[end] - 0.55, -0.72, text, ha="center", fontsize=7, color=INK)
-        down = forward | {"color": ACCENT}
-        axes.plot([0, max(place[name] for name, _ in loaded)], [1.0, 1.0], color=ACCENT, lw=1.2)
-        for name, text in loaded:
-            axes.annotate("", (place[name], 0.48), (place[name], 1.0), arrowprops=down)
-            axes.text(place[name] + 0.06, 0.72, text, fontsize=8, color=ACCENT)
-        title = "load: the record as it lies in the .wls file, 32-bit words"
-        axes.text(0, 1.12, title, fontsize=8, color=ACCENT)
-        note = (
-            f"fill latency {config.fill_latency} cycles, then one beat of {config.lanes} weights per clock; "
-        )
-        note += "the output buffer's ready is the clock enable of every register before it"
-        axes.text((len(stages) - 1) / 2, -1.35, note, ha="center", fontsize=8, color=INK)
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    figure = Figure(figsize=(11, 3.2), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.set_xlim(-0.5, len(stages) - 0.5)
+    axes.set_ylim(-1.45, 1.35)
+    for k, stage in enumerate(stages):
+        _stage(axes, k, *stage)
+    forward = {"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0}
+    for k in range(1, len(stages)):
+        axes.annotate("", (k - 0.41, 0), (k - 0.59, 0), arrowprops=forward)
+    side = forward | {"color": MUTED, "connectionstyle": "arc3,rad=0.12"}
+    for start, end, text in beside:
+        axes.annotate("", (place[end], -0.48), (place[start], -0.48), arrowprops=side)
+        axes.text(place[end] - 0.55, -0.72, text, ha="center", fontsize=7, color=INK)
+    down = forward | {"color": ACCENT}
+    axes.plot([0, max(place[name] for name, _ in loaded)], [1.0, 1.0], color=ACCENT, lw=1.2)
+    for name, text in loaded:
+        axes.annotate("", (place[name], 0.48), (place[name], 1.0), arrowprops=down)
+        axes.text(place[name] + 0.06, 0.72, text, fontsize=8, color=ACCENT)
+    title = "load: the record as it lies in the .wls file, 32-bit words"
+    axes.text(0, 1.12, title, fontsize=8, color=ACCENT)
+    note = f"fill latency {config.fill_latency} cycles, then one beat of {config.lanes} weights per clock; "
+    note += "the output buffer's ready is the clock enable of every register before it"
+    axes.text((len(stages) - 1) / 2, -1.35, note, ha="center", fontsize=8, color=INK)
+    save(figure, path)
 
 
 def _stage(axes: Axes, place: int, name: str, text: str, registers: int) -> None:
