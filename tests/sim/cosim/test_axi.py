@@ -70,11 +70,10 @@ def test_axi_bench(tmp_path, need, simulator, config):
     need(runner.missing(simulator))
     (tmp_path / f"{TOP}.v").write_text(to_verilog(config, TOP, axi=True))
     (tmp_path / "frames.json").write_text(json.dumps(given(config)))
-    flags = runner.VERILATOR_FLAGS if simulator == "verilator" else []
     simulation = get_runner(simulator)
     with runner._our_environment():
         simulation.build(
-            sources=[tmp_path / f"{TOP}.v"], hdl_toplevel=TOP, build_dir=tmp_path, build_args=flags,
+            sources=[tmp_path / f"{TOP}.v"], hdl_toplevel=TOP, build_dir=tmp_path, build_args=runner.FLAGS[simulator],
             timescale=("1ns", "1ps"), log_file=tmp_path / "build.log",
         )  # fmt: skip
     for pauses in ("", "1"):
