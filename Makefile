@@ -18,11 +18,11 @@ help:
 	@echo "make verify-model  its test error on MNIST once more, without torch"
 	@echo "make area          LUTs, flip-flops, RAMs and MHz of 1, 8 and 64 lanes on ECP5"
 	@echo "make bench         encode and decode speed, side by side with peers"
+	@echo "make bench-figure  draw the plot of speed in docs/layouts.md again, two minutes"
 	@echo "make fuzz          random decoders and layers on Icarus, five minutes"
 	@echo "make fuzz-ribbon   random tensors through the ribbon's encoder, five minutes"
 	@echo "make key-sets      what the ribbon takes of key sets of many structures"
 	@echo "make hash-study    the measurements behind docs/hash.md (half an hour)"
-	@echo "make bench-figure  draw the plot of speed in docs/layouts.md again, two minutes"
 	@echo "make figures       draw the pictures of the docs again"
 	@echo "make clean         remove build/"
 
@@ -77,14 +77,14 @@ bench: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/bench_codec.py
 	@$(BIN)/python tests/benchmarks/bench_layouts.py
 
+bench-figure: $(VENV)/dev.stamp
+	@$(BIN)/python tests/benchmarks/bench_layouts.py -o docs/speed.svg
+
 fuzz: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/fuzz_cosim.py
 
 fuzz-ribbon: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/fuzz_ribbon.py
-
-bench-figure: $(VENV)/dev.stamp
-	@$(BIN)/python tests/benchmarks/bench_layouts.py -o docs/speed.svg
 
 key-sets: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/key_sets.py

@@ -150,14 +150,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    n_seeds, n_all = options.seeds, (len(SETS) + len(NUMBERS_OF_KEYS)) * options.seeds
     sets, numbers = [], []
     with Progress(disable=options.json) as progress:
-        task = progress.add_task("key sets", total=n_all)
+        task = progress.add_task("key sets", total=(len(SETS) + len(NUMBERS_OF_KEYS)) * options.seeds)
 
         def all_seeds(make: Callable[[Any, int], Mask], n: int) -> Any:
             found = []
-            for seed in range(n_seeds):
+            for seed in range(options.seeds):
                 found.append(measure(make(np.random.default_rng(seed), n), seed))
                 progress.advance(task)
             return zip(*found, strict=True)

@@ -139,10 +139,11 @@ def _encode_chunk(
     if len(keys) > spec.MAX_WORDS * spec.WORD_SLOTS:
         raise _OverflowError(f"the chunk at weight {begin} has {len(keys):,} keys, more than slots")
     best: NDArray[np.uint32] | None = None
+    wide_keys = keys.astype(np.int64)  # as the kernel counts
     for step in range(spec.MAX_STEP + 1):
         for high in plan.highs:
             entries, slots = kernels.encode_chunk(
-                keys.astype(np.int64), codes, first, behind, plan.slot_bits, (plan.seed + step) & MAX_SEED, LOW,
+                wide_keys, codes, first, behind, plan.slot_bits, (plan.seed + step) & MAX_SEED, LOW,
                 max(LEAST_HIGH, high - STEP_FALL * step), FALL, TRIES, dead_groups,
             )  # fmt: skip
             if len(slots) > spec.MAX_WORDS * spec.WORD_SLOTS:

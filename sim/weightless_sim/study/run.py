@@ -93,8 +93,8 @@ def run(options: Options, step: Step) -> dict[str, Any]:
     if about.weights:
         with step("false positives against slot bits") as progress:
             sweep = _sweep(about.weights[layer], about.tables[layer], progress)
-        with step("sizes of other formats"):
-            coded = {name: baselines.coded_size(_matrix(array)) for name, array in about.weights.items()}
+        with step("sizes of other formats") as progress:
+            coded = _coded_sizes(about.weights, progress)
             sizes = _sizes(about.weights[layer], about.tables[layer], coded[layer])
         with step("the layouts side by side") as progress:
             side_by_side = _layouts(about, coded, progress)
@@ -329,6 +329,15 @@ def _table(tensor: EncodedTensor) -> dict[str, Any]:
 
 def _matrix(array: NDArray[Any]) -> NDArray[np.float64]:
     return array.reshape(len(array), -1).astype(np.float64)
+
+
+def _coded_sizes(weights: Mapping[str, NDArray[Any]], progress: Progress) -> dict[str, baselines.Size]:
+    """Every layer in an exact coded record."""
+    sizes = {}
+    for k, (name, array) in enumerate(weights.items()):
+        progress(k, len(weights), name)
+        sizes[name] = baselines.coded_size(_matrix(array))
+    return sizes
 
 
 def _sizes(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size) -> list[dict[str, Any]]:
