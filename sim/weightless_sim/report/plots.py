@@ -9,8 +9,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patches import BoxStyle, FancyBboxPatch
+from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
 from weightless_hw.config import DecoderConfig
 
@@ -24,6 +26,12 @@ def plain_text() -> Iterator[None]:
     with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield
+
+
+def _plain_powers(axis: Axis) -> None:
+    """Along a logarithmic axis numbers as they are: matplotlib's own are formulas, which plain_text does not draw."""
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(LogFormatter())
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -83,7 +91,9 @@ def false_positives(report: dict[str, Any], path: Path) -> None:
         z /= point["false_positive_sigma"] or 1.0  # no value, no false positive
         place = (point["slot_bits"], point["false_positive_rate"])
         axes.annotate(f"{z:+.1f}σ", place, textcoords="offset points", xytext=(7, 6), fontsize=7, color=INK)
-    axes.set_yscale("log" if n_codes else "linear")
+    if n_codes:
+        axes.set_yscale("log")
+        _plain_powers(axes.yaxis)
     axes.set_xlim(t[0] - 0.4, t[-1] + 0.8)
     axes.set_ylabel("share of the stored zeros")
     axes.legend(frameon=False, loc="upper right")
@@ -145,6 +155,7 @@ def energy(report: dict[str, Any], path: Path) -> None:
             axes.text(value[1], float(place) + shift, text, va="center", fontsize=7, color=INK)
     axes.set_yticks(places, [row["name"] for row in rows])
     axes.set_xscale("log")
+    _plain_powers(axes.xaxis)
     axes.set_xlim(0.1, 60 * max(row[key][1] for row in rows for key, *_ in kinds))
     axes.set_xlabel("pJ per non-zero weight, log scale (red: up to the figure with glitches)", fontsize=8)
     axes.legend(frameon=False, fontsize=8, loc="upper right")
@@ -200,6 +211,7 @@ def steps(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
             place, 100 * row["error"], f"{row['error']:.2%}", ha="center", va="bottom", fontsize=8, color=INK
         )
     n_bytes.set_yscale("log")
+    _plain_powers(n_bytes.yaxis)
     n_bytes.set_ylabel("bytes")
     n_bytes.set_xticks(places, names)
     n_bytes.margins(y=0.25)

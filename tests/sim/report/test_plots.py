@@ -1,3 +1,4 @@
+import matplotlib as mpl
 import pytest
 
 from weightless_hw.classic.config import ClassicConfig
@@ -26,3 +27,24 @@ def test_a_plot_leaves_out_the_run_of_all_layers(result, tmp_path, monkeypatch):
     monkeypatch.setattr(plots.Axes, "set_yticks", lambda self, places, names: drawn.extend(names))
     plots.throughput(result, tmp_path / "x.png")
     assert drawn[::-1] == [name for name in result["runs"] if name != "in turn"]
+
+
+STEPS = [{"step": step, "error": 0.02, "bytes": 2_000_000 // n, "layer_bytes": 900_000 // n} for step, n in
+         (("dense", 1), ("encoded", 90))]  # fmt: skip
+
+
+ENERGY = {"drams": ["HBM2"], "rows": [{"name": "table", "on_chip": (4.0, 5.0), "HBM2": (40.0, 60.0)}]}
+
+
+@pytest.mark.parametrize("name", ["false_positives", "energy", "steps"])
+def test_figures_along_a_logarithmic_axis_are_read_where_formulas_are_off(name, result, tmp_path):
+    """What they say as they stand: no source of a formula."""
+    path = tmp_path / "plot.svg"
+    with plots.plain_text(), mpl.rc_context({"svg.fonttype": "none"}):
+        if name == "steps":
+            plots.steps(STEPS, "a", path)
+        else:
+            getattr(plots, name)(result | {"energy": ENERGY}, path)
+    drawn = path.read_text()
+    assert "mathdefault" not in drawn
+    assert any(f">{power}<" in drawn for power in ("0.1", "10", "100000"))
