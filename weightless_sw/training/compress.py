@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.utils import parametrize
 
 from weightless_sw import codec, container
 from weightless_sw.codebook import EncodeError
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress
 from weightless_sw.tensor import Arrangement, EncodedTensor
-from weightless_sw.training import learn, prune, sparse
+from weightless_sw.training import learn, prune, readers, sparse
 from weightless_sw.training.checkpoint import Checkpoint, digest
 
 Step = Callable[[str], AbstractContextManager[Progress]]  # begins a step with a title
@@ -113,13 +114,14 @@ class Candidate:
 class Compressed:
     """A network as its file has it.
 
-    ``network`` computes with what ``tensors`` decode to.  ``simplified`` are the layers of the tables as they
+    ``network`` computes with what ``tensors`` decode to, checked tensor by tensor; what it has under several names is
+    there under the first, the others in the metadata.  ``simplified`` are the layers of the tables as they
     went into the encoder.  ``passed`` has the state of the whole network, in plain tensors, as it was at the steps
     of ``history`` that simplified or encoded a layer.
     """
 
     network: nn.Module
-    tensors: dict[str, container.Tensor]
+    tensors: container.Tensors
     reports: dict[str, EncodeReport]
     simplified: dict[str, NDArray[np.float32]]
     passed: dict[str, dict[str, torch.Tensor]]
@@ -142,8 +144,9 @@ def compress(
     The loaders give (inputs, labels); that of training has a length.  ``network`` is left as it is.  ``step``
     begins a step with a title and shows its progress.  What is reached is kept in the folder ``checkpoints``
     after every step; the same call goes on from there, with the same result where the training loader is a
-    :class:`learn.Batches`, whose place is kept, too.  Raises ValueError for a recipe that names what the
-    network does not have, EncodeError when a layer can't be encoded.
+    :class:`learn.Batches`, whose place is kept, too.  Raises, before any training, ValueError for a recipe that names
+    what the network does not have, for units that can't be left out, and for weights that other libraries compute;
+    EncodeError when a layer can't be encoded.
     """
     return _Run(network, train_loader, validation_loader, recipe, step, checkpoints).compress()
 
@@ -160,10 +163,15 @@ class _Run:
         step: Step | None,
         checkpoints: Path | None,
     ):
+        weights = sparse.find_layers(network)
+        _check_names(network, weights, recipe)
+        self.first_names = _first_names(network)
         self.teacher = copy.deepcopy(network).eval()
         self.network = copy.deepcopy(network)
+        self.readers = _readers(network, weights, validation)
         self.layers = sparse.attach(self.network)
-        self.biases = sparse.attach_biases(self.layers)
+        self.biases = sparse.attach_biases(self.network, self.layers)
+        prune.check_compactable(list(self.layers.values()), self.readers, recipe.units, recipe.n_inputs)
         self.train_loader, self.validation, self.recipe = train_loader, validation, recipe
         self.step = step or (lambda _: nullcontext(lambda done, total, text: None))
         self.history: list[Measured] = []
@@ -175,11 +183,6 @@ class _Run:
         self.tables: dict[str, tuple[int, int]] = {}
         seed = getattr(train_loader, "seed", None)
         self.checkpoint = Checkpoint(checkpoints, recipe, seed, digest(network.state_dict()))
-        named = {*recipe.weights, *recipe.tables, *recipe.units}
-        if unknown := sorted(named - set(self.layers)):
-            raise ValueError(
-                f"no layer {', '.join(unknown)} in the network; it has: {', '.join(self.layers)}"
-            )
 
     def compress(self) -> Compressed:
         """All steps, but for those that a run before this one has done."""
@@ -191,6 +194,7 @@ class _Run:
         tensors = self._store()
         network = copy.deepcopy(self.teacher)  # plain layers, without what training needed
         restore(network, tensors)
+        self._check_stored(network)
         self.history.append(Measured("stored", *learn.evaluate(network, self.validation)))
         self.checkpoint.remove()
         return Compressed(
@@ -228,17 +232,25 @@ class _Run:
 
     def _plain(self) -> dict[str, torch.Tensor]:
         """The network's state as it computes, by the names that it had without our parametrizations."""
-        state = self.network.state_dict()
-        for layers, kind in ((self.layers, "weight"), (self.biases, "bias")):
-            state |= {f"{name}.{kind}": torch.from_numpy(layer.weights) for name, layer in layers.items()}
-        return {name: state[name] for name in self.teacher.state_dict()}
+        with torch.no_grad():
+            return {name: _computed(self.network, name) for name in self.first_names}
+
+    def _check_stored(self, network: nn.Module) -> None:
+        """Raise RuntimeError unless ``network``, restored from the file's tensors, is the one that was trained."""
+        stored = network.state_dict()
+        for name, value in self._plain().items():
+            if not torch.equal(value.nan_to_num(), stored[name].nan_to_num()):
+                raise RuntimeError(
+                    f"{name}: what the file decodes to is not what the network computes with; something changes it "
+                    "that is no layer of the recipe (a hook, a module that writes into another)"
+                )
 
     def _prune(self) -> None:
         recipe, layers = self.recipe, list(self.layers.values())
         if recipe.units or recipe.n_inputs:
             deviation = self._deviation(layers[0]) if recipe.n_inputs else None
-            prune.compact(layers, recipe.units, recipe.n_inputs, deviation)
-        hook = prune.gradual(layers, recipe.weights)
+            prune.compact(layers, self.readers, recipe.units, recipe.n_inputs, deviation)
+        hook = prune.gradual(layers, self.readers, recipe.weights)
         self._train("prune", recipe.prune_epochs, recipe.prune_rate, hook)
         self._measure("pruned")
 
@@ -305,7 +317,7 @@ class _Run:
         """The last training: the other layers and the biases share values; what is neither is fp16 before it."""
         recipe = self.recipe
         rest = [layer for name, layer in self.layers.items() if name not in recipe.tables]
-        prune.silence(list(self.layers.values()), self.biases, recipe.units)
+        prune.silence(list(self.layers.values()), self.biases, self.readers, recipe.units)
         for layer in rest:
             layer.share(recipe.rest_codes)
         for bias in self.biases.values():
@@ -316,7 +328,8 @@ class _Run:
         with torch.no_grad():
             for parameter in self.network.parameters():
                 if id(parameter) not in trained and parameter.requires_grad:
-                    parameter.copy_(parameter.half().float())
+                    half = parameter.half().to(parameter)
+                    parameter.copy_(torch.where(half.isfinite(), half, parameter))
                     parameter.requires_grad_(False)
         if rest:
             self._train("share values in the rest", self.recipe.rest_epochs, self.recipe.rest_rate)
@@ -324,13 +337,20 @@ class _Run:
             layer.round_centroids()
             layer.hold(layer.weights)
 
-    def _store(self) -> dict[str, container.Tensor]:
-        """Every tensor of the state by name: tables, and of all others the smaller of coded and raw."""
-        tables = {f"{name}.weight": tensor for name, tensor in self.encoded.items()}
-        return {
-            name: tables[name] if name in tables else smaller(value.cpu().numpy(), name)
-            for name, value in self._plain().items()
-        }
+    def _store(self) -> container.Tensors:
+        """Every tensor of the state by its first name: tables, and of all others the smaller of coded and raw.
+
+        Its other names are metadata: each says the first.
+        """
+        tables = {self.first_names[f"{name}.weight"]: tensor for name, tensor in self.encoded.items()}
+        stored, others = container.Tensors(), {}
+        for name, value in self._plain().items():
+            if (first := self.first_names[name]) != name:
+                others[name] = first
+            else:
+                stored[name] = tables[name] if name in tables else smaller(value.cpu().numpy(), name)
+        stored.metadata = others
+        return stored
 
     def _state(self, n_done: int) -> dict[str, Any]:
         """All that the steps so far have changed, as plain values and tensors."""
@@ -404,14 +424,58 @@ def smaller(array: NDArray[Any], name: str = "tensor") -> container.Tensor:
     return coded if coded.record_bytes < array.nbytes else array
 
 
+def _computed(network: nn.Module, name: str) -> torch.Tensor:
+    """What the network has under a name of its state; of a layer or bias of ours, what it computes with."""
+    path, _, tensor = name.rpartition(".")
+    module = network.get_submodule(path)
+    value: torch.Tensor = getattr(module, tensor).detach()
+    if parametrize.is_parametrized(module, tensor):
+        return value + 0.0  # no -0.0
+    return value.clone()
+
+
+def _first_names(network: nn.Module) -> dict[str, str]:
+    """See sparse.first_names; ValueError for a state that a file can't hold."""
+    for name, value in network.state_dict().items():
+        path, _, tensor = name.rpartition(".")
+        if not isinstance(value, torch.Tensor) or not hasattr(network.get_submodule(path), tensor):
+            raise ValueError(f"{name}: state that is no tensor of its module; a file can't hold it")
+    return sparse.first_names(network)
+
+
+def _check_names(network: nn.Module, layers: Mapping[str, nn.Parameter], recipe: Recipe) -> None:
+    """Raise ValueError for a recipe's layer that is not there, or that goes by another's name."""
+    for name in sorted({*recipe.weights, *recipe.tables, *recipe.units} - set(layers)):
+        parameter = dict(network.named_parameters(remove_duplicate=False)).get(f"{name}.weight")
+        for first, weight in layers.items():
+            if weight is parameter:
+                raise ValueError(f"{name} has the same weight as {first}; name it {first} in the recipe")
+        raise ValueError(f"no layer {name} in the network; it has: {', '.join(layers)}")
+
+
+def _readers(
+    network: nn.Module, layers: Mapping[str, nn.Parameter], validation: Iterable[Any]
+) -> readers.Readers:
+    """Who reads whom, as the first batch of ``validation`` shows it."""
+    for inputs, _ in validation:
+        return readers.find(network, layers, inputs)
+    return readers.Readers(layers)
+
+
 def restore(network: nn.Module, tensors: Mapping[str, container.Tensor]) -> None:
     """Give ``network`` the weights that ``tensors`` (by the names of its state) decode to.
 
-    Raises ValueError when they are not those of the network.
+    What the network has under several names need be there under one.  Raises ValueError when they are not those of
+    the network.
     """
     arrays = {
         name: np.array(codec.to_array(tensor))  # one that torch may write to
         for name, tensor in tensors.items()
+    }
+    first_names = sparse.first_names(network)
+    there = {first_names[name]: arrays[name] for name in arrays if name in first_names}
+    arrays |= {
+        name: there[first] for name, first in first_names.items() if first in there and name not in arrays
     }
     try:
         network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})

@@ -1,29 +1,24 @@
-"""Fewer weights: structural compaction to a live block, gradual pruning by saliency, one-shot magnitude.
+"""Fewer weights: structural compaction to a live block, gradual pruning by saliency.
 
-Layers are taken to feed one another in the order in which they come, as they do in the networks of this
-package; a layer that is told nothing of its neighbours is pruned all the same.
+Which layer feeds which is what :mod:`readers` found; units that may be used otherwise stay.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 
 from weightless_sw.training.learn import Hook
+from weightless_sw.training.readers import NOBODY, Readers
 from weightless_sw.training.sparse import Layer
 
 STEP, SHARE = 50, 0.01  # a choice of what stays comes every 50 steps, or every 1 % of them if that is sooner
 BEGIN, SPAN, FREEZE = 0.10, 0.65, 0.80  # shares of the steps
 
 
-def one_shot(layer: Layer, n_weights: int) -> None:
-    """Keep the ``n_weights`` of largest magnitude."""
-    layer.set_mask(_largest(torch.from_numpy(layer.weights).abs(), n_weights))
-
-
 def compact(
     layers: Sequence[Layer],
+    readers: Readers,
     units: Mapping[str, int],
     n_inputs: int | None = None,
     deviation: torch.Tensor | None = None,
@@ -32,39 +27,55 @@ def compact(
 
     A unit is as strong as the norms of its weights in and of those that read it, multiplied; an input as the norm
     of the weights that read it times its ``deviation`` ((inputs,); an input that never changes has weights that
-    were never trained).
+    were never trained).  Raises ValueError for a layer whose units are used in ways that are not known, and for
+    ``n_inputs`` where the first layer reads another.
     """
-    matrices = [torch.from_numpy(layer.weights).flatten(1) for layer in layers]
-    masks = [torch.ones_like(matrix) for matrix in matrices]
+    check_compactable(layers, readers, units, n_inputs)
+    matrices = {layer.name: torch.from_numpy(layer.weights).flatten(1) for layer in layers}
+    read = readers.total({name: matrix.square() for name, matrix in matrices.items()}).sqrt()
+    kept = torch.ones(len(read))
+    for name, n_units in units.items():
+        own = readers.units(name)
+        kept[own] = _largest(matrices[name].norm(dim=1) * read[own], n_units)
+    masks = {}
+    for name in matrices:
+        masks[name] = kept[readers.units(name), None] * readers.inputs(name, kept)
     if n_inputs:
-        strength = matrices[0].norm(dim=0)
-        masks[0] *= _largest(strength if deviation is None else strength * deviation, n_inputs)
-    for k, layer in enumerate(layers[:-1]):
-        if layer.name not in units:
-            continue
-        n_units = len(matrices[k])
-        reads = _by_unit(matrices[k + 1], n_units)
-        if reads is None:
+        strength = matrices[layers[0].name].norm(dim=0)
+        strength = strength if deviation is None else strength * deviation
+        masks[layers[0].name] *= _largest(strength, n_inputs)
+    for layer in layers:
+        layer.set_mask(layer.mask * masks[layer.name].reshape(layer.mask.shape))
+
+
+def check_compactable(
+    layers: Sequence[Layer], readers: Readers, units: Iterable[str], n_inputs: int | None = None
+) -> None:
+    """Raise ValueError where :func:`compact` would."""
+    for name in units:
+        if readers.open[readers.units(name)].any():
             raise ValueError(
-                f"{layer.name}: what follows it does not read {n_units} units; it can't be compacted"
+                f"{name}: its units can't be left out, as {readers.why[name]} uses them, which is no Linear or "
+                "Conv2d layer that reads them one by one; take it out of `units`"
             )
-        kept = _largest(matrices[k].norm(dim=1) * reads.norm(dim=(0, 2)), units[layer.name])
-        masks[k] *= kept[:, None]
-        masks[k + 1] *= kept.repeat_interleave(reads.shape[2])
-    for layer, mask in zip(layers, masks, strict=True):
-        layer.set_mask(layer.mask * mask.reshape(layer.mask.shape))
+    first = layers[0].name
+    if n_inputs and (readers.reads[first] != NOBODY).any():
+        raise ValueError(f"{first}: n_inputs is of the first layer, and this one reads the units of another")
 
 
-def silence(layers: Sequence[Layer], biases: Mapping[str, Layer], units: Iterable[str]) -> None:
+def silence(
+    layers: Sequence[Layer], biases: Mapping[str, Layer], readers: Readers, units: Iterable[str]
+) -> None:
     """Drop the biases of units that nothing reads, in the layers named ``units``; the outputs stay as they are."""
-    for layer, follower in pairwise(layers):
-        if layer.name in units and layer.name in biases:
-            reads = _by_unit(torch.from_numpy(follower.weights).flatten(1), len(layer.mask))
-            if reads is not None:
-                biases[layer.name].set_mask(reads.ne(0).any(2).any(0).float())
+    used = (
+        readers.total({layer.name: torch.from_numpy(layer.weights != 0).flatten(1) for layer in layers}) > 0
+    )
+    for name in units:
+        if name in biases:
+            biases[name].set_mask((used | readers.open)[readers.units(name)].float())
 
 
-def gradual(layers: Sequence[Layer], targets: Mapping[str, int]) -> Hook:
+def gradual(layers: Sequence[Layer], readers: Readers, targets: Mapping[str, int]) -> Hook:
     """A hook that prunes each layer of ``targets`` to its number of weights while it trains.
 
     At intervals the weights of largest |w| sqrt(sqrt(v)) stay, v being Adam's second moment; the logarithm
@@ -72,6 +83,7 @@ def gradual(layers: Sequence[Layer], targets: Mapping[str, int]) -> Hook:
     A unit that has lost all its inputs, or all that read it, is worth nothing.
     """
     before = {layer.name: max(1, int(layer.mask.sum())) for layer in layers}
+    readers_of = {layer.name: set(readers.of(layer.name)) for layer in layers}
     n_steps, last = 0, 0.0
 
     def hook(done: float, optimizer: torch.optim.Optimizer) -> None:
@@ -81,44 +93,32 @@ def gradual(layers: Sequence[Layer], targets: Mapping[str, int]) -> Hook:
             return
         last = done
         share = min(max((done - BEGIN) / SPAN, 0.0), 1.0)
-        for k, layer in enumerate(layers):
+        for layer in layers:
             if layer.name not in targets:
                 continue
             start, target = before[layer.name], targets[layer.name]
             wanted = math.log(start) + math.log(target / start) * (1 - (1 - share) ** 2)
-            score = _saliency(layer, optimizer)
-            score = _without_dead_units(score, layers, k)
-            n_alive = int((score > 0).sum())
-            layer.set_mask(_largest(score, min(max(round(math.exp(wanted)), target), n_alive)))
+            alive = torch.cat([one.mask.flatten(1).any(1) for one in layers]).float()
+            matrix = _saliency(layer, optimizer).flatten(1) * readers.inputs(layer.name, alive)
+            if readers_of[layer.name]:
+                matrix *= _read(layers, readers, readers_of[layer.name])[readers.units(layer.name), None]
+            n_alive = int((matrix > 0).sum())
+            mask = _largest(matrix, min(max(round(math.exp(wanted)), target), n_alive))
+            layer.set_mask(mask.reshape(layer.mask.shape))
 
     return hook
+
+
+def _read(layers: Sequence[Layer], readers: Readers, of: Collection[str]) -> torch.Tensor:
+    """Ones at the units that a weight of the layers ``of`` reads, or that may be used otherwise."""
+    total = readers.total({layer.name: layer.mask.flatten(1) for layer in layers if layer.name in of})
+    return ((total > 0) | readers.open).float()
 
 
 def _saliency(layer: Layer, optimizer: torch.optim.Optimizer) -> torch.Tensor:
     weights = layer.original.detach() * layer.mask
     moment = optimizer.state[layer.original]["exp_avg_sq"]
     return weights.abs() * (moment.sqrt() + 1e-12).sqrt()
-
-
-def _without_dead_units(score: torch.Tensor, layers: Sequence[Layer], k: int) -> torch.Tensor:
-    matrix = score.flatten(1)
-    if k > 0:
-        alive = layers[k - 1].mask.flatten(1).any(1)
-        reads = _by_unit(matrix, len(alive))
-        if reads is not None:
-            matrix = matrix * alive.repeat_interleave(reads.shape[2])
-    if k + 1 < len(layers):
-        reads = _by_unit(layers[k + 1].mask.flatten(1), len(matrix))
-        if reads is not None:
-            matrix = matrix * reads.sum((0, 2)).bool()[:, None]
-    return matrix.reshape(score.shape)
-
-
-def _by_unit(matrix: torch.Tensor, n_units: int) -> torch.Tensor | None:
-    """The columns of a following layer by the unit that they read; None where they are no multiple of the units."""
-    if matrix.shape[1] % n_units:
-        return None
-    return matrix.reshape(len(matrix), n_units, -1)
 
 
 def _largest(score: torch.Tensor, n: int) -> torch.Tensor:

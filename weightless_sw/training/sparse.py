@@ -5,6 +5,7 @@ the nearest, and gradients go straight through to the weight as it is, and to th
 has the weights that its file decodes to, false positives included, and is not trained.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Layer:
     def weights(self) -> NDArray[np.float32]:
         """What the layer computes with, as an array."""
         with torch.no_grad():
-            weights = getattr(self.module, self.tensor).detach().cpu().numpy()
+            weights = getattr(self.module, self.tensor).detach().float().cpu().numpy()
         return np.array(weights + np.float32(0))  # no -0.0
 
     @property
@@ -92,7 +93,7 @@ class Layer:
 
     def hold(self, weights: NDArray[np.float32]) -> None:
         """Compute with ``weights`` from here on, and train nothing of the layer but its bias."""
-        self.sparse.held = torch.from_numpy(np.array(weights, np.float32))
+        self.sparse.held = torch.from_numpy(np.array(weights, np.float32)).to(self.original)
         self.sparse.centroids = None
         self.original.requires_grad_(False)
 
@@ -117,25 +118,104 @@ class Layer:
         self.original.requires_grad_(state["held"] is None)
 
 
-def attach(network: nn.Module) -> dict[str, Layer]:
-    """The Linear and Conv2d layers of ``network`` by name, in its order, each with a Sparse.
+FOREIGN = (  # what other code leaves on a module in place of its parameter: (attributes, what it is, what removes it)
+    (("{}_orig", "{}_mask"), "torch.nn.utils.prune", "torch.nn.utils.prune.remove(module, '{}')"),
+    (("{}_g", "{}_v"), "torch.nn.utils.weight_norm", "torch.nn.utils.remove_weight_norm(module, '{}')"),
+    (
+        ("{}_orig", "{}_u"),
+        "torch.nn.utils.spectral_norm",
+        "torch.nn.utils.remove_spectral_norm(module, '{}')",
+    ),
+    (
+        ("parametrizations",),
+        "torch.nn.utils.parametrize",
+        "torch.nn.utils.parametrize.remove_parametrizations(module, '{}')",
+    ),
+)
 
-    Raises ValueError when there are none.
+
+def find_layers(network: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights of the Linear and Conv2d layers of ``network``, by the layer's name, in its order.
+
+    A weight that several share, or that another module has, too, is there once, under its first layer's name.
+    Raises ValueError where there is none, and for what can't be compressed as it is: a weight or bias that is computed
+    by somebody else's hooks, that does not exist yet, or that shares its memory with another.
     """
-    layers = {
-        name: Layer(name, module)
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear | nn.Conv2d)
-    }
+    layers: dict[str, nn.Parameter] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            _check_own(name, module)
+            if not any(module.weight is other for other in layers.values()):
+                layers[name] = module.weight
     if not layers:
         raise ValueError("the network has no Linear and no Conv2d layer")
+    _check_memory(network)
     return layers
 
 
-def attach_biases(layers: dict[str, Layer]) -> dict[str, Layer]:
-    """The biases of these layers by the layer's name, each with a Sparse of its own."""
+def _check_own(name: str, module: nn.Module) -> None:
+    for tensor in ("weight", "bias"):
+        if tensor not in module._parameters:
+            for attributes, whose, remedy in FOREIGN:
+                if all(hasattr(module, attribute.format(tensor)) for attribute in attributes):
+                    raise ValueError(
+                        f"{name}: its {tensor} is computed by {whose}; make it a parameter again with "
+                        + remedy.format(tensor)
+                    )
+            raise ValueError(
+                f"{name}: its {tensor} is no parameter of its own, but computed; make it one first"
+            )
+        if isinstance(module._parameters[tensor], nn.parameter.UninitializedParameter):
+            raise ValueError(f"{name}: its {tensor} has no shape yet; let the network compute a batch first")
+
+
+def _check_memory(network: nn.Module) -> None:
+    """Raise ValueError for two parameters in one place: training one would change the other behind its back."""
+    places: dict[int, tuple[str, nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if not parameter.numel() or parameter.is_meta:
+            continue
+        other, before = places.setdefault(parameter.data_ptr(), (name, parameter))
+        if before is not parameter:
+            raise ValueError(
+                f"{other} and {name} are two parameters in the same memory; make them one parameter, or copy one"
+            )
+
+
+def first_names(network: nn.Module) -> dict[str, str]:
+    """Each name in the network's state: the first name of the very same tensor, which is itself for most."""
+    first: dict[int, str] = {}
     return {
-        name: Layer(name, layer.module, "bias")
-        for name, layer in layers.items()
-        if layer.module.bias is not None
+        name: first.setdefault(id(value), name) for name, value in network.state_dict(keep_vars=True).items()
     }
+
+
+def attach(network: nn.Module) -> dict[str, Layer]:
+    """The layers that :func:`find_layers` finds, each with a Sparse, which all share that have the same weight."""
+    weights = find_layers(network)
+    return {name: _attach(network, name, "weight") for name in weights}
+
+
+def attach_biases(network: nn.Module, layers: Mapping[str, Layer]) -> dict[str, Layer]:
+    """The biases of these layers by the layer's name, each with a Sparse of its own; a shared one is there once."""
+    biases: dict[str, Layer] = {}
+    for name, layer in layers.items():
+        if layer.module.bias is not None and not parametrize.is_parametrized(layer.module, "bias"):
+            biases[name] = _attach(network, name, "bias")
+    return biases
+
+
+def _attach(network: nn.Module, name: str, tensor: str) -> Layer:
+    """Parametrize a layer's tensor, wherever else in the network it is used, too."""
+    parameter = getattr(network.get_submodule(name), tensor)
+    users = [
+        (module, own)
+        for module in network.modules()
+        for own, other in module._parameters.items()
+        if other is parameter
+    ]
+    layer = Layer(name, network.get_submodule(name), tensor)
+    for module, own in users:
+        if not parametrize.is_parametrized(module, own):
+            parametrize.register_parametrization(module, own, layer.sparse)
+    return layer

@@ -245,3 +245,161 @@ def test_layers_that_are_not_there_are_named(training, digits):
     recipe = compress.Recipe(weights={"fc1": 10, "conv": 3}, tables={})
     with pytest.raises(ValueError, match="no layer conv in the network; it has: fc1, fc2, fc3"):
         compress.compress(network, loader, validation, recipe)
+
+
+NO_CHAIN = [
+    "residual",
+    "attention",
+    "tied",
+    "tied_embedding",
+    "shared_module",
+    "two_heads",
+    "grouped",
+    "recurrent",
+]
+
+
+@pytest.mark.parametrize("name", NO_CHAIN)
+def test_networks_that_are_no_chain_are_what_their_files_decode_to(torch, tmp_path, name):
+    """Branches, tied weights, one module under two names: files and networks that compute alike."""
+    import branched
+
+    import weightless_sw as wl
+
+    torch.manual_seed(3)
+    build, table, compacted, _ = branched.NETWORKS[name]
+    images = torch.rand(96, 1, 8, 8)
+    data = torch.utils.data.TensorDataset(images, (images.mean((1, 2, 3)) > 0.5).long())
+    loaders = [torch.utils.data.DataLoader(data, batch_size=32) for _ in range(2)]
+    network = build()
+    layers = [
+        key for key, module in network.named_modules() if type(module) in (torch.nn.Linear, torch.nn.Conv2d)
+    ]
+    weights = {key: max(4, network.get_submodule(key).weight.numel() // 3) for key in layers}
+    if name == "tied":
+        del weights["fc2"]  # it is fc1
+    recipe = wl.Recipe(
+        weights=weights, tables={table: (6, 4)}, units={key: len(network.get_submodule(key).weight) * 3 // 4
+        for key in compacted}, prune_epochs=3, share_epochs=1, retrain_epochs=1, rest_epochs=1,
+    )  # fmt: skip
+    result = wl.compress(network, *loaders, recipe)
+    assert [type(tensor).__name__ for tensor in result.tensors.values()].count("EncodedTensor") == 1
+    wl.write(tmp_path / "x.wls", result.tensors)
+    file = wl.read(tmp_path / "x.wls")
+    assert {*file, *file.metadata} == set(network.state_dict())
+    assert not {*file} & {*file.metadata}
+    fresh = build()
+    wl.restore(fresh, file)
+    for key, value in fresh.state_dict().items():
+        assert torch.equal(value, result.network.state_dict()[key])
+        stored = wl.decode(file[file.metadata.get(key, key)]) if key.endswith("weight") else None
+        if stored is not None:
+            assert np.array_equal(value.numpy(), stored)
+    with torch.no_grad():
+        assert torch.equal(fresh.eval()(images), result.network(images))
+    for key in compacted:
+        weight = result.network.get_submodule(key).weight.flatten(1)
+        if key != table:  # whose dead units get false positives unless they are left out
+            assert int(weight.any(1).sum()) <= recipe.units[key]
+
+
+def test_what_a_file_does_not_decode_to_is_an_error(torch, digits, training, monkeypatch):
+    """The planted fault: a step that changes a layer after it was encoded."""
+    compress = training[0]
+    network, loader, validation, _ = digits
+    recipe = compress.Recipe(
+        weights={"fc1": 500},
+        tables={"fc1": (8, 4)},
+        prune_epochs=1,
+        share_epochs=1,
+        retrain_epochs=1,
+        rest_epochs=1,
+    )
+    share_rest = compress._Run._share_rest
+
+    def spoiled(run):
+        share_rest(run)
+        run.layers["fc1"].hold(run.layers["fc1"].weights * 2)
+
+    monkeypatch.setattr(compress._Run, "_share_rest", spoiled)
+    with pytest.raises(
+        RuntimeError, match=r"^fc1\.weight: what the file decodes to is not what the network computes"
+    ):
+        compress.compress(network, loader, validation, recipe)
+
+
+def _prune(torch, layer, tensor="weight"):
+    from torch.nn.utils import prune
+
+    prune.l1_unstructured(layer, tensor, amount=0.5)
+
+
+def _lazy(torch, layer):
+    layer.weight = torch.nn.parameter.UninitializedParameter()
+
+
+def _plain(torch, layer):
+    del layer.weight
+    layer.weight = torch.ones(16, 16)
+
+
+FOREIGN = [
+    (
+        _prune,
+        r"^a: its weight is computed by torch\.nn\.utils\.prune; .* torch\.nn\.utils\.prune\.remove\(module, 'w",
+    ),
+    (
+        lambda torch, a: _prune(torch, a, "bias"),
+        "^a: its bias is computed by torch",
+    ),
+    (
+        lambda torch, a: torch.nn.utils.weight_norm(a),
+        r"torch\.nn\.utils\.remove_weight_norm\(module, 'weight'\)$",
+    ),
+    (
+        lambda torch, a: torch.nn.utils.spectral_norm(a),
+        r"torch\.nn\.utils\.remove_spectral_norm\(module, 'weight'\)$",
+    ),
+    (
+        lambda torch, a: torch.nn.utils.parametrizations.weight_norm(a),
+        r"^a: .* torch\.nn\.utils\.parametrize\.remove_parametrizations\(module, 'weight'\)$",
+    ),
+    (_lazy, "^a: its weight has no shape yet"),
+    (_plain, "^a: its weight is no parameter of its own, but computed"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's, of its old weight_norm
+@pytest.mark.parametrize(("spoil", "message"), FOREIGN)
+def test_weights_that_others_compute_are_refused_before_training(torch, spoil, message):
+    import weightless_sw as wl
+
+    network = torch.nn.Sequential()
+    network.add_module("a", torch.nn.Linear(16, 16))
+    network.add_module("b", torch.nn.Linear(16, 2))
+    spoil(torch, network.a)
+    loader = [(torch.rand(8, 16), torch.randint(0, 2, (8,)))]
+    with pytest.raises(ValueError, match=message):
+        wl.compress(network, loader, loader, wl.Recipe(weights={"a": 30}, tables={"a": (6, 4)}))
+
+
+def test_two_parameters_in_one_place_are_refused(torch):
+    import weightless_sw as wl
+
+    network = torch.nn.Sequential(torch.nn.Linear(16, 16), torch.nn.Linear(16, 16))
+    network[1].weight = torch.nn.Parameter(network[0].weight.data.T)
+    loader = [(torch.rand(8, 16), torch.randint(0, 2, (8,)))]
+    with pytest.raises(ValueError, match=r"^0\.weight and 1\.weight are two parameters in the same memory"):
+        wl.compress(network, loader, loader, wl.Recipe(weights={}, tables={"0": (6, 4)}))
+
+
+def test_a_tied_layer_goes_by_one_name(torch):
+    import branched
+
+    import weightless_sw as wl
+
+    loader = [(torch.rand(8, 1, 8, 8), torch.randint(0, 2, (8,)))]
+    for build in (branched.tied, branched.shared_module):
+        recipe = wl.Recipe(weights={"fc2": 30}, tables={"fc1": (6, 4)})
+        with pytest.raises(ValueError, match=r"^fc2 has the same weight as fc1; name it fc1 in the recipe"):
+            wl.compress(build(), loader, loader, recipe)

@@ -15,25 +15,21 @@ def convolutional(torch):
         torch.nn.ReLU(),
         torch.nn.Linear(6, 2),
     )
-    return network, list(sparse.attach(network).values())
+    who = readers_of(network, torch.ones(3, 1, 4, 4))
+    return network, list(sparse.attach(network).values()), who
 
 
-def test_one_shot_keeps_the_largest(convolutional):
-    from weightless_sw.training import prune
+def readers_of(network, inputs):
+    from weightless_sw.training import readers, sparse
 
-    layer = convolutional[1][1]
-    before = layer.weights
-    prune.one_shot(layer, 20)
-    kept = layer.weights != 0
-    assert np.count_nonzero(kept) == 20
-    assert np.abs(before[kept]).min() >= np.abs(before[~kept]).max()
+    return readers.find(network, sparse.find_layers(network), inputs)
 
 
 def test_compaction_takes_units_and_what_reads_them(convolutional):
     from weightless_sw.training import prune
 
-    _, layers = convolutional
-    prune.compact(layers, {"0": 3, "2": 4})
+    _, layers, who = convolutional
+    prune.compact(layers, who, {"0": 3, "2": 4})
     masks = [layer.mask.flatten(1).numpy() for layer in layers]
     assert [m.any(1).sum() for m in masks] == [3, 4, 2]
     dead = np.flatnonzero(~masks[0].any(1))
@@ -46,15 +42,16 @@ def test_biases_of_units_that_nothing_reads_are_dropped(torch):
     from weightless_sw.training import prune, sparse
 
     network = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
+    who = readers_of(network, torch.rand(2, 6))
     layers = sparse.attach(network)
-    biases = sparse.attach_biases(layers)
+    biases = sparse.attach_biases(network, layers)
     mask = torch.ones(2, 5)
     mask[:, [1, 4]] = 0
     layers["2"].set_mask(mask)
     images = torch.rand(7, 6)
     with torch.no_grad():
         before = network(images)
-        prune.silence(list(layers.values()), biases, ["0"])
+        prune.silence(list(layers.values()), biases, who, ["0"])
         assert torch.equal(network(images), before)
     assert np.flatnonzero(biases["0"].weights == 0).tolist() == [1, 4]
     assert biases["2"].weights.all()
@@ -64,28 +61,76 @@ def test_inputs_that_never_change_go_first(torch):
     """Their weights are as large as those that were trained."""
     from weightless_sw.training import prune, sparse
 
-    layers = list(sparse.attach(torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Linear(5, 2))).values())
+    network = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Linear(5, 2))
+    who = readers_of(network, torch.rand(2, 6))
+    layers = list(sparse.attach(network).values())
     with torch.no_grad():
         layers[0].original[:, :3] = 5.0
-    prune.compact(layers, {}, 3, torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 0.0]))
+    prune.compact(layers, who, {}, 3, torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 0.0]))
     assert layers[0].mask.any(0).tolist() == [False, False, True, True, True, False]
 
 
 def test_gradual_pruning_ends_at_its_targets(convolutional, torch):
     from weightless_sw.training import learn, prune
 
-    network, layers = convolutional
+    network, layers, who = convolutional
     images = torch.rand(64, 1, 4, 4)
     labels = torch.randint(0, 2, (64,))
     loader = [(images[k : k + 8], labels[k : k + 8]) for k in range(0, 64, 8)]
-    learn.train(network, loader, epochs=8, rate=1e-2, hook=prune.gradual(layers, {"2": 30, "4": 5}))
+    learn.train(network, loader, epochs=8, rate=1e-2, hook=prune.gradual(layers, who, {"2": 30, "4": 5}))
     assert [int(layer.mask.sum()) for layer in layers] == [16, 30, 5]
 
 
-def test_a_layer_that_reads_something_else_is_not_compacted(torch):
+def test_units_that_are_used_otherwise_are_not_left_out(torch):
+    """Two branches that are added, and a network whose first layer in order is not the first that computes."""
     from weightless_sw.training import prune, sparse
 
-    network = torch.nn.ModuleDict({"a": torch.nn.Linear(4, 5), "b": torch.nn.Linear(7, 2)})
+    class Branches(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last, self.a, self.skip = (torch.nn.Linear(16, 16) for _ in range(3))
+
+        def forward(self, x):
+            return self.last(torch.relu(self.a(x)) + self.skip(x))
+
+    network = Branches()
+    who = readers_of(network, torch.rand(2, 16))
     layers = list(sparse.attach(network).values())
-    with pytest.raises(ValueError, match="a: what follows it does not read 5 units"):
-        prune.compact(layers, {"a": 2})
+    for name in ("a", "skip"):
+        with pytest.raises(ValueError, match=f"^{name}: its units can't be left out, as `?add`? uses them"):
+            prune.compact(layers, who, {name: 8})
+    with pytest.raises(
+        ValueError, match=r"^last: its units can't be left out, as the network's output uses them"
+    ):
+        prune.compact(layers, who, {"last": 8})
+    assert all(layer.mask.all() for layer in layers)
+
+
+def test_a_branch_loses_nothing_by_dead_units_that_it_does_not_read(torch):
+    """The case of every downsampling beside a block: `skip` stands behind `a` and does not read it."""
+    from weightless_sw.training import learn, prune, sparse
+
+    class Branches(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.skip, self.out = (
+                torch.nn.Linear(16, 16),
+                torch.nn.Linear(16, 16),
+                torch.nn.Linear(32, 4),
+            )
+
+        def forward(self, x):
+            return self.out(torch.cat([torch.relu(self.a(x)), self.skip(x)], 1))
+
+    network = Branches()
+    who = readers_of(network, torch.rand(2, 16))
+    layers = sparse.attach(network)
+    mask = torch.ones(16, 16)
+    mask[::2] = 0
+    layers["a"].set_mask(mask)
+    loader = [(torch.rand(8, 16), torch.randint(0, 4, (8,))) for _ in range(20)]
+    hook = prune.gradual(list(layers.values()), who, {"skip": 200, "out": 96})
+    learn.train(network, loader, epochs=5, rate=1e-2, hook=hook)
+    assert int(layers["skip"].mask.sum()) == 200
+    assert (layers["skip"].mask.sum(0) > 0).all()
+    assert not layers["out"].mask[:, :16:2].any()  # but what reads dead units goes
