@@ -13,6 +13,7 @@ from weightless_hw import registers
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export import ports
 from weightless_sim import cli
+from weightless_sw.provenance import install_line
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.record import FORMAT_VERSION
 
@@ -49,7 +50,7 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
 
 def test_python_of_the_compression_page_runs(tmp_path, monkeypatch, need, capsys):
     missing = [name for name in ("torch", "sklearn") if importlib.util.find_spec(name) is None]
-    need(f"{', '.join(missing)} not installed: pip install 'weightless[train]'" if missing else "")
+    need(f"{', '.join(missing)} not installed: {install_line('train')}" if missing else "")
     monkeypatch.chdir(tmp_path)
     programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "compress.md").read_text(), re.S)
     names = {}

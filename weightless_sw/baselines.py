@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from weightless_sw import codec
 from weightless_sw.container import live_map, map_bytes, varint
+from weightless_sw.provenance import install_line
 
 DENSE_BITS = 32
 CODEBOOK_ENTRY_BITS = 16  # fp16
@@ -149,7 +150,7 @@ def zstd_frames(weights: NDArray[Any]) -> bytes:
     try:
         import zstandard
     except ImportError as error:
-        raise ValueError("zstd's size needs zstandard: pip install 'weightless[sim]'") from error
+        raise ValueError(f"zstd's size needs zstandard: {install_line('sim')}") from error
     flat = weights.ravel()
     places = np.flatnonzero(flat)
     numbers = np.unique(flat[places], return_inverse=True)[1].astype("<u2")

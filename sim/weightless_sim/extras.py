@@ -4,6 +4,8 @@ import importlib.util
 import shutil
 from typing import NamedTuple
 
+from weightless_sw.provenance import install_line
+
 
 class Extra(NamedTuple):
     """An extra of the package."""
@@ -46,25 +48,20 @@ def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def install_line(extra: Extra) -> str:
-    """What a user types for it."""
-    return f"pip install 'weightless[{extra.name}]'"
-
-
 def missing(error: ImportError) -> str:
     """Which extra a failed import belongs to, as a line; empty where it is none's."""
     module = (error.name or "").split(".")[0]
     module = BROUGHT.get(module, module)
     for extra in EXTRAS:
         if module in extra.modules:
-            return f"{module} is not installed: {install_line(extra)}"
+            return f"{module} is not installed: {install_line(extra.name)}"
     return ""
 
 
 def rows() -> list[tuple[str, str, bool, str, str]]:
     """(kind, name, found, what it unlocks, the line that installs it), of every extra and tool."""
     found = [
-        ("extra", extra.name, all(map(installed, extra.modules)), extra.unlocks, install_line(extra))
+        ("extra", extra.name, all(map(installed, extra.modules)), extra.unlocks, install_line(extra.name))
         for extra in EXTRAS
     ]
     return found + [

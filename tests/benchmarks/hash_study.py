@@ -32,6 +32,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from weightless_sw.classic import kernels
+from weightless_sw.provenance import install_line
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.hash import WORD_MASK, initial_state, mix_round
 from weightless_sw.spec.record import MAX_SEED
@@ -788,7 +789,7 @@ def implement(candidate: Candidate, n_bits: int, n_seeds: dict[str, int]) -> dic
 def run_tool(name: str, arguments: list[str], folder: Path) -> None:
     path = shutil.which(name)
     if not path:
-        raise SystemExit(f"{name} is not installed: pip install 'weightless[synth]', or use --no-synth")
+        raise SystemExit(f"{name} is not installed: {install_line('synth')}, or use --no-synth")
     run = subprocess.run([path, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     if run.returncode:
         raise SystemExit(f"{name} failed: {(run.stderr + run.stdout)[-600:]}")

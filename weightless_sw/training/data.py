@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from weightless_sw.provenance import install_line
 from weightless_sw.training import mnist
 
 N_MNIST_VALIDATION = 5_000
@@ -57,7 +58,7 @@ def load_digits() -> Dataset:
         from sklearn.datasets import load_digits as load
         from sklearn.model_selection import train_test_split
     except ImportError as error:
-        raise ValueError("the digits come with scikit-learn: pip install 'weightless[train]'") from error
+        raise ValueError(f"the digits come with scikit-learn: {install_line('train')}") from error
 
     bunch = load()
     everything = Part((bunch.images[:, None] / 16).astype(np.float32), bunch.target.astype(np.int64))

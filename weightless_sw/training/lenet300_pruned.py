@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from weightless_sw.files import write_atomically
 from weightless_sw.inputs import save_tensors
+from weightless_sw.provenance import install_line
 from weightless_sw.simplify import kmeans_1d, round_fp16
 from weightless_sw.training import mnist
 
@@ -60,7 +61,7 @@ class Trainer:
         try:
             import torch
         except ImportError as error:
-            raise SystemExit("training needs torch: pip install 'weightless[train]'") from error
+            raise SystemExit(f"training needs torch: {install_line('train')}") from error
         torch.manual_seed(recipe.seed)
         torch.use_deterministic_algorithms(True)
         torch.set_num_threads(1)  # sums in one order, so that the same seed gives the same bits

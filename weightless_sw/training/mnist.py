@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sw.files import write_atomically
+from weightless_sw.provenance import install_line
 
 # MD5 of the unpacked bytes; the gzip wrapping differs from mirror to mirror.
 FILES = {
@@ -78,7 +79,7 @@ def _download(name: str) -> bytes:
         import pooch
     except ImportError as error:
         raise DataError(
-            "downloads need pooch: pip install 'weightless[data]'; or give a folder with the four MNIST files"
+            f"downloads need pooch: {install_line('data')}; or give a folder with the four MNIST files"
         ) from error
     pooch.get_logger().setLevel("WARNING")
     failures = []

@@ -8,10 +8,10 @@ from typing import Any
 from weightless_sim.commands import common
 from weightless_sim.shown import in_picture
 from weightless_sw import inputs
+from weightless_sw.provenance import install_line
 
 NETWORKS = ("lenet300", "lenet5", "digits")  # those with a recipe
 CHECKPOINTS = Path("build") / "train"  # a run that was killed goes on from here
-MISSING = "training needs torch: pip install 'weightless[train]'"
 
 
 def add(commands: Any) -> None:
@@ -60,7 +60,7 @@ def _jobs() -> Any:
     except ImportError as error:
         if error.name != "torch":
             raise
-        raise ValueError(MISSING) from error
+        raise ValueError(f"training needs torch: {install_line('train')}") from error
     return jobs
 
 
@@ -180,6 +180,6 @@ def _draw(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
     try:
         from weightless_sim.report import plots
     except ImportError as error:
-        raise ValueError("the plot needs matplotlib: pip install 'weightless[sim]'") from error
+        raise ValueError(f"the plot needs matplotlib: {install_line('sim')}") from error
     with plots.plain_text():
         plots.steps(rows, in_picture(layer), path)

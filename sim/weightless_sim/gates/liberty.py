@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from weightless_sw.provenance import install_line
+
 SLEW = 2  # place of the input slew that is read, or the last one
 FARADS = {"ff": 1.0, "pf": 1e3, "nf": 1e6}
 WATTS = {"fw": 1e-6, "pw": 1e-3, "nw": 1.0, "uw": 1e3, "mw": 1e6}
@@ -130,9 +132,7 @@ def _read(path: Path) -> Library:
     try:
         from liberty.parser import parse_liberty
     except ImportError as error:
-        raise LibertyError(
-            "reading a cell library needs liberty-parser: pip install 'weightless[asic]'"
-        ) from error
+        raise LibertyError(f"reading a cell library needs liberty-parser: {install_line('asic')}") from error
     text = text_of(path).decode(errors="replace")
     try:
         root = parse_liberty(_without_unread(text))

@@ -23,6 +23,7 @@ from weightless_hw.export.verilog import TOP, to_verilog
 from weightless_sim.model import technology
 from weightless_sim.model.families import FAMILIES, Device
 from weightless_sw.files import locked, write_atomically
+from weightless_sw.provenance import install_line
 
 CACHE = Path("build") / "fpga"
 COUNTS = ("luts", "luts_memory", "flip_flops", "block_rams", "multipliers")
@@ -182,7 +183,7 @@ def run_tool(tool: str, arguments: list[str], folder: Path) -> None:
     """Run a tool of YoWASP in ``folder``, the only one that it sees.  Raises SynthesisError."""
     path = find(tool)
     if not path:
-        raise SynthesisError(f"{tool} is not installed: pip install 'weightless[synth]'")
+        raise SynthesisError(f"{tool} is not installed: {install_line('synth')}")
     run = subprocess.run([path, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     if run.returncode:
         lines = [line for line in run.stderr.splitlines() if "ERROR" in line] or run.stderr.splitlines()[-3:]

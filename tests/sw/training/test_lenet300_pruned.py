@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from weightless_sw import inputs
+from weightless_sw.provenance import install_line
 from weightless_sw.training import lenet300_pruned as train
 from weightless_sw.training import mnist
 from weightless_sw.training.mnist import DataError, parse_idx
@@ -136,7 +137,7 @@ def test_bundled_model_is_what_its_description_says():
 def test_training_runs_and_repeats(tmp_path, tiny_mnist, need, monkeypatch):
     """A few steps of everything, twice."""
     missing = importlib.util.find_spec("torch") is None
-    need("torch is not installed: pip install 'weightless[train]'" if missing else "")
+    need(f"torch is not installed: {install_line('train')}" if missing else "")
     for name, data in tiny_mnist.items():
         (tmp_path / name).write_bytes(data)
     recipe = train.Recipe(dense_epochs=2, prune_epochs=4, cluster_epochs=2, batch=25)
