@@ -1,5 +1,6 @@
 """What an encoder asks of weights, and how their values become the entries of a codebook."""
 
+from fractions import Fraction
 from typing import Any
 
 import ml_dtypes
@@ -61,11 +62,11 @@ def quantize_codebook(
     decoded = entries.astype(np.float32) * np.float32(scale)  # as every decoder computes it
     if not np.isfinite(decoded).all():
         raise EncodeError(f"{name}: values up to {np.abs(values).max():g} overflow fp16; rescale the weights")
-    error = np.abs(decoded.astype(np.float64) - values.astype(np.float64)).max(initial=0.0)
+    error = largest_difference(decoded, values)
     if error > 0 and not round_values:
         raise EncodeError(
             f"{name}: values are not exact in {value_format.name} (off by up to {error:.3g}); "
-            "round the weights first (weightless simplify), or allow it with round_values (--round-values)"
+            "round the weights first (weightless simplify), or allow it (round_values; without --exact-values)"
         )
     if not decoded.all():
         raise EncodeError(
@@ -75,6 +76,26 @@ def quantize_codebook(
     return entries, scale
 
 
+def largest_difference(
+    decoded: NDArray[np.float32], values: NDArray[Any], *, relative: bool = False
+) -> float:
+    """The largest difference, or share of the value, between float32 numbers and ``values`` of any real type.
+
+    Zero only where all are the same numbers: what float64 can't hold (64-bit integers, extended precision) is compared
+    as fractions.
+    """
+    if values.dtype.itemsize < 8 or values.dtype == np.float64:
+        exact = values.astype(np.float64)
+        differences = np.abs(decoded.astype(np.float64) - exact)
+        return float((differences / np.abs(exact) if relative else differences).max(initial=0.0))
+    largest = Fraction(0)
+    for one, other in zip(decoded, values, strict=True):
+        value = Fraction(int(other)) if values.dtype.kind in "iu" else Fraction(*other.as_integer_ratio())
+        difference = abs(Fraction(float(one)) - value)
+        largest = max(largest, difference / abs(value) if relative else difference)
+    return float(largest) or float(largest > 0)  # what is no zero stays none
+
+
 def _exact_scale(values: NDArray[Any], largest: int) -> float | None:
     """The scale at which each of ``values`` is an entry of up to ``largest``, that of the largest entries; or None.
 
@@ -82,7 +103,7 @@ def _exact_scale(values: NDArray[Any], largest: int) -> float | None:
     quotient in float32, and its neighbours.
     """
     exact = values.astype(np.float32)
-    if not len(values) or not np.array_equal(exact.astype(np.float64), values.astype(np.float64)):
+    if not len(values) or largest_difference(exact, values):
         return None
     tops = np.arange(largest, 0, -1)
     with np.errstate(over="ignore", under="ignore"):

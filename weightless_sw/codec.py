@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from weightless_sw import layouts
-from weightless_sw.codebook import EncodeError, check_weights, number_values
+from weightless_sw.codebook import (
+    EncodeError,
+    check_weights,
+    largest_difference,
+    number_values,
+)
 from weightless_sw.container import live_map, map_bytes
 from weightless_sw.progress import Progress
 from weightless_sw.spec.coded import MAX_CODES
@@ -153,13 +158,33 @@ def _chosen(
     return chosen
 
 
-def check_encodable(
-    weights: ArrayLike, slot_bits: int, value_format: ValueFormat | str, round_values: bool, name: str
-) -> None:
-    """Raise EncodeError where :func:`encode` would, before any table is made."""
+def distinct_values(weights: ArrayLike, name: str = "tensor") -> NDArray[Any]:
+    """The distinct non-zero values of ``weights``, (K,), ascending, in their own type.  Raises EncodeError."""
     array = check_weights(weights, name)
-    distinct = np.unique(array[array != 0])
+    return np.unique(array[array != 0])
+
+
+def check_values(
+    distinct: NDArray[Any], slot_bits: int, value_format: ValueFormat | str, round_values: bool, name: str
+) -> None:
+    """Raise EncodeError where :func:`encode` would for weights of these ``distinct`` values."""
     _number(distinct, slot_bits, format_named(value_format), round_values, name)
+
+
+def rounding(weights: ArrayLike, value_format: ValueFormat | str, name: str = "tensor") -> float:
+    """The largest share of itself by which a weight changes as ``value_format`` rounds it; 0 where all are exact.
+
+    Raises EncodeError for what the format can't hold even so.
+    """
+    distinct = distinct_values(weights, name)
+    entries, numbers, scale = number_values(distinct, format_named(value_format), True, name)
+    return largest_difference(_values(entries, scale)[numbers], distinct, relative=True)
+
+
+def _values(entries: NDArray[Any], scale: float) -> NDArray[np.float32]:
+    """What entries of a codebook decode to."""
+    values: NDArray[np.float32] = entries.astype(np.float32) * np.float32(scale)
+    return values
 
 
 def _number(
@@ -271,16 +296,27 @@ def to_array(tensor: EncodedTensor | CodedTensor | NDArray[Any]) -> NDArray[Any]
 def measure(tensor: EncodedTensor, weights: ArrayLike, name: str = "tensor") -> EncodeReport:
     """What an encoding of ``weights`` came to that was made before; ``tensor`` may be read from a file.
 
-    Raises ValueError when a non-zero weight does not decode to itself, or the shape is another.
+    Raises ValueError when a non-zero weight does not decode to itself, or to what the tensor's value format makes of
+    it, or the shape is another.
     """
     array = check_weights(weights, name)
     if array.shape != tensor.shape:
         raise ValueError(f"{name}: shape {array.shape}, the table's is {tensor.shape}")
     keys = array != 0
-    if not np.array_equal(decode(tensor)[keys], array[keys].astype(np.float32)):
+    decoded, given = decode(tensor)[keys], array[keys]
+    if not np.array_equal(decoded, given.astype(np.float32)) and not np.array_equal(
+        decoded, _rounded(given, tensor, name)
+    ):
         raise ValueError(f"{name}: a non-zero weight does not decode to itself")
     order = "columns" if tensor.arrangement.by_columns else "rows"
     return _report(tensor, _choices(array, tensor, order), int(keys.sum()), None, None)
+
+
+def _rounded(weights: NDArray[Any], tensor: EncodedTensor, name: str) -> NDArray[np.float32]:
+    """What an encoder of the tensor's value format rounds non-zero ``weights`` (n,) to."""
+    distinct, named = np.unique(weights, return_inverse=True)
+    entries, numbers, scale = number_values(distinct, tensor.geometry.value_format, True, name)
+    return _values(entries, scale)[numbers][named]
 
 
 def decode_golden(tensor: EncodedTensor) -> NDArray[np.float32]:

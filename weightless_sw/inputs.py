@@ -41,14 +41,22 @@ class InputError(ValueError):
     """A file of weights can't be used; the message names it and says why."""
 
 
-def load_tensors(source: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+class Arrays(dict[str, NDArray[Any]]):
+    """The arrays of a file by name, in its order, and its ``metadata`` (str to str; safetensors alone has some)."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str] | None = None):
+        super().__init__(arrays)
+        self.metadata = dict(metadata or {})
+
+
+def load_tensors(source: str | os.PathLike[str]) -> Arrays:
     """The arrays of a ``.npz`` or ``.safetensors`` file, or of a bundled model, by name.
 
     In the order of an archive's members, or of safetensors' names.  Raises InputError when the file is missing,
     malformed, empty, larger than memory, or of another kind.
     """
     if str(source) in BUNDLED:
-        return _load_npz(_bundled(f"{source}.npz").read_bytes(), str(source))
+        return Arrays(_load_npz(_bundled(f"{source}.npz").read_bytes(), str(source)))
     path = Path(source)
     if path.suffix not in SUFFIXES:
         raise InputError(
@@ -58,10 +66,13 @@ def load_tensors(source: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(describe(error)) from error
-    tensors = _load_npz(data, str(path)) if path.suffix == ".npz" else _load_safetensors(data, str(path))
+    if path.suffix == ".npz":
+        tensors, metadata = _load_npz(data, str(path)), {}
+    else:
+        tensors, metadata = _load_safetensors(data, str(path)), _metadata(data)
     if not tensors:
         raise InputError(f"{path}: holds no tensors")
-    return tensors
+    return Arrays(tensors, metadata)
 
 
 def bundled_info(name: str) -> dict[str, Any]:
@@ -152,6 +163,12 @@ def _load_safetensors(data: bytes, name: str) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def _metadata(data: bytes) -> dict[str, str]:
+    """That of a safetensors file whose tensors could be read, so that its header is sound."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return dict(header.get("__metadata__") or {})
+
+
 def check_savable(path: str | os.PathLike[str], tensors: Mapping[str, np.dtype[Any]]) -> None:
     """Raise InputError where :func:`save_tensors` would: for a suffix, or a name or dtype that it can't hold."""
     suffix = _suffix(path)
@@ -166,17 +183,33 @@ def check_savable(path: str | os.PathLike[str], tensors: Mapping[str, np.dtype[A
             raise InputError(f"{path}: safetensors can't hold {dtype} ({name}); convert it")
 
 
-def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, NDArray[Any]]) -> None:
+def save_tensors(
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, NDArray[Any]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write arrays as ``.npz`` (to a device, too) or ``.safetensors``, whole or not at all.
 
-    The same arrays give the same bytes.  Raises InputError for what the format can't hold.
+    ``metadata``, that of ``tensors`` if they were read from a file, goes into safetensors; an ``.npz`` has none.  The
+    same arrays give the same bytes.  Raises InputError for what the format can't hold.
     """
+    if metadata is None and isinstance(tensors, Arrays):
+        metadata = tensors.metadata
     check_savable(path, {name: array.dtype for name, array in tensors.items()})
     if _suffix(path) == ".npz":
         write_atomically(path, _npz(tensors))
     else:
         arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}  # () stays ()
-        write_atomically(path, safetensors.numpy.save(arrays))
+        write_atomically(path, safetensors.numpy.save(arrays, dict(metadata) if metadata else None))
+
+
+def lost_metadata(path: str | os.PathLike[str], metadata: Mapping[str, str]) -> str:
+    """A line for metadata that the file ``path`` can't hold; empty where nothing is lost."""
+    if not metadata or _suffix(path) != ".npz":
+        return ""
+    return (
+        f"{path}: an .npz archive has no metadata, lost: {', '.join(metadata)}; write .safetensors to keep it"
+    )
 
 
 def _suffix(path: str | os.PathLike[str]) -> str:

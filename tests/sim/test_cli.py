@@ -14,7 +14,7 @@ from weightless_sim.commands import common
 from weightless_sim.cosim import runner
 from weightless_sim.model import fpga
 from weightless_sim.shown import in_markdown
-from weightless_sw import inputs
+from weightless_sw import container, inputs
 from weightless_sw.provenance import install_line
 
 
@@ -146,6 +146,79 @@ def test_simplify_then_encode(tmp_path, capsys):
         "c": (1, 1),
     }
     assert np.array_equal(inputs.load_tensors(simple)["b"], arrays["b"].astype(np.float32))
+
+
+def test_checkpoints_as_people_have_them(tmp_path, capsys):
+    """Masks of a pruning library, fp32 centroids, a loader's metadata, one-row tensors, fixed bases."""
+    rng = np.random.default_rng(0)
+    mask = (rng.random((24, 40)) < 0.1).astype(np.float32)
+    clustered = mask * rng.normal(size=7).astype(np.float32)[rng.integers(0, 7, mask.shape)]
+    arrays = {
+        "fc.weight_orig": rng.normal(size=mask.shape).astype(np.float32), "fc.weight_mask": mask,
+        "attn.bias": np.tril(np.ones((1, 1, 16, 16), np.float32)), "fc2.weight": clustered,
+        "norm": np.full((1, 512), 0.5, np.float32) + rng.random((1, 512)).astype(np.float32),
+        "stft": rng.normal(size=(20, 30)).astype(np.float32),
+    }  # fmt: skip
+    source, wls, back = tmp_path / "m.safetensors", tmp_path / "m.wls", tmp_path / "d.safetensors"
+    inputs.save_tensors(source, arrays, {"format": "pt"})
+    assert cli.main(["encode", str(source), "-o", str(wls)]) == 0
+    told = capsys.readouterr().err
+    assert "fc.weight_orig and fc.weight_mask: weights of torch.nn.utils.prune before remove" in told
+    assert "raw: attn.bias: ones and zeros, a mask, taken for no weights" in told
+    assert "fc2.weight: values rounded to FP16, by up to 0.000" in told
+    tensors = container.read(wls)
+    tables = {name for name, tensor in tensors.items() if not isinstance(tensor, np.ndarray)}
+    assert tables == {"fc2.weight"}
+    assert tensors.metadata == {"format": "pt"}
+    assert cli.main(["decode", str(wls), "-o", str(back)]) == 0
+    assert inputs.load_tensors(back).metadata == {"format": "pt"}
+    capsys.readouterr()
+    assert cli.main(["decode", str(wls), "-o", str(tmp_path / "d.npz")]) == 0
+    assert "an .npz archive has no metadata, lost: format" in capsys.readouterr().err
+    # Tied weights: one tensor under two names.
+    tensors.metadata["tied.weight"] = "fc2.weight"
+    container.write(wls, tensors)
+    assert cli.main(["decode", str(wls), "-o", str(tmp_path / "d.npz")]) == 0
+    tied = inputs.load_tensors(tmp_path / "d.npz")
+    assert np.array_equal(tied["tied.weight"], tied["fc2.weight"])
+    # Rounding can be refused; then nothing fits.
+    assert cli.main(["encode", str(source), "-o", str(wls), "--exact-values"]) == 2
+    assert "nothing fits a table" in capsys.readouterr().err
+    assert cli.main(["encode", str(source), "-o", str(wls), "--exact-values", "--tensor", "fc2.weight"]) == 2
+    assert "values are not exact in FP16" in capsys.readouterr().err
+    # The product is what the network computes with; simplify leaves vectors and what is excluded.
+    simple = tmp_path / "s.safetensors"
+    command = ["simplify", str(source), "-o", str(simple), "--apply-masks", "--exclude", "stft", "--json"]
+    assert cli.main(command) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"fc.weight", "fc2.weight"}
+    simplified = inputs.load_tensors(simple)
+    assert simplified.metadata == {"format": "pt"}
+    assert not simplified["fc.weight"][mask == 0].any()
+    assert np.array_equal(simplified["norm"], arrays["norm"])
+    assert np.array_equal(simplified["stft"], arrays["stft"])
+    assert cli.main(["simplify", str(source), "-o", str(simple), "--exclude", "none"]) == 2
+    assert "no tensor none in" in capsys.readouterr().err
+    assert cli.main(["encode", str(source), "-o", str(wls), "--apply-masks", "--tensor", "fc.weight"]) == 0
+    decoded = weightless_sw.decode(container.read(wls)["fc.weight"])
+    product = arrays["fc.weight_orig"] * mask
+    assert np.array_equal(decoded[mask != 0], product[mask != 0].astype(np.float16).astype(np.float32))
+
+
+def test_rounded_weights_are_those_of_their_file(tmp_path, capsys, need):
+    """`sim FILE.wls --weights` knows arrays whose values the encoder rounded, and no others."""
+    need(runner.missing("icarus"))
+    rng = np.random.default_rng(0)
+    array = np.where(rng.random((16, 40)) < 0.2, np.float32(1 / 3), np.float32(0))
+    source, wls = tmp_path / "m.npz", tmp_path / "m.wls"
+    inputs.save_tensors(source, {"w": array})
+    assert cli.main(["encode", str(source), "-o", str(wls), "--lanes", "1"]) == 0
+    capsys.readouterr()
+    command = [*sim(wls, tmp_path), "--weights", str(source), "--json"]
+    assert cli.main(command) == 0
+    assert json.loads(capsys.readouterr().out)["encoding"]["w"]["n_nonzero"] == np.count_nonzero(array)
+    inputs.save_tensors(source, {"w": array * np.float32(1.01)})
+    assert cli.main(command) == 2
+    assert "a non-zero weight does not decode to itself" in capsys.readouterr().err
 
 
 def test_coded_tensors(model, tmp_path, capsys):
@@ -469,8 +542,9 @@ def test_a_file_that_saves_nothing_is_said(tmp_path, capsys):
 
 
 DEGENERATE = {
-    "zero": np.zeros((4, 4)), "one": np.eye(1), "lone": np.pad(np.eye(1), ((0, 5), (3, 0))), "full": np.ones((4, 5)),
-    "negative zero": np.array([[-0.0, 0.5]]), "row": np.array([[0.5, 0, 0]]), "deep": np.ones((1,) * 32),
+    "zero": np.zeros((4, 4)), "one": np.eye(1), "lone": np.pad(np.eye(1), ((0, 5), (3, 0))),
+    "full": np.full((4, 5), 0.5), "negative zero": np.array([[-0.0, 0.5]]), "row": np.array([[0.5, 0, 0]]),
+    "deep": np.full((1,) * 32, 0.5),
 }  # fmt: skip
 
 

@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weightless_sw import codec
-from weightless_sw.codebook import CODEBOOK_DTYPES, EncodeError, check_weights, quantize_codebook
+from weightless_sw.codebook import (
+    CODEBOOK_DTYPES,
+    EncodeError,
+    check_weights,
+    largest_difference,
+    quantize_codebook,
+)
 from weightless_sw.codec import encode
 from weightless_sw.spec.record import ValueFormat
 
@@ -90,3 +96,43 @@ def test_a_value_format_by_its_name():
 def test_weights_are_returned_as_they_are():
     weights = np.array([1, 0, -3], np.int8)
     assert check_weights(weights, "w") is weights
+
+
+EXTENDED = np.longdouble(1) + np.longdouble(2) ** -60
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([2**53 + 1, 2**53], np.int64),
+        np.array([32767 * 2**40 + 1], np.int64),
+        np.array([2**64 - 1], np.uint64),
+        np.array([1, EXTENDED], np.longdouble),
+    ],
+    ids=["int64", "above an entry", "uint64", "longdouble"],
+)
+@pytest.mark.parametrize("value_format", [ValueFormat.FIXED16, ValueFormat.FIXED8])
+def test_values_are_compared_in_their_own_type(values, value_format):
+    """What float64 makes equal may differ; coded records are exact in the same way."""
+    if values.dtype == np.longdouble and np.finfo(np.longdouble).nmant < 60:
+        values = values[:0]  # no more than float64 here: nothing to compare
+    for encoder in (codec.encode, codec.encode_coded):
+        if len(values):
+            with pytest.raises(EncodeError, match="values are not exact in FIXED"):
+                encoder(values, value_format=value_format, name="w")
+            encoder(values, value_format=value_format, round_values=True, name="w")
+
+
+def test_large_integers_that_are_exact_stay_so():
+    values = np.array([3 * 2**40, -(2**41), 2**40], np.int64)
+    for encoder in (lambda v, **o: codec.encode(v, **o)[0], codec.encode_coded):
+        assert np.array_equal(
+            codec.decode(encoder(values, value_format="fixed16")), values.astype(np.float32)
+        )
+
+
+def test_the_largest_difference_is_never_lost():
+    values = np.array([2**60 + 1], np.int64)
+    assert largest_difference(values.astype(np.float32), values) == 1.0
+    assert 0 < largest_difference(values.astype(np.float32), values, relative=True) < 1e-17
+    assert largest_difference(np.array([0.5], np.float32), np.array([0.5], np.float16)) == 0

@@ -88,7 +88,7 @@ def test_progress_tells_every_size(sparse_layer):
             {"slot_bits": 2},
             "w: 4 distinct non-zero values, but codes of 2 bits name at most 3",
         ),
-        (np.array([0.1]), {}, "w: values are not exact in FP16 .*--round-values"),
+        (np.array([0.1]), {}, "w: values are not exact in FP16 .*without --exact-values"),
         (np.array([1e6]), {}, "w: values up to 1e\\+06 overflow fp16"),
         (
             np.array([1e-320]),

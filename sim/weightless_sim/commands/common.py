@@ -143,5 +143,18 @@ def add_selection(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_exact_values(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--exact-values", action="store_true", help="refuse values that the value format must round"
+    )
+
+
+def add_apply_masks(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--apply-masks", action="store_true",
+        help="multiply each NAME_orig with its NAME_mask, as torch.nn.utils.prune leaves them, to NAME",
+    )  # fmt: skip
+
+
 def add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -35,20 +35,39 @@ def _add_simplify(commands: Any) -> None:
         "--tensor",
         action="append",
         metavar="NAME[:DENSITY:CODES]",
-        help="tensor to simplify (may be repeated; default: all of floating point and two or more dimensions)",
+        help="tensor to simplify (may be repeated; default: all of floating point with two or more rows and columns)",
     )
+    command.add_argument(
+        "--exclude", action="append", default=[], metavar="NAME", help="tensor to leave as it is"
+    )
+    common.add_apply_masks(command)
     common.add_json(command)
+
+
+def _load(options: argparse.Namespace) -> inputs.Arrays:
+    """The input's arrays, masks applied or a line for each that is not."""
+    weights = inputs.load_tensors(options.input)
+    if options.apply_masks:
+        plan.apply_masks(weights, options.input)
+    for line in plan.unmasked(weights):
+        common.remark(line)
+    return weights
 
 
 def _wanted(options: argparse.Namespace, weights: dict[str, Any]) -> dict[str, tuple[float, int]]:
     """Density and number of codes by tensor."""
+    if unknown := sorted(set(options.exclude) - set(weights)):
+        raise inputs.InputError(
+            f"no tensor {', '.join(unknown)} in {options.input}; it has: {', '.join(weights)}"
+        )
     default = options.density, options.codes
     if not options.tensor:
         return {
             name: default
             for name, array in weights.items()
-            if array.ndim >= 2 and array.size and array.dtype.kind not in plan.NUMBERS
-        }
+            if array.size and array.ndim >= 2 and array.size not in array.shape  # a vector, whatever its shape
+            and name not in options.exclude and not plan.no_weights(name, array)
+        }  # fmt: skip
     wanted = {}
     for text in options.tensor:
         name, density, codes = text, *default
@@ -65,7 +84,7 @@ def _wanted(options: argparse.Namespace, weights: dict[str, Any]) -> dict[str, t
 
 
 def _simplify(options: argparse.Namespace) -> int:
-    weights = inputs.load_tensors(options.input)
+    weights = _load(options)
     inputs.check_savable(options.output, {name: array.dtype for name, array in weights.items()})
     step = common.Steps()
     reports = {}
@@ -76,7 +95,7 @@ def _simplify(options: argparse.Namespace) -> int:
             weights[name], reports[name] = simplify(
                 weights[name], density=density, n_codes=n_codes, name=name
             )
-    inputs.save_tensors(options.output, weights)
+    _save(options.output, weights, weights.metadata)
     if options.json:
         common.print_json({name: report.as_dict() for name, report in reports.items()})
         return 0
@@ -88,6 +107,13 @@ def _simplify(options: argparse.Namespace) -> int:
     common.console().print(f"{options.output}: {len(reports)} of {len(weights)} tensors simplified")
     common.console().print("Nothing was retrained: the network's accuracy suffers until it is.")
     return 0
+
+
+def _save(path: Path, arrays: dict[str, Any], metadata: dict[str, str]) -> None:
+    """Arrays and metadata into a file; what it can't hold is said."""
+    inputs.save_tensors(path, arrays, metadata)
+    if line := inputs.lost_metadata(path, metadata):
+        common.remark(line)
 
 
 def _add_encode(commands: Any) -> None:
@@ -136,14 +162,14 @@ def _add_encode(commands: Any) -> None:
         help="order of the weights in a table; auto: the smaller record",
     )
     command.add_argument("--value-format", choices=codec.FORMATS, default="fp16", help="codebook entries")
-    command.add_argument(
-        "--round-values", action="store_true", help="allow values that the format must round"
-    )
+    common.add_exact_values(command)
+    common.add_apply_masks(command)
     common.add_json(command)
 
 
 def _encode(options: argparse.Namespace) -> int:
-    weights = inputs.load_tensors(options.input)
+    weights = _load(options)
+    round_values = not options.exact_values
     for name, array in weights.items():
         container.check_storable(name, array.shape, array.dtype)
     value_format = codec.FORMATS[options.value_format]
@@ -152,13 +178,14 @@ def _encode(options: argparse.Namespace) -> int:
     codec.check_options(options.layout, options.slot_bits, own)
     places = plan.plan(
         weights, options.input, tensor=options.tensor, exclude=options.exclude, coded=options.coded,
-        slot_bits=options.slot_bits, value_format=value_format, round_values=options.round_values,
+        slot_bits=options.slot_bits, value_format=value_format, round_values=round_values,
     )  # fmt: skip
     for name, place in places.items():
         if place.reason:
             common.remark(f"raw: {place.reason}")
-        elif place.kind != "raw" and (change := plan.changes(name, weights[name])):
-            common.remark(change)
+        elif place.kind != "raw" and round_values:
+            for line in plan.changes(name, weights[name], value_format):
+                common.remark(line)
     step = common.Steps()
     tensors: dict[str, container.Tensor] = {}
     reports = {}
@@ -170,15 +197,15 @@ def _encode(options: argparse.Namespace) -> int:
             if places[name].kind == "table":
                 tensors[name], reports[name] = codec.encode(
                     array, layout=options.layout, slot_bits=options.slot_bits, name=name, **own,
-                    value_format=value_format, round_values=options.round_values,
+                    value_format=value_format, round_values=round_values,
                     live=options.live, order=options.order, progress=progress,
                 )  # fmt: skip
             else:
                 tensors[name] = codec.encode_coded(
-                    array, value_format=value_format, round_values=options.round_values, live=options.live,
+                    array, value_format=value_format, round_values=round_values, live=options.live,
                     name=name,
                 )  # fmt: skip
-    n_bytes = container.write(options.output, tensors)
+    n_bytes = container.write(options.output, tensors, weights.metadata)
     others = {name: _describe(tensor) for name, tensor in tensors.items() if name not in reports}
     source = Path(options.input)
     if source.is_file() and n_bytes > source.stat().st_size:
@@ -252,7 +279,10 @@ def _decode(options: argparse.Namespace) -> int:
     for name, tensor in tensors.items():
         with step(f"decode {name}"):
             arrays[name] = _decoded(name, tensor)
-    inputs.save_tensors(options.output, arrays)
+    if options.output.suffix != ".safetensors":  # which has the metadata, and so all names of tied weights
+        names = {name: first for name, first in tensors.metadata.items() if first in arrays}
+        arrays |= {name: arrays[first] for name, first in names.items() if name not in arrays}
+    _save(options.output, arrays, tensors.metadata)
     common.console().print(f"{options.output}: {len(arrays)} tensors")
     return 0
 

@@ -38,7 +38,8 @@ def add(commands: Any) -> None:
         "--dram", nargs="+", default=["HBM2", "LPDDR4"], metavar="NAME",
         help="memories that the layer may come from; weightless tech lists them",
     )  # fmt: skip
-    command.add_argument("--round-values", action="store_true", help="allow values that fp16 must round")
+    common.add_exact_values(command)
+    common.add_apply_masks(command)
     command.add_argument(
         "--build",
         type=Path,
@@ -64,7 +65,8 @@ def _sim(options: argparse.Namespace) -> int:
         lanes=options.lanes,
         slot_bits=options.slot_bits,
         simulator=options.simulator,
-        round_values=options.round_values,
+        round_values=not options.exact_values,
+        apply_masks=options.apply_masks,
         build=options.build,
     )
     ahead = f"waiting for another run in {options.build} (or choose another folder with --build)"

@@ -63,7 +63,8 @@ class Options:
     lanes: int = 8
     slot_bits: int = 8
     simulator: str = "verilator"
-    round_values: bool = False  # allow values that fp16 holds only after rounding
+    round_values: bool = True  # allow values that fp16 holds only after rounding
+    apply_masks: bool = False  # multiply the pairs of torch.nn.utils.prune
     technology: str | None = None  # a file of entries, beside those that are shipped or were measured here
     drams: tuple[str, ...] = comparison.DRAMS  # that the energy of fetching a layer is given for
     build: Path = Path("build")  # for file, Verilog and report; simulators are built in runner.BUILD
@@ -140,8 +141,8 @@ def _subject(options: Options, step: Step) -> Subject:
         return subject.from_arrays(
             options.model, options.build / f"{Path(options.model).stem}.wls", progress,
             tensor=options.tensors, exclude=options.exclude,
-            round_values=options.round_values, layout=options.layout, lanes=options.lanes,
-            slot_bits=options.slot_bits,
+            round_values=options.round_values, apply_masks=options.apply_masks,
+            layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits,
         )  # fmt: skip
 
 

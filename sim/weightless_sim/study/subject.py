@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from weightless_sw import codec, container, inputs, plan
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress
+from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import EncodedTensor
 
 STEPS = ("dense", "simplified", "encoded", "retrained")  # whose test errors a file's metadata state
@@ -63,7 +64,8 @@ def from_arrays(
     *,
     tensor: Collection[str] = (),
     exclude: Collection[str] = (),
-    round_values: bool = False,
+    round_values: bool = True,
+    apply_masks: bool = False,
     **options: Any,
 ) -> Subject:
     """Encode the arrays of ``model`` into the file ``path``; plan.plan says which go into tables.
@@ -71,6 +73,8 @@ def from_arrays(
     ``options`` are those of codec.encode.  Raises InputError when there is nothing for a table.
     """
     arrays = inputs.load_tensors(model)
+    if apply_masks:
+        plan.apply_masks(arrays, model)
     for name, array in arrays.items():
         container.check_storable(name, array.shape, array.dtype)
     places = plan.plan(
@@ -86,21 +90,28 @@ def from_arrays(
         raise inputs.InputError(f"{model}: no tensor of two or more dimensions to put in a table")
     tensors: dict[str, container.Tensor] = dict(arrays)
     reports, weights = {}, {}
+    notes = [*plan.unmasked(arrays), *(f"raw: {place.reason}" for place in places.values() if place.reason)]
     for k, name in enumerate(names):
         progress(k, len(names), name)
         encoded, reports[name] = codec.encode(arrays[name], name=name, round_values=round_values, **options)
         tensors[name] = encoded
         weights[name] = arrays[name]
-        if round_values:  # as rounded: what a non-zero weight decodes to
-            weights[name] = np.where(arrays[name] != 0, codec.decode(encoded), np.float32(0))
+        if round_values:
+            notes += plan.changes(name, arrays[name], ValueFormat.FP16)
+            weights[name] = _as_decoded(arrays[name], encoded)
     path.parent.mkdir(parents=True, exist_ok=True)
-    n_bytes = container.write(path, tensors)
+    n_bytes = container.write(path, tensors, arrays.metadata)
     return Subject(
         model, path, n_bytes, inputs.tables_of(container.read(path), path),
         {name: array.shape for name, array in arrays.items()}, weights, reports,
         info=inputs.bundled_info(model) if model in inputs.BUNDLED else {}, unknown_error=NOT_RETRAINED,
-        notes=[f"raw: {place.reason}" for place in places.values() if place.reason],
+        notes=notes,
     )  # fmt: skip
+
+
+def _as_decoded(array: NDArray[Any], tensor: EncodedTensor) -> NDArray[np.float32]:
+    """The weights without false positives, as rounded: what each that is not zero decodes to."""
+    return np.where(array != 0, codec.decode(tensor), np.float32(0))
 
 
 def from_file(model: str, weights: str | None) -> Subject:
@@ -121,5 +132,6 @@ def from_file(model: str, weights: str | None) -> Subject:
         reports = {name: codec.measure(tables[name], array, name) for name, array in kept.items()}
     except ValueError as error:
         raise inputs.InputError(f"{weights}: {error}; these arrays did not go into {path}") from error
+    kept = {name: _as_decoded(array, tables[name]) for name, array in kept.items()}
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     return Subject(model, path, path.stat().st_size, tables, shapes, kept, reports, tensors.metadata)

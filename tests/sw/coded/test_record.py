@@ -93,7 +93,7 @@ def test_dead_rows_and_columns_are_left_out_where_that_is_smaller():
 @pytest.mark.parametrize(
     ("weights", "options", "message"),
     [
-        (np.array([0.1]), {}, "w: values are not exact in FP16 .*--round-values"),
+        (np.array([0.1]), {}, "w: values are not exact in FP16 .*without --exact-values"),
         (np.array([np.nan]), {}, "w: 1 weights are NaN"),
         (np.zeros(0), {}, "w: a table holds 1 to"),
         (np.array(["a"]), {}, "w: weights must be real numbers"),
