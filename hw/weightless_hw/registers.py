@@ -40,6 +40,7 @@ class LoadError(IntFlag):
     SHORT = 1024  # last before the CRC word
     LONG = 2048  # the CRC word was not last
     CRC = 4096
+    RESIDENT_MISMATCH = 8192  # FLAG_RESIDENT, and the loaded tables are another layer's
 
 
 class Register(NamedTuple):

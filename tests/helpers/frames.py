@@ -5,6 +5,7 @@ import numpy as np
 from weightless_hw.registers import LoadError
 from weightless_sim.cosim.scenario import LAST, frame, resident_record
 from weightless_sw import codec, container
+from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, ValueFormat, pack_fields, unpack_fields
 
@@ -26,6 +27,27 @@ def changed(record, **fields):
     """The record with other fields in its descriptor, and the CRC word that goes with it."""
     old = unpack_fields(ClassicGeometry.FIELDS, record[:DESCRIPTOR_BYTES])
     return frame(pack_fields(ClassicGeometry.FIELDS, old | fields) + record[DESCRIPTOR_BYTES:])
+
+
+def of_other_layers(good):
+    """By field: the resident frame of a layer that differs from ``good`` in that field alone."""
+    record = resident_record(good)
+    old = unpack_fields(ClassicGeometry.FIELDS, record[:DESCRIPTOR_BYTES])
+    row_bits = spec.N_BANKS * 8 * (1 << (old["widths"] & 15)) * ((old["widths"] >> 4) + 1) // 8
+    rows = {"bank_rows": old["bank_rows"] + 1, "payload_words": -(-(old["bank_rows"] + 1) * row_bits // 32)}
+    bits = [
+        ("n_weights", 0),
+        ("n_weights", 31),
+        ("seed", 0),
+        ("seed", 15),
+        ("scale", 0),
+        ("scale", 31),
+        ("n_codes", 0),
+    ]
+    if old["value_format"] != ValueFormat.FIXED8:  # of 16 bits there are two
+        bits.append(("value_format", 1))
+    fields = {f"{name}, bit {bit}": {name: old[name] ^ 1 << bit} for name, bit in bits} | {"rows": rows}
+    return {name: changed(record, **others) for name, others in fields.items()}
 
 
 def cut(words, n):

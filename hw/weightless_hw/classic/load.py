@@ -87,9 +87,10 @@ class Loader(wiring.Component):
         """``words`` holds the descriptor; its *fields* are named as in the specification.
 
         An *unpacker* per section of the record; the *phase* says which of them takes the words.  *Resident*: the
-        tables are those of a whole record, and a descriptor with that flag decodes them again.  *Awake*: from the
-        second cycle after a reset on; nothing is taken before.  *Settled*: the second cycle of a comparison, when a
-        register holds what came of it; the comparisons are the longest paths here.
+        tables are those of a whole record, and a descriptor with that flag decodes them again; *loaded* is what that
+        record's descriptor said, since others may have come and been refused.  *Awake*: from the second cycle after a
+        reset on; nothing is taken before.  *Settled*: the second cycle of a comparison, when a register holds what came
+        of it; the comparisons are the longest paths here.
         """
         m = Module()
         config = self.config
@@ -106,8 +107,13 @@ class Loader(wiring.Component):
         n_words = Signal(range(DESCRIPTOR_WORDS))
         crc_is_right = self._crc(m, taken, n_words)
         refused = Signal(len(LoadError), reset_less=True)
+        loaded = {
+            name: Signal(len(value), name=f"loaded_{name}", reset_less=True)
+            for name, value in self._layer(fields).items()
+        }
+        faults = self._faults(fields, resident, loaded)
 
-        m.d.sync += [awake.eq(1), settled.eq(0), refused.eq(Cat(self._faults(fields, resident)))]
+        m.d.sync += [awake.eq(1), settled.eq(0), refused.eq(Cat(faults.get(error, 0) for error in LoadError))]
         m.d.comb += [
             self.n_weights.eq(fields["n_weights"]),
             self.bank_rows.eq(fields["bank_rows"]),
@@ -136,6 +142,7 @@ class Loader(wiring.Component):
                 with m.Else():
                     m.d.comb += codebook.start.eq(1)
                     m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]
+                    m.d.sync += [loaded[name].eq(value) for name, value in self._layer(fields).items()]
             # A section after the other, as the geometry lists them; then the CRC word.
             order = [(Phase.__members__[name.upper()], unpacker) for name, unpacker in unpackers.items()]
             for (phase, unpacker), following in zip(order, [*order[1:], None], strict=True):
@@ -203,23 +210,40 @@ class Loader(wiring.Component):
             place += bits
         return fields
 
-    def _faults(self, fields: dict[str, Any], resident: Signal) -> list[Any]:
-        """One bit per :class:`LoadError`, in the order of its bits."""
+    def _layer(self, fields: dict[str, Any]) -> dict[str, Value]:
+        """What a resident record must have in common with the one that loaded the tables, as far as it can differ."""
+        return {
+            "value_format": fields["value_format"][: max(ValueFormat).bit_length()],
+            "n_weights": fields["n_weights"],
+            "bank_rows": self.bank_rows,
+            "n_codes": self.n_codes,
+            "seed": fields["seed"],
+            "scale": fields["scale"],
+        }
+
+    def _faults(
+        self, fields: dict[str, Any], resident: Signal, loaded: dict[str, Signal]
+    ) -> dict[LoadError, Any]:
+        """What a descriptor is refused for."""
         config = self.config
         formats = [f for f in ValueFormat if f.bits == config.value_bits]
         is_resident = fields["flags"] == FLAG_RESIDENT
-        return [
-            fields["layout"] != config.GEOMETRY.LAYOUT,
-            fields["widths"] != ((config.lanes.bit_length() - 1) | (config.slot_bits - 1) << 4),
-            ~Cat(fields["value_format"] == f for f in formats).any(),
-            (fields["flags"] != 0) & ~is_resident,
-            fields["n_weights"] == 0,
-            (fields["bank_rows"] == 0) | (fields["bank_rows"] > config.max_bank_rows),
-            fields["n_codes"] > config.max_codes,
-            is_resident & ~resident,
-            fields["digest"] != config.GEOMETRY.layout_digest(),
-            fields["payload_words"] != (_times(self.bank_rows, spec.N_BANKS * config.row_bits) + 31) >> 5,
-        ]
+        differs = Cat(value != loaded[name] for name, value in self._layer(fields).items()).any()
+        payload_words = (_times(self.bank_rows, spec.N_BANKS * config.row_bits) + 31) >> 5
+        return {
+            LoadError.LAYOUT: fields["layout"] != config.GEOMETRY.LAYOUT,
+            LoadError.WIDTHS: fields["widths"]
+            != ((config.lanes.bit_length() - 1) | (config.slot_bits - 1) << 4),
+            LoadError.VALUE_FORMAT: ~Cat(fields["value_format"] == f for f in formats).any(),
+            LoadError.FLAGS: (fields["flags"] != 0) & ~is_resident,
+            LoadError.N_WEIGHTS: fields["n_weights"] == 0,
+            LoadError.BANK_ROWS: (fields["bank_rows"] == 0) | (fields["bank_rows"] > config.max_bank_rows),
+            LoadError.N_CODES: fields["n_codes"] > config.max_codes,
+            LoadError.NOT_RESIDENT: is_resident & ~resident,
+            LoadError.DIGEST: fields["digest"] != config.GEOMETRY.layout_digest(),
+            LoadError.PAYLOAD_WORDS: fields["payload_words"] != payload_words,
+            LoadError.RESIDENT_MISMATCH: is_resident & resident & differs,
+        }
 
     def _write_codebook(self, m: Module, codebook: Unpacker) -> None:
         m.d.comb += [self.codebook_write.eq(codebook.item_valid), self.codebook_data.eq(codebook.item)]

@@ -136,6 +136,7 @@ class GoldenModel:
         self.config = config
         self.words: list[int] = []
         self.loaded: EncodedTensor | None = None  # by the last record that began to load, if it was whole
+        self.loaded_fields: dict[str, int] = {}  # what its descriptor said
         self.errors = LoadError(0)
         self.record_ended = False  # with the word that was taken last, and it is decoded
 
@@ -166,7 +167,7 @@ class GoldenModel:
             return found
         n_bytes = DESCRIPTOR_BYTES
         if fields["flags"] != FLAG_RESIDENT:
-            self.loaded = None
+            self.loaded, self.loaded_fields = None, fields
             n_bytes = 4 * geometry_of(record).record_words
         if len(record) != n_bytes:
             return LoadError.SHORT if len(record) < n_bytes else LoadError.LONG
@@ -176,6 +177,7 @@ class GoldenModel:
         config = self.config
         lanes_log2, slot_bits = fields["widths"] & 15, (fields["widths"] >> 4) + 1
         formats = {one.value for one in ValueFormat if one.bits == config.value_bits}
+        is_resident = fields["flags"] == FLAG_RESIDENT
         row_bits, rows = config.lanes * config.slot_bits, fields["bank_rows"]
         is_true = {
             LoadError.LAYOUT: fields["layout"] != config.GEOMETRY.LAYOUT,
@@ -185,11 +187,17 @@ class GoldenModel:
             LoadError.N_WEIGHTS: not fields["n_weights"],
             LoadError.BANK_ROWS: not 1 <= rows <= vars(config)["max_bank_rows"],
             LoadError.N_CODES: fields["n_codes"] > config.max_codes,
-            LoadError.NOT_RESIDENT: fields["flags"] == FLAG_RESIDENT and self.loaded is None,
+            LoadError.NOT_RESIDENT: is_resident and self.loaded is None,
+            LoadError.RESIDENT_MISMATCH: is_resident and self.loaded is not None and self._differs(fields),
             LoadError.DIGEST: fields["digest"] != config.GEOMETRY.layout_digest(),
             LoadError.PAYLOAD_WORDS: fields["payload_words"] != words_for_bits(3 * rows * row_bits),
         }
         return LoadError(sum(error for error, holds in is_true.items() if holds))
+
+    def _differs(self, fields: dict[str, int]) -> bool:
+        """Whether a resident record is another layer's than that which is loaded."""
+        names = ("value_format", "n_weights", "bank_rows", "n_codes", "seed", "scale")
+        return any(fields[name] != self.loaded_fields[name] for name in names)
 
     def beats(self, tensor: EncodedTensor) -> list[int]:
         """The beats of a layer, by the golden decoder."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frames import record, refused
+from frames import of_other_layers, record, refused
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.registers import ADDRESS, IDENTITY, LoadError
@@ -132,6 +132,21 @@ def test_one_kind_alone_sets_its_bit_alone(name, need):
     bad, error = refused(config)[name]
     scenario = Scenario(config=config, records=[good], frames=[bad, frame(good)])
     assert LoadError(run(scenario, f"refused {name}", "icarus").errors) == error
+
+
+def test_a_resident_record_of_another_layer_is_refused(config, simulator):
+    """Each field that may differ, alone; what was refused or cut between leaves the loaded layer alone."""
+    good, wrong = record(config, 123, 10, 2, seed=1), refused(config)
+    again = resident_record(good)
+    assert len(of_other_layers(good)) >= 8
+    for k, (name, bad) in enumerate(of_other_layers(good).items()):
+        between = wrong["digest"][0] if k % 2 else wrong["half a descriptor"][0]
+        frames = [frame(good), bad, frame(again), between, bad, frame(again)]
+        scenario = Scenario(config=config, records=[good, again, again], frames=frames)
+        result = run(scenario, "of another layer", simulator)
+        expected = LoadError.RESIDENT_MISMATCH | (LoadError.DIGEST if k % 2 else LoadError.SHORT)
+        assert LoadError(result.errors) == expected, name
+        assert (result.n_weights, result.n_mismatches) == (3 * 123, 0), name
 
 
 def test_wide_counters_and_large_parameters(need):
