@@ -4,7 +4,7 @@ A decoder is a configuration (``<layout>/config.py``) and a component (``<layout
 imported when it is asked for: a cycle model or a bench needs no Amaranth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -44,7 +44,26 @@ def for_layers(geometries: Sequence[Geometry], **overrides: int) -> DecoderConfi
     return BY_NAME[geometries[0].NAME].config.for_layers(geometries, **overrides)
 
 
-def alike(geometries: Sequence[Geometry]) -> list[DecoderConfig]:
+def serve(
+    geometries: Mapping[str, Geometry], *, layout: str | None = None, **given: int
+) -> list[DecoderConfig]:
+    """The decoders that the layers of a file take, as :func:`alike`; what a user has ``given`` is obeyed.
+
+    Raises ValueError, naming the layer, where its record fixes otherwise what is given, and where that is too small.
+    """
+    for name, geometry in geometries.items():
+        wrong = for_layers([geometry], **given).misfits(geometry)
+        if layout not in (None, geometry.NAME):
+            wrong.append(f"layout: the layer is {geometry.NAME}, not {layout}")
+        if wrong:
+            raise ValueError(
+                f"{name}: {'; '.join(wrong)}. Leave the option out; or, as a record is what it was encoded to, encode "
+                "the weights again with it (weightless encode)"
+            )
+    return alike(list(geometries.values()), **given)
+
+
+def alike(geometries: Sequence[Geometry], **overrides: int) -> list[DecoderConfig]:
     """The decoders that these layers take: one for all that one can serve, in the order in which they are needed."""
     groups: list[list[Geometry]] = []
     for geometry in geometries:
@@ -54,7 +73,7 @@ def alike(geometries: Sequence[Geometry]) -> list[DecoderConfig]:
                 break
         else:
             groups.append([geometry])
-    return [for_layers(group) for group in groups]
+    return [for_layers(group, **overrides) for group in groups]
 
 
 def _serves_all(geometries: Sequence[Geometry]) -> bool:

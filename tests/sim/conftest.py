@@ -35,4 +35,6 @@ def result(tmp_path_factory, need, small_model):
     """A whole study of a small model, on the real simulator."""
     need(runner.missing("verilator"))
     build = tmp_path_factory.mktemp("study")
-    return study.run(study.Options(model=str(small_model), lanes=8, slot_bits=8, build=build), quiet)
+    return study.run(
+        study.Options(model=str(small_model), sizes={"lanes": 8, "slot_bits": 8}, build=build), quiet
+    )

@@ -58,14 +58,19 @@ class ClassicConfig(DecoderConfig):
         return self.codebook_section, Section("table", spec.N_BANKS * self.max_bank_rows, self.row_bits)
 
     @property
+    def bank_depth(self) -> int:
+        """Rows of a bank as it is built: those that are asked for, two at least, so that there is an address bit."""
+        return max(2, self.max_bank_rows)
+
+    @property
     def table_bits(self) -> int:
-        """Bits of memory in the three banks."""
-        return spec.N_BANKS * self.max_bank_rows * self.row_bits
+        """Bits of memory in the three banks, as they are built."""
+        return spec.N_BANKS * self.bank_depth * self.row_bits
 
     @property
     def row_addr_bits(self) -> int:
         """Address width of a bank."""
-        return max(1, (self.max_bank_rows - 1).bit_length())
+        return (self.bank_depth - 1).bit_length()
 
     # Registers of each part; the RTL reads them here.
 

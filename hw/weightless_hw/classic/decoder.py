@@ -179,12 +179,14 @@ class Bank(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """The memory's own output register, and one behind it for its slow clock-to-output."""
+        """The memory's own output register, and one behind it for its slow clock-to-output.
+
+        A group's row is below the layer's rows, and these are no more than there are.  What is read beside that, of an
+        address that may not exist, belongs to no group and is never used.
+        """
         m = Module()
-        # A power of two, so that every address exists: simulators and synthesis agree on it.
-        depth = 1 << len(self.addr)
         m.submodules.memory = memory = Memory(
-            shape=self.config.row_bits, depth=depth, init=[], attrs={"ram_style": "block"}
+            shape=self.config.row_bits, depth=self.config.bank_depth, init=[], attrs={"ram_style": "block"}
         )
         write, read = memory.write_port(), memory.read_port()
         # One address and never both enables: a single-port RAM serves, and no logic for collisions.

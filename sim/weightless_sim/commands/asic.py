@@ -41,19 +41,24 @@ def add(commands: Any) -> None:
     common.add_json(command)
 
 
-def _workload(options: argparse.Namespace) -> tuple[Any, int | None, str]:
-    """(table, its non-zero weights if they are known, what it is)."""
+def _workload(options: argparse.Namespace) -> tuple[Any, Any, int | None, str]:
+    """(decoder, table, its non-zero weights if they are known, what it is).
+
+    The decoder of a file's largest table serves all tables that it can, as that of ``weightless sim`` does.
+    """
+    from weightless_hw import decoders
     from weightless_sw import codec, container
 
+    given = common.typed(options, "layout", "lanes", "slot_bits")
     if options.file is None:
         weights = inputs.load_tensors(WORKLOAD)[TENSOR]
-        tensor, report = codec.encode(
-            weights, layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits, live="off"
-        )
-        return tensor, report.n_nonzero, f"{TENSOR} of {WORKLOAD}"
+        tensor, report = codec.encode(weights, live="off", **given)
+        return decoders.for_layers([tensor.geometry]), tensor, report.n_nonzero, f"{TENSOR} of {WORKLOAD}"
     tables = inputs.tables_of(container.read(options.file), options.file)
     name = max(tables, key=lambda name: tables[name].geometry.n_weights)
-    return tables[name], None, f"{name} of {options.file.name}"
+    configs = decoders.serve({name: tensor.geometry for name, tensor in tables.items()}, **given)
+    config = next(one for one in configs if not one.misfits(tables[name].geometry))
+    return config, tables[name], None, f"{name} of {options.file.name}"
 
 
 def _asic(options: argparse.Namespace) -> int:
@@ -65,13 +70,13 @@ def _asic(options: argparse.Namespace) -> int:
     if not node.isdigit() or not cell:
         raise ValueError(f"--sram {options.sram}: write a node in nm and a cell, as 45:itrs-lop")
     console = common.console()
-    tensor, n_nonzero, what = _workload(options)
+    config, tensor, n_nonzero, what = _workload(options)
     asked = characterise.Options(
         tuple(options.liberty), options.clock, options.beats, options.clock_gates, options.wire, int(node), cell,
         options.icarus,
     )  # fmt: skip
     with common.Steps()(f"map {what} and run it") as progress:
-        result = characterise.run(tensor, n_nonzero, asked, progress, what)
+        result = characterise.run(config, tensor, n_nonzero, asked, progress, what)
     if options.accelergy:
         accelergy.write(result, options.accelergy)
     if options.json:
@@ -101,8 +106,11 @@ def _print(console: Any, result: dict[str, Any]) -> None:
         if settled[key] is not None:
             cells = (f"{result['cells']:,}", f"{settled['area_um2']:,.0f}") if name == "logic" else ("", "")
             table.add_row(name, *cells, f"{settled[key]:.2f}", f"{glitches[key]:.2f}")
-    console.print(table)
     library, memories = result["library"], result["memories"]
+    banks = memories["n"] * memories["area_um2"]
+    table.add_row("area of the memories", "", f"{banks:,.0f}", "", "")
+    table.add_row("area with them", "", f"{settled['area_um2'] + banks:,.0f}", "", "")
+    console.print(table)
     console.print(
         f"{result['workload']}, decoder {result['decoder']}. {library['name']}, {library['corner']}, "
         f"{library['volts']} V, {result['clock_ghz']:g} GHz, {'with' if result['clock_gates'] else 'no'} clock gates; "

@@ -106,25 +106,34 @@ def command(commands: Any, name: str, run: Callable[[Any], int], text: str) -> a
     return parser
 
 
+LAYOUT, SIZE = "classic", 8  # defaults of --layout, --lanes and --slot-bits
+
+
+def add_size(command: argparse.ArgumentParser, option: str, default: int, text: str) -> None:
+    """A number of a decoder that is None where it is not typed: a file may say otherwise than the default."""
+    command.add_argument(option, type=int, help=f"{text} (default: {default})")
+
+
+def typed(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the options of these names that were typed."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
 def add_layout(command: argparse.ArgumentParser) -> None:
-    """Which layout, of those that hardware reads."""
+    """Which layout, of those that hardware reads; None where it is not typed."""
     command.add_argument(
-        "--layout", choices=decoders.BY_NAME, default="classic", help="how tables are laid out"
+        "--layout", choices=decoders.BY_NAME, help=f"how tables are laid out (default: {LAYOUT})"
     )
 
 
 def add_slot_bits(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--slot-bits", type=int, default=8, help="bits per slot (t), 1 to 16; more than log2 of the values"
-    )
+    add_size(command, "--slot-bits", SIZE, "bits per slot (t), 1 to 16; more than log2 of the values")
 
 
 def add_layout_options(command: argparse.ArgumentParser) -> None:
     """Which layout, and its sizes."""
     add_layout(command)
-    command.add_argument(
-        "--lanes", type=int, default=8, help="weights per row group and per clock: 1, 2, 4 .. 64"
-    )
+    add_size(command, "--lanes", SIZE, "weights per row group and per clock: 1, 2, 4 .. 64")
     add_slot_bits(command)
 
 

@@ -150,7 +150,12 @@ def _add_encode(commands: Any) -> None:
         help="ribbon: so many groups of 8 zeros in a row become dead, and have no false positive; fewer cost bytes "
         "(default: as it suits)",
     )  # fmt: skip
-    common.add_slot_bits(command)
+    command.add_argument(
+        "--slot-bits",
+        type=int,
+        default=common.SIZE,
+        help="bits per slot (t), 1 to 16; more than log2 of the values",
+    )
     command.add_argument(
         "--live", choices=codec.LIVE, default="auto",
         help="auto: leave out rows and columns without a weight, where a map of them is worth it",

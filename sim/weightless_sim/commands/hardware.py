@@ -15,19 +15,22 @@ def add(commands: Any) -> None:
     _add_fpga(commands)
 
 
+# What a decoder is built for, by the names of its configuration; what is not typed has the configuration's default.
+SIZES = ("slot_bits", "max_bank_rows", "max_codes", "value_bits", "rounds_per_stage")
+
+
 def _add_decoder_sizes(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--max-bank-rows", type=int, default=1024, help="rows of each of the three banks")
-    command.add_argument("--max-codes", type=int, default=16, help="codebook entries")
-    command.add_argument("--value-bits", type=int, default=16, help="width of a decoded weight: 8 or 16")
-    command.add_argument(
-        "--rounds-per-stage", type=int, default=1, help="classic: hash rounds between two registers, 1 to 6"
-    )
+    common.add_size(command, "--max-bank-rows", 1024, "rows of each of the three banks")
+    common.add_size(command, "--max-codes", 16, "codebook entries")
+    common.add_size(command, "--value-bits", 16, "width of a decoded weight: 8 or 16")
+    common.add_size(command, "--rounds-per-stage", 1, "classic: hash rounds between two registers, 1 to 6")
 
 
 def _add_for(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--for", dest="file", type=inputs.bundled_file, metavar="FILE",
-        help="the smallest decoder of the tables of a .wls file, or of lenet300, instead of the sizes below",
+        help="the smallest decoder of the tables of a .wls file, or of lenet300; of the sizes below, those that the "
+        "file leaves open may be larger",
     )  # fmt: skip
 
 
@@ -56,13 +59,11 @@ def _add_rtl(commands: Any) -> None:
     )  # fmt: skip
 
 
-def _decoder_config(options: argparse.Namespace, lanes: int) -> Any:
+def _decoder_config(options: argparse.Namespace, lanes: int | None) -> Any:
     from weightless_hw import decoders
 
-    return decoders.configure(
-        options.layout, lanes=lanes, slot_bits=options.slot_bits, max_bank_rows=options.max_bank_rows,
-        max_codes=options.max_codes, value_bits=options.value_bits, rounds_per_stage=options.rounds_per_stage,
-    )  # fmt: skip
+    given = common.typed(options, *SIZES) | ({} if lanes is None else {"lanes": lanes})
+    return decoders.configure(options.layout or common.LAYOUT, **given)
 
 
 def _rtl(options: argparse.Namespace) -> int:
@@ -72,6 +73,9 @@ def _rtl(options: argparse.Namespace) -> int:
     from weightless_sw.files import write_atomically
 
     config = _rtl_config(options)
+    largest = max(families.DEVICES.values(), key=lambda device: device.ram_bits)
+    if line := families.misfit(config.table_bits, largest):
+        common.remark(line)
     written = {options.output: to_verilog(config, options.name, axi=options.axi)}
     if options.header:
         written[options.header] = registers.c_header()
@@ -104,7 +108,7 @@ def _rtl_config(options: argparse.Namespace) -> Any:
     geometries = {
         name: table.geometry for name, table in tables.items() if name in (options.tensor or tables)
     }
-    configs = decoders.alike(list(geometries.values()))
+    configs = decoders.serve(geometries, **common.typed(options, "layout", "lanes", *SIZES))
     if len(configs) > 1:
         served = "; ".join(
             " ".join(
@@ -122,7 +126,7 @@ def _add_fpga(commands: Any) -> None:
     command.add_argument("--device", choices=families.DEVICES, default="ecp5-85k",
                          help="xilinx7 and gowin are synthesised only")  # fmt: skip
     command.add_argument("--seeds", type=int, default=5, help="placements per decoder; 0: synthesis alone")
-    command.add_argument("--lanes", type=int, nargs="+", default=[8], help="lane counts, a decoder each")
+    command.add_argument("--lanes", type=int, nargs="+", help="lane counts, a decoder each (default: 8)")
     _add_for(command)
     common.add_layout(command)
     common.add_slot_bits(command)
@@ -135,12 +139,16 @@ def _add_fpga(commands: Any) -> None:
 
 def _configs(options: argparse.Namespace) -> list[Any]:
     if options.file is None:
-        return [_decoder_config(options, lanes) for lanes in options.lanes]
+        return [_decoder_config(options, lanes) for lanes in options.lanes or [common.SIZE]]
     from weightless_hw import decoders
     from weightless_sw import container
 
     tables = inputs.tables_of(container.read(options.file), options.file)
-    return decoders.alike([tensor.geometry for tensor in tables.values()])
+    geometries = {name: tensor.geometry for name, tensor in tables.items()}
+    given = common.typed(options, "layout", *SIZES)
+    for lanes in options.lanes or ():
+        decoders.serve(geometries, lanes=lanes, **given)
+    return decoders.serve(geometries, **given)
 
 
 def _fpga(options: argparse.Namespace) -> int:
@@ -154,6 +162,9 @@ def _fpga(options: argparse.Namespace) -> int:
     configs = _configs(options)
     if options.output and (len(configs) > 1 or not seeds):
         raise ValueError("-o needs one decoder, a device that is placed, and a seed")
+    for config in configs:
+        if line := families.misfit(config.table_bits, device):
+            raise ValueError(line)
     results = []
     for config in configs:
         made = fpga.Implementation(config, device)

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP, to_verilog
 from weightless_sim.cosim.agents import GoldenModel
@@ -54,17 +53,17 @@ class Options:
 
 
 def run(
+    config: DecoderConfig,
     tensor: EncodedTensor,
     n_nonzero: int | None,
     options: Options,
     progress: Progress,
     workload: str = "a tensor",
 ) -> dict[str, Any]:
-    """Figures of the smallest decoder of ``tensor``, under both delay models; an entry of them is kept.
+    """Figures of the decoder ``config`` with ``tensor``, under both delay models; an entry of them is kept.
 
     Raises LibertyError, SynthesisError or ValueError for what can't be used, MismatchError when a beat is wrong.
     """
-    config = decoders.for_layers([tensor.geometry])
     n_beats = -(-tensor.geometry.n_weights // config.lanes)
     if n_beats <= WARM_BEATS:
         raise ValueError(
@@ -75,8 +74,10 @@ def run(
         raise liberty.LibertyError(f"{library.name}: the library has no cell that gates a clock")
     verilog = to_verilog(config)
     mapped = netlist.read(_synthesise(config, verilog, options) / "net.json", TOP, library)
-    memory = mapped.memories[0]  # all banks are alike
-    size = memory.n_bytes, len(memory.read_data), options.sram_node_nm, options.sram_cell
+    memory = mapped.memories[0]  # all banks are alike, and as deep as they are built
+    n_bytes = -(-config.table_bits // len(mapped.memories) // 8)
+    size = n_bytes, len(memory.read_data), options.sram_node_nm, options.sram_cell
+    memory_pj, memory_um2 = sram.read_energy_pj(*size), 1e6 * sram.area_mm2(*size)
     results, folder, compared = {}, _folder(verilog, options), None
     for model in DELAY_MODELS:
         simulator = simulate(mapped, config, tensor, options, model, progress)
@@ -89,7 +90,7 @@ def run(
         if model == SETTLED and options.icarus:
             progress(0, 0, "on Icarus")
             compared = _cross_check(folder, simulator, config, tensor, options)
-        results[model] = _figures(parts, simulator, config.lanes, density, options)
+        results[model] = _figures(parts, simulator, config.lanes, density, options, memory_pj)
     result = {
         "how": "gate_sim",
         "decoder": config.name,
@@ -101,7 +102,7 @@ def run(
         "window_beats": options.window_beats,
         "memories": {"n": len(mapped.memories), "row_bits": size[1], "bytes": size[0], "source": sram.SOURCE,
                      "node_nm": options.sram_node_nm, "cell": options.sram_cell,
-                     "read_pj": sram.read_energy_pj(*size), "area_um2": 1e6 * sram.area_mm2(*size)},
+                     "read_pj": memory_pj, "area_um2": memory_um2},
         "density": density,
         "cells": len(mapped.cells),
         "flip_flops": len(mapped.ff_cell),
@@ -255,15 +256,12 @@ def simulate(
 
 
 def _figures(
-    parts: dict[str, energy.Part], simulator: Simulator, lanes: int, density: float | None, options: Options
-) -> dict[str, Any]:
+    parts: dict[str, energy.Part], simulator: Simulator, lanes: int, density: float | None, options: Options,
+    memory_pj: float,
+) -> dict[str, Any]:  # fmt: skip
     """pJ per beat and per weight: by part, of the logic, of the memories' reads."""
     logic = sum(part.energy for part in parts.values()) / 1000
-    reads = sum(
-        n / simulator.cycles
-        * sram.read_energy_pj(memory.n_bytes, len(memory.read_data), options.sram_node_nm, options.sram_cell)
-        for n, memory in zip(simulator.reads.tolist(), simulator.netlist.memories, strict=True)
-    )  # fmt: skip
+    reads = memory_pj * int(simulator.reads.sum()) / simulator.cycles
     leakage = sum(part.leakage for part in parts.values()) * 1e-9 / (options.clock_ghz * 1e9) * 1e12
     total = logic + reads + leakage
     return {

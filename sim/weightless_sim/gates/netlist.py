@@ -41,11 +41,6 @@ class Memory:
     write_address: NDArray[np.int32]
     write_data: NDArray[np.int32]
 
-    @property
-    def n_bytes(self) -> int:
-        """Size of the array."""
-        return (len(self.read_data) << len(self.read_address)) // 8
-
 
 @dataclass
 class Netlist:

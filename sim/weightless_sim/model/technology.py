@@ -19,7 +19,6 @@ from typing import Any
 
 CACHE = Path("build") / "asic"
 PLACED = Path("build") / "fpga" / "results"  # of weightless fpga, a file each
-UNKNOWN = "not characterised: run `weightless asic`"
 # What an entry is a figure of, and the unit that such figures have.
 UNITS = {
     "dram": "pJ/bit", "sram": "pJ/bit", "register": "pJ/bit", "arithmetic": "pJ", "wire": "pJ/bit/mm",

@@ -1,12 +1,14 @@
 """Writes a study's result as ``report.json``, ``report.md`` and PNG plots."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 from weightless_hw import decoders
-from weightless_sim.model import comparison, technology
+from weightless_sim.model import comparison
 from weightless_sim.report import plots
 from weightless_sim.shown import in_markdown, in_picture, to_json
+from weightless_sw import inputs
 from weightless_sw.files import write_atomically
 
 PLOTS = {  # what draws it, and the part of the result that it needs
@@ -95,11 +97,21 @@ def _lines(result: dict[str, Any]) -> list[tuple[str, str]]:
     return [*lines, ("test error, recorded", _accuracy_line(result))]
 
 
+def _file(result: dict[str, Any]) -> str:
+    """The file of the tables as a command takes it."""
+    bundled = result["model"]["name"] in inputs.BUNDLED_FILES
+    return shlex.quote(result["model"]["name"] if bundled else result["file"]["path"])
+
+
+def _not_characterised(result: dict[str, Any]) -> str:
+    return f"not characterised: run `weightless asic --for {_file(result)} --liberty FILE`"
+
+
 def _fpga_line(result: dict[str, Any]) -> str:
     """Weights per second at the frequency that was found, decoding and with loading."""
     known = _first_decoder(result)["fpga"]
     if not known:
-        return "not placed: run `weightless fpga`"
+        return f"not placed: run `weightless fpga --for {_file(result)} --seeds 3`"
     first, run = known[0], result["runs"]["none"]
     all_in = 1e6 * first["fmax_mhz"] * run["n_weights"] / run["cycles_rtl_sim"]
     older = ", of an older decoder" if first["older_decoder"] else ""
@@ -112,7 +124,7 @@ def _energy_line(result: dict[str, Any]) -> str:
     """pJ per weight of the decoder, of the first entry that is known of it."""
     energy = _first_decoder(result)["energy"]
     if not energy:
-        return technology.UNKNOWN
+        return _not_characterised(result)
     first = energy[0]
     low, high = first["pj_per_weight_settled"], first["pj_per_weight_glitches"]
     text = f"{low:.1f} to {high:.1f} pJ per weight"
@@ -279,7 +291,7 @@ def _energy(result: dict[str, Any]) -> list[str]:
     return [
         "## Energy",
         "",
-        *(_table(head, rows) if rows else [technology.UNKNOWN, ""]),
+        *(_table(head, rows) if rows else [_not_characterised(result), ""]),
         *_comparison(result),
     ]
 

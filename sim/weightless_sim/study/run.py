@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -53,15 +53,14 @@ Step = Callable[[str], AbstractContextManager[Progress]]  # begins a step with a
 
 @dataclass(frozen=True)
 class Options:
-    """What ``weightless sim`` is asked for; layout, lanes, slot bits and rounding are for arrays only."""
+    """What ``weightless sim`` is asked for; rounding and masks are for arrays only."""
 
     model: str = "lenet300"
     weights: str | None = None  # what went into the tables of a .wls file
     tensors: tuple[str, ...] = ()  # that go into tables, see plan.plan
     exclude: tuple[str, ...] = ()
-    layout: str = "classic"
-    lanes: int = 8
-    slot_bits: int = 8
+    # layout, lanes, slot_bits, those that are asked for: of an encoding made here; a file must have the same
+    sizes: Mapping[str, Any] = field(default_factory=dict)
     simulator: str = "verilator"
     round_values: bool = True  # allow values that fp16 holds only after rounding
     apply_masks: bool = False  # multiply the pairs of torch.nn.utils.prune
@@ -129,12 +128,15 @@ def run(options: Options, step: Step) -> dict[str, Any]:
 
 def _subject(options: Options, step: Step) -> Subject:
     if subject.is_file(options.model):
-        if options.tensors or options.exclude:
+        if options.tensors or options.exclude or options.apply_masks or not options.round_values:
             raise inputs.InputError(
-                f"--tensor and --exclude are for arrays; {options.model} is encoded already"
+                "--tensor, --exclude, --apply-masks and --exact-values are for arrays; "
+                f"{options.model} is encoded already"
             )
         with step("read"):
-            return subject.from_file(options.model, options.weights)
+            about = subject.from_file(options.model, options.weights)
+            decoders.serve({name: tensor.geometry for name, tensor in about.tables.items()}, **options.sizes)
+            return about
     if options.weights:
         raise inputs.InputError(f"--weights goes with a .wls file; {options.model} is encoded here")
     with step("encode") as progress:
@@ -142,7 +144,7 @@ def _subject(options: Options, step: Step) -> Subject:
             options.model, options.build / f"{Path(options.model).stem}.wls", progress,
             tensor=options.tensors, exclude=options.exclude,
             round_values=options.round_values, apply_masks=options.apply_masks,
-            layout=options.layout, lanes=options.lanes, slot_bits=options.slot_bits,
+            **options.sizes,
         )  # fmt: skip
 
 
@@ -169,7 +171,7 @@ def _sweep(array: NDArray[Any], tensor: EncodedTensor, progress: Progress) -> li
     own = {name: value for name, value in geometry.as_dict().items() if name in options}
     for k, slot_bits in enumerate(widths):
         progress(k, len(widths), f"t = {slot_bits}")
-        report = codec.encode(array, layout=geometry.NAME, slot_bits=slot_bits, **own)[1]
+        report = codec.encode(array, layout=geometry.NAME, slot_bits=slot_bits, round_values=True, **own)[1]
         points.append({"slot_bits": slot_bits} | report.as_dict())
     return points
 

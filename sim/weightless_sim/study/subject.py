@@ -82,8 +82,8 @@ def from_arrays(
         model,
         tensor=tensor,
         exclude=exclude,
-        slot_bits=options["slot_bits"],
         round_values=round_values,
+        **{name: value for name, value in options.items() if name == "slot_bits"},
     )
     names = [name for name, place in places.items() if place.kind == "table"]
     if not names:

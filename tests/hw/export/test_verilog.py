@@ -287,3 +287,12 @@ def test_the_cone_finds_a_planted_path():
     planted = planted.replace(top, f"{top}  wire width 1 \\planted\n", 1)
     planted = planted.replace("\nend\n", "\n  connect \\load__ready [0] \\load__valid\nend\n", 1)
     assert inputs_in_the_cone(planted, "load__ready") == {"load__valid"}
+
+
+@pytest.mark.parametrize("rows", [1, 3, 47, 473, 1024])
+def test_table_memory_is_built_as_deep_as_it_is_said(rows):
+    config = ClassicConfig(lanes=8, slot_bits=8, max_bank_rows=rows)
+    banks = re.findall(r"reg \[(\d+):0\] memory \[(\d+):0\]", to_verilog(config))
+    assert len(banks) == 3
+    assert sum((int(width) + 1) * (int(depth) + 1) for width, depth in banks) == config.table_bits
+    assert config.table_bits == 3 * 64 * max(2, rows)

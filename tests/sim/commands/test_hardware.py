@@ -6,6 +6,7 @@ import pytest
 
 from weightless_hw import decoders
 from weightless_sim import cli
+from weightless_sim.model import families, fpga
 from weightless_sw import container, inputs
 
 
@@ -94,3 +95,62 @@ def test_what_is_refused_leaves_no_file(tmp_path, capsys, options, message):
     assert cli.main(["rtl", *options, "-o", str(tmp_path / "x.v")]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+FIXED = [
+    (["--lanes", "16"], "fc1.weight: lanes: the layer has 8, the decoder 16 (8 != 16)"),
+    (["--slot-bits", "9"], "fc1.weight: slot_bits: the layer has 8, the decoder 9 (8 != 9)"),
+]
+DECODERS_ALONE = [
+    (["--value-bits", "8"], "fc1.weight: value_bits: the layer has 16, the decoder 8 (16 != 8)"),
+    (["--max-bank-rows", "100"], "fc1.weight: bank_rows: the layer has 473, the decoder 100 (473 > 100)"),
+    (["--max-codes", "2"], "fc1.weight: n_codes: the layer has 4, the decoder 2 (4 > 2)"),
+]
+
+
+@pytest.mark.parametrize("command", ["rtl", "fpga", "asic", "sim"])
+def test_what_a_file_fixes_is_not_overridden_in_silence(tmp_path, capsys, command):
+    calls = {
+        "rtl": ["rtl", "--for", "lenet300", "-o", str(tmp_path / "x.v")],
+        "fpga": ["fpga", "--for", "lenet300", "--seeds", "0"],
+        "asic": ["asic", "--for", "lenet300", "--liberty", "none.lib"],
+        "sim": ["sim", "lenet300", "--build", str(tmp_path)],
+    }
+    cases = FIXED + (DECODERS_ALONE if command in ("rtl", "fpga") else [])
+    for options, message in cases:
+        assert cli.main([*calls[command], *options]) == 2
+        told = capsys.readouterr().err
+        assert message in told
+        assert "Leave the option out; or" in told
+    assert not list(tmp_path.glob("*.v"))
+
+
+def test_what_a_file_leaves_open_is_obeyed(tmp_path):
+    path = tmp_path / "x.v"
+    options = ["--lanes", "8", "--layout", "classic", "--max-bank-rows", "600", "--rounds-per-stage", "3"]
+    assert cli.main(["rtl", "--for", "lenet300", *options, "-o", str(path)]) == 0
+    made = header(path)
+    assert (made["lanes"], made["max_bank_rows"], made["rounds_per_stage"]) == (8, 600, 3)
+    assert made["max_codes"] == 4
+
+
+def test_a_table_that_no_device_holds_is_said_before_any_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fpga.Implementation, "area", lambda _: pytest.fail("synthesised"))
+    command = ["fpga", "--device", "up5k", "--lanes", "8", "--max-bank-rows", "4096", "--seeds", "0"]
+    assert cli.main(command) == 2
+    told = capsys.readouterr().err
+    assert "the decoder's banks have 786,432 bits, 640% of the block RAM of up5k (122,880 bits)" in told
+    assert "ecp5-25k holds them" in told
+    path = tmp_path / "x.v"
+    assert cli.main(["rtl", "--lanes", "64", "--max-bank-rows", "4096", "-o", str(path)]) == 0
+    told = capsys.readouterr().err
+    assert (
+        "6,291,456 bits, 164% of the block RAM of ecp5-85k (3,833,856 bits); no device here holds them"
+        in told
+    )
+
+
+def test_a_table_that_fits_is_not_spoken_of():
+    for device in families.DEVICES.values():
+        assert families.misfit(device.ram_bits, device) == ""
+    assert families.misfit(10**9, families.DEVICES["gowin"]) == ""  # a family, whose devices differ

@@ -1,12 +1,14 @@
 """A one-lane decoder in the cells of osu018 (Debian), with a real record."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from weightless_hw import decoders
 from weightless_sim import cli
 from weightless_sim.gates import accelergy, characterise, energy, icarus, liberty, netlist
 from weightless_sim.gates.simulate import SETTLED, UNIT_DELAY, Simulator
@@ -31,12 +33,15 @@ def tensor(sparse_layer):
 @pytest.fixture(scope="module")
 def result(tools, tensor):
     options = characterise.Options((LIBERTY,), clock_ghz=0.2, window_beats=300, sram_node_nm=65)
-    return characterise.run(tensor, 2700, options, lambda *_: None)
+    return characterise.run(decoders.for_layers([tensor.geometry]), tensor, 2700, options, lambda *_: None)
 
 
 def test_figures_add_up(result):
     assert result["cells"] == sum(part["cells"] for part in result["delay_models"][SETTLED]["parts"].values())
     assert 700 < result["flip_flops"] < 2000
+    rows = int(re.search(r"_r(\d+)_", result["decoder"])[1])  # of one byte, as many as are built
+    assert result["memories"]["bytes"] == rows
+    assert result["memories"]["area_um2"] == 1e6 * sram.area_mm2(rows, 8, 65, "itrs-lop")
     for figures in result["delay_models"].values():
         logic = sum(part["energy"] for part in figures["parts"].values()) / 1000
         assert figures["logic_pj_per_beat"] == pytest.approx(logic)
@@ -45,7 +50,7 @@ def test_figures_add_up(result):
         assert figures["pj_per_nonzero"] == pytest.approx(figures["pj_per_weight"] / (2700 / 60000))
         assert figures["cycles"] == 300
         assert figures["memory_pj_per_beat"] == pytest.approx(
-            3 * sram.read_energy_pj(2048, 8, 65, "itrs-lop")
+            3 * sram.read_energy_pj(rows, 8, 65, "itrs-lop")
         )
         assert {"address_hash", "range", "bank", "codebook", "output", "loader"} <= set(figures["parts"])
         assert figures["parts"]["loader"]["internal"] < figures["parts"]["address_hash"]["internal"]
@@ -92,7 +97,7 @@ def test_a_wrong_gate_is_found(tools, tensor, result):
     """The planted fault: one gate of the XOR stage's parts computes something else."""
     options = characterise.Options((LIBERTY,), clock_ghz=0.2, window_beats=300, sram_node_nm=65)
     mapped = netlist.read(Path(result["netlist"]).parent / "net.json", fpga.TOP, liberty.read([LIBERTY]))
-    config = characterise.decoders.for_layers([tensor.geometry])
+    config = decoders.for_layers([tensor.geometry])
     hash_gates = [
         k
         for k, (cell, _) in enumerate(mapped.gate_cell)
@@ -108,7 +113,8 @@ def test_icarus_counts_the_same_on_every_net(tools, tensor, result, need, monkey
     options = characterise.Options((LIBERTY,), 0.2, 300, sram_node_nm=65, icarus=True)
     kept = []
     monkeypatch.setattr(icarus, "compare", lambda *given: kept.append(given) or COMPARE(*given))
-    checked = characterise.run(tensor, None, options, lambda *_: None)
+    config = decoders.for_layers([tensor.geometry])
+    checked = characterise.run(config, tensor, None, options, lambda *_: None)
     assert checked["nets_equal_on_icarus"] > checked["cells"] * 0.9
     counted, simulator = kept[0]
     simulator.toggles[simulator.netlist.gate_output[100]] += 1  # the planted fault
@@ -157,7 +163,13 @@ def test_errors_are_one_line(tools, tensor, tmp_path, capsys, arguments, message
 def test_a_table_too_small_to_count_is_said():
     tensor, _ = codec.encode(np.eye(9))
     with pytest.raises(ValueError, match="the table has 11 beats, of which the first 32 are not counted"):
-        characterise.run(tensor, None, characterise.Options((LIBERTY,)), lambda *_: None)
+        characterise.run(
+            decoders.for_layers([tensor.geometry]),
+            tensor,
+            None,
+            characterise.Options((LIBERTY,)),
+            lambda *_: None,
+        )
 
 
 def test_parts_are_the_innermost_modules():

@@ -1,5 +1,10 @@
 import json
+import re
+import shlex
 
+from weightless_sim import cli
+from weightless_sim.commands import asic as commands_asic
+from weightless_sim.commands import hardware
 from weightless_sim.report import markdown
 
 
@@ -36,7 +41,10 @@ def test_summary_says_when_cycles_differ(result):
 
 
 def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
-    assert "run `weightless asic`" in lines(markdown.summary(result))["energy"]
+    file = result["file"]["path"]
+    needed = f"not characterised: run `weightless asic --for {file} --liberty FILE`"
+    assert lines(markdown.summary(result))["energy"] == needed
+    assert needed in markdown.to_markdown(result)
     told = json.loads(json.dumps(result))
     entry = {
         "library": "x", "volts": 1.1, "clock_ghz": 1.0, "clock_gates": False, "logic_settled_pj": 8.0,
@@ -44,7 +52,10 @@ def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
         "area_um2": 9.0, "how": "gate_sim", "origin": "shipped", "accuracy": "no clock tree", "older_decoder": True,
     }  # fmt: skip
     next(iter(told["decoders"].values()))["energy"] = [entry]
-    assert lines(markdown.summary(told))["on an FPGA"] == "not placed: run `weightless fpga`"
+    assert (
+        lines(markdown.summary(told))["on an FPGA"]
+        == f"not placed: run `weightless fpga --for {file} --seeds 3`"
+    )
     placed = {"weights_per_second": 8e8, "fmax_mhz": 100.0, "device": "d", "how": {"fmax": "place_and_route"},
               "origin": "shipped", "older_decoder": False}  # fmt: skip
     next(iter(told["decoders"].values()))["fpga"] = [placed]
@@ -115,3 +126,21 @@ def test_every_line_says_how_it_was_got(result):
     assert markdown.HOW_IN_WORDS in text
     for got in set(", ".join(how.values()).split(", ")):
         assert got in markdown.HOW_IN_WORDS
+
+
+def test_hints_are_commands_whose_results_are_found_again(result):
+    """`fpga --for` and `asic --for` make the very decoders of the report, by the names that it looks for."""
+    asked = [lines(markdown.summary(result))[line] for line in ("on an FPGA", "energy")]
+    commands = [re.search("run `weightless (.*)`$", text)[1] for text in asked]
+    fpga, asic = (cli._parser().parse_args(shlex.split(command)) for command in commands)
+    assert {config.name for config in hardware._configs(fpga)} == set(result["decoders"])
+    largest = next(decoder for decoder in result["decoders"].values() if result["layer"] in decoder["tables"])
+    config, table, _, _ = commands_asic._workload(asic)
+    assert vars(config) == largest["config"]
+    assert table.shape == (40, 60)
+
+
+def test_the_hint_of_the_bundled_file_is_its_name(result):
+    told = json.loads(json.dumps(result))
+    told["model"]["name"] = "lenet300"
+    assert "run `weightless fpga --for lenet300 --seeds 3`" in lines(markdown.summary(told))["on an FPGA"]
