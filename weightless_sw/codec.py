@@ -109,7 +109,7 @@ def encode(
         raise ValueError(f"order must be one of {(*ORDERS, AUTO)}, not {order!r}")
     value_format = format_named(value_format)
     array = check_weights(weights, name)
-    made = []
+    made, refused = [], []
     for one in ORDERS if order == AUTO else (order,):
         arrangement = arrange(array, slot_bits, live, one)
         flat = arrangement.gather(array)
@@ -124,10 +124,16 @@ def encode(
             scale=scale,
         )
         for encoder, own in chosen:
-            table = encoder.build(keys, numbers[named], request, own, progress)
+            try:
+                table = encoder.build(keys, numbers[named], request, own, progress)
+            except EncodeError as error:  # another layout or order may have a table of these keys
+                refused.append(f"{name}, {one}: {error}")
+                continue
             made.append(
                 (EncodedTensor(arrangement, table.geometry, codebook, table.entries), table.n_attempts)
             )
+    if not made:
+        raise EncodeError("; ".join(refused))
     tensor, n_attempts = min(made, key=lambda pair: pair[0].record_bytes)
     seconds = time.perf_counter() - started
     order = "columns" if tensor.arrangement.by_columns else "rows"
@@ -252,7 +258,7 @@ def encode_coded(
     and columns without a non-zero weight where record and maps are smaller then.  Raises EncodeError as
     :func:`encode` does.
     """
-    from weightless_sw.coded import record  # compiles
+    from weightless_sw.coded import record
 
     value_format = format_named(value_format)
     array = check_weights(weights, name)

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from weightless_sw import layouts
 from weightless_sw.codebook import CODEBOOK_DTYPES
+from weightless_sw.coded import record as coded_record
 from weightless_sw.files import write_atomically
 from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, FORMAT_VERSION
 from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor
+from weightless_sw.tensor import FormatError as FormatError  # is the container's, too
 
 MAGIC = b"WLS\x1a"
 HEADER = struct.Struct("<4sHHI")  # magic, version, number of tensors, directory bytes
@@ -40,6 +42,7 @@ RAW_DTYPES: dict[int, np.dtype[Any]] = {
 }  # fmt: skip
 DTYPE_BOOL = 9
 MAX_TENSORS = 0xFFFF
+MAX_CODED_WEIGHTS = 1 << 34  # of all coded records: they are decoded one after another, weight by weight
 MAX_NAME_BYTES = 4096
 MAX_DIMENSIONS = 32
 SIZE_LIMIT = 1 << 32  # of a dimension, and of the product of all
@@ -50,10 +53,6 @@ BITS_CHUNK = 1 << 20  # values packed at a time; a multiple of 8, so that chunks
 Tensor = EncodedTensor | CodedTensor | NDArray[Any]
 
 
-class FormatError(ValueError):
-    """The bytes are no valid ``.wls`` file; the message says what is wrong and where."""
-
-
 class Tensors(dict[str, Tensor]):
     """The tensors of a file by name, in its order, and its ``metadata`` (str to str)."""
 
@@ -62,6 +61,7 @@ class Tensors(dict[str, Tensor]):
     ):
         super().__init__(tensors or {})
         self.metadata = dict(metadata or {})
+        self.n_bytes = 0  # of the file that they were read from
 
 
 def pack_bits(values: NDArray[Any], bits: int) -> bytes:
@@ -175,13 +175,12 @@ def from_record(record: bytes, arrangement: Arrangement) -> EncodedTensor:
 
 
 def from_coded_record(record: bytes, arrangement: Arrangement) -> CodedTensor:
-    """The tensor of a coded record.  Raises FormatError when the record is not what an encoder writes."""
-    from weightless_sw.coded.record import (
-        from_record as read_coded,  # compiles: only files that have one wait
-    )
+    """The tensor of a coded record.  Raises FormatError when the record is not what an encoder writes.
 
+    Its stream is looked at when it is decoded: a record of a few bytes may stand for many weights.
+    """
     try:
-        tensor = read_coded(record, arrangement)
+        tensor = coded_record.from_record(record, arrangement)
     except ValueError as error:
         raise FormatError(str(error)) from error
     check_codebook(tensor.values)
@@ -208,6 +207,7 @@ def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None =
     if metadata is None:
         metadata = tensors.metadata if isinstance(tensors, Tensors) else {}
     directory, records = b"", []
+    _check_coded(sum(t.arrangement.n_weights for t in tensors.values() if isinstance(t, CodedTensor)))
     for name, tensor in tensors.items():
         check_storable(name, tensor.shape, getattr(tensor, "dtype", np.dtype(np.float32)))
         record = to_record(tensor) if isinstance(tensor, EncodedTensor | CodedTensor) else _raw_bytes(tensor)
@@ -243,9 +243,10 @@ def check_storable(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
         raise ValueError(
             f"a tensor's name must have 1 to {MAX_NAME_BYTES} UTF-8 bytes: {name[:40]!r} has {n_bytes}"
         )
-    if len(shape) > MAX_DIMENSIONS or any(d >= SIZE_LIMIT for d in shape) or prod(shape) >= SIZE_LIMIT:
+    if len(shape) > MAX_DIMENSIONS or _is_too_large(shape):
         raise ValueError(
-            f"{name}: shape {shape} does not fit the format ({MAX_DIMENSIONS} dimensions, 2^32 - 1 weights)"
+            f"{name}: shape {shape} does not fit the format ({MAX_DIMENSIONS} dimensions, whose product is below 2^32, "
+            "those of 0 left out)"
         )
     if dtype.newbyteorder("<") not in RAW_DTYPES.values():
         raise ValueError(
@@ -253,7 +254,14 @@ def check_storable(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
         )
 
 
+def _is_too_large(shape: tuple[int, ...]) -> bool:
+    """An empty array has no weights, but its strides are products of all other dimensions."""
+    return prod(d for d in shape if d) >= SIZE_LIMIT
+
+
 def _raw_bytes(array: NDArray[Any]) -> bytes:
+    if array.dtype.kind == "b":  # whatever a view of other bytes holds
+        array = array.view(np.uint8) != 0
     return array.astype(array.dtype.newbyteorder("<")).tobytes()
 
 
@@ -320,6 +328,7 @@ def from_bytes(data: bytes) -> Tensors:
     reader = _Reader(data)
     entries, metadata = _read_directory(reader)
     tensors = Tensors(metadata=metadata)
+    tensors.n_bytes = len(data)
     for entry in entries:
         start, what = reader.place, f"the record of {entry.name!r}"
         record = reader.take(entry.n_bytes, what)
@@ -354,6 +363,7 @@ def _read_directory(reader: _Reader) -> tuple[list[_Entry], dict[str, str]]:
     directory = _Reader(reader.take(n_bytes, "the directory"))
     reader.check_crc(0, "the header and directory")
     entries = [_read_entry(directory) for _ in range(n_tensors)]
+    _check_coded(sum(entry.arrangement.n_weights for entry in entries if entry.kind == KIND_CODED))
     if len({entry.name for entry in entries}) < len(entries):
         raise FormatError("two tensors have the same name")
     metadata = _read_metadata(directory)
@@ -361,6 +371,14 @@ def _read_directory(reader: _Reader) -> tuple[list[_Entry], dict[str, str]]:
     if len(rest) > 3 or any(rest) or (HEADER.size + n_bytes) % 4:
         raise FormatError("the directory does not end where its entries and metadata do")
     return entries, metadata
+
+
+def _check_coded(n_weights: int) -> None:
+    """Raise FormatError for more weights in a file's coded records than a reader need decode."""
+    if n_weights > MAX_CODED_WEIGHTS:
+        raise FormatError(
+            f"{n_weights:,} weights in coded records; a file has at most {MAX_CODED_WEIGHTS:,} there"
+        )
 
 
 def _read_entry(directory: _Reader) -> _Entry:
@@ -378,8 +396,8 @@ def _read_entry(directory: _Reader) -> _Entry:
     if n_dims > MAX_DIMENSIONS:
         raise FormatError(f"{name!r}: {n_dims} dimensions; at most {MAX_DIMENSIONS}")
     shape = tuple(directory.varint(f"the shape of {name!r}") for _ in range(n_dims))
-    if any(d >= SIZE_LIMIT for d in shape) or prod(shape) >= SIZE_LIMIT:
-        raise FormatError(f"{name!r}: shape {shape} has a dimension or a product of 2^32 or more")
+    if _is_too_large(shape):
+        raise FormatError(f"{name!r}: shape {shape}, whose product is 2^32 or more, those of 0 left out")
     n_bytes = directory.varint(f"the record bytes of {name!r}")
     if kind != KIND_RAW and (n_bytes % 4 or 0 in shape):
         raise FormatError(f"{name!r}: a table or coded record of {n_bytes} bytes for shape {shape}")

@@ -1,7 +1,8 @@
 """An encoded tensor in memory, as encoders, decoders and container share it."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
 
@@ -9,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sw.spec.record import Geometry, ValueFormat
+
+
+class FormatError(ValueError):
+    """The bytes are no valid ``.wls`` file; the message says what is wrong and where."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,9 +130,7 @@ class _Named(ABC):
 
 def _same_fields(one: Any, other: Any) -> bool:
     """Whether two of a class are field by field the same, arrays bit by bit."""
-    return all(
-        _same(mine, theirs) for mine, theirs in zip(vars(one).values(), vars(other).values(), strict=True)
-    )
+    return all(_same(getattr(one, field.name), getattr(other, field.name)) for field in fields(one))
 
 
 def _same(mine: Any, theirs: Any) -> bool:
@@ -167,17 +170,23 @@ class EncodedTensor(_Named):
 
 @dataclass(frozen=True, eq=False)
 class CodedTensor(_Named):
-    """One tensor in a coded record: exact.
-
-    ``codes`` ((n_weights,) uint16) of the live block, in C order; len(codebook) for a zero weight.
-    """
+    """One tensor in a coded record: exact.  Its codes are decoded when they are asked for, once."""
 
     arrangement: Arrangement
     codebook: NDArray[Any]
     scale: float  # of fixed-point entries; 1.0 for FP16
     value_format: ValueFormat
-    codes: NDArray[np.uint16]
     record: bytes
+
+    @cached_property
+    def codes(self) -> NDArray[np.uint16]:
+        """(n_weights,) uint16 of the live block, in C order; len(codebook) for a zero weight.
+
+        Raises FormatError where the record's stream is none that an encoder writes.
+        """
+        from weightless_sw.coded import record  # compiles
+
+        return record.decode_codes(self)
 
     @property
     def entry_scale(self) -> float:

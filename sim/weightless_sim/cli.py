@@ -12,7 +12,7 @@ from pathlib import Path
 
 from weightless_sim import extras
 from weightless_sim.commands import asic, doctor, files, hardware, simulate, tech, train
-from weightless_sim.commands.common import EXIT_FAILED, EXIT_USAGE, remark
+from weightless_sim.commands.common import EXIT_FAILED, EXIT_USAGE, remark, results_beside
 from weightless_sw import __version__
 from weightless_sw.files import check_output, describe
 
@@ -75,9 +75,10 @@ def _check_outputs(options: argparse.Namespace) -> None:
     inputs = [
         value for name in INPUTS if isinstance(value := getattr(options, name, None), str | os.PathLike)
     ]
-    for name in OUTPUTS:
-        if (path := getattr(options, name, None)) is not None:
-            check_output(path, inputs)
+    outputs = [path for name in OUTPUTS if (path := getattr(options, name, None)) is not None]
+    for path in outputs:
+        check_output(path, inputs)
+    results_beside(outputs)
     if (folder := getattr(options, "build", None)) is not None:
         check_folder(folder)
 

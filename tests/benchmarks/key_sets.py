@@ -46,9 +46,9 @@ def runs(length: int) -> Callable[[Any, int], Mask]:
     return make
 
 
-def every(step: int) -> Callable[[Any, int], Mask]:
-    """Every ``step``-th weight."""
-    return lambda rng, n: np.arange(n) % step == 0
+def every(step: int, first: int = 0) -> Callable[[Any, int], Mask]:
+    """Every ``step``-th weight from ``first`` on."""
+    return lambda rng, n: np.arange(n) % step == first
 
 
 def matrix(make: Callable[[Any, int, int], Mask]) -> Callable[[Any, int], Mask]:
@@ -120,7 +120,9 @@ SETS: list[tuple[str, Callable[[Any, int], Mask], float | None, float | None]] =
     ("dead columns 60 %", matrix(dead_columns), 1.011, 1.0),
     ("MNIST's border", border, 1.018, 1.0),
     ("every 7th", every(7), 1.007, 1.0),
-    ("every 64th", every(64), 1.009, 1.0),
+    ("every 64th from 0 on", every(64), 1.009, 1.0),
+    ("every 64th from 1 on", every(64, 1), None, None),
+    ("every 8th from 5 on, and a dense row", lambda rng, n: every(8, 5)(rng, n) | (np.arange(n) < 2000), None, None),
     ("5 of 1024 columns", few_columns, 1.007, 1.0),
 ]  # fmt: skip
 

@@ -46,9 +46,15 @@ def blocks(rng, n, p):
 
 
 def combs(rng, n, p):
-    """Every n-th weight."""
+    """Every n-th weight from one on, half of the time in one lane; sometimes with a few others, or a dense stretch."""
     mask = np.zeros(n, bool)
-    mask[:: int(rng.integers(1, 300))] = True
+    step = int(rng.integers(1, 300)) if rng.random() < 0.5 else 8 * int(rng.integers(1, 40))
+    mask[int(rng.integers(step)) :: step] = True
+    if rng.random() < 0.3:
+        mask |= rng.random(n) < 0.2 * p
+    if rng.random() < 0.3:
+        begin = int(rng.integers(n))
+        mask[begin : begin + int(rng.integers(1, 3000))] = True
     return mask
 
 

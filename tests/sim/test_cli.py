@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -580,3 +581,49 @@ def test_simplify_takes_weights_alone(tmp_path, capsys):
     assert np.array_equal(back["index"], index)
     assert back["index"].dtype == index.dtype
     assert back["w"].dtype == np.float32
+
+
+def weightless(*arguments, **options):
+    """The command in a process of its own; output as bytes."""
+    command = [sys.executable, "-m", "weightless_sim", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=True, **options)
+
+
+@pytest.mark.parametrize("json_too", [[], ["--json"]])
+def test_a_file_on_standard_output_is_nothing_else(model, tmp_path, json_too):
+    """What `-o -` advises: results are on standard error, and the file can be piped on."""
+    wls, npz = tmp_path / "x.wls", tmp_path / "x.npz"
+    run = weightless("encode", model, "-o", "/dev/stdout", *json_too)
+    wls.write_bytes(run.stdout)
+    assert b"false_positive" in run.stderr or b"false positives" in run.stderr
+    tensors = container.read(wls)
+    told = json.loads(weightless("info", "/dev/stdin", "--json", input=run.stdout).stdout)
+    assert told["bytes"] == len(run.stdout) == tensors.n_bytes
+    npz.write_bytes(weightless("decode", wls, "-o", "/dev/stdout").stdout)
+    assert set(inputs.load_tensors(npz)) == set(tensors)
+    verilog = weightless("rtl", "--max-bank-rows", 32, "-o", "/dev/stdout")
+    assert verilog.stdout.rstrip().endswith(b"/* verilator lint_restore */")
+    assert b"fill latency" in verilog.stderr
+    with (tmp_path / "y.wls").open("wb") as file:  # a file that the shell opened
+        subprocess.run([sys.executable, "-m", "weightless_sim", "encode", str(model), "-o", "/dev/stdout"],
+                       stdout=file, stderr=subprocess.DEVNULL, check=True)  # fmt: skip
+    assert (tmp_path / "y.wls").read_bytes() == wls.read_bytes()
+    assert b"false positives" in weightless("encode", model, "-o", wls).stdout  # as ever
+
+
+def test_small_records_of_many_weights_are_not_decoded_to_be_described(tmp_path):
+    """44 bytes stand for 2^28 zeros; `info` takes no time and no memory for them, nor does it compile anything."""
+    path = tmp_path / "zeros.wls"
+    small = weightless_sw.encode_coded(np.zeros((2, 2), np.float32), name="w")
+    huge = dataclasses.replace(small, arrangement=weightless_sw.Arrangement((1 << 14, 1 << 14)))
+    container.write(path, {"w": huge})
+    program = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20))
+from weightless_sim import cli
+code = cli.main(["info", {str(path)!r}])
+sys.exit(code or ("numba" in sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert "268435456" in run.stdout or "16384x16384" in run.stdout

@@ -312,7 +312,7 @@ def patched(data, old, new):
         (
             "01 00 03 61 6c 6c",
             "03 00 03 61 6c 6c",
-            "'all': (a codebook of|the record is longer|a stream|the stream|stride|unknown form|scale)",
+            "'all': (a codebook of|the codebook holds|the record is longer|a stream|stride|unknown form|scale)",
         ),
         ("01 00 03 61 6c 6c", "00 00 03 61 6c 6c", "'all': unknown kind 0"),
         ("01 00 03 61 6c 6c", "81 00 03 61 6c 6c", "'all': unknown kind 1 or flags 0x80"),
@@ -492,3 +492,43 @@ def test_worked_examples_of_the_format_page():
     for data, read in ((classic, tensors), (ribbon, other)):
         assert second_reader.read(data) == as_second(read)
         assert to_bytes(read) == data
+
+
+def test_shapes_that_no_array_can_have_are_refused():
+    """A dimension of 0 makes the product 0, and numpy can't make the strides of the others."""
+    hostile = bytes.fromhex(
+        "574c531a02000100180000000201017704008080808008808080800880808080080000003627ac6200000000"
+    )
+    with pytest.raises(FormatError, match=r"'w': shape \(0, 2147483648, .* whose product is 2\^32 or more"):
+        from_bytes(hostile)
+    for shape in ((0,), (0, 2**31), (2**31, 0, 1), (3, 0, 4)):
+        array = np.zeros(shape, np.uint8)
+        assert from_bytes(to_bytes({"w": array}))["w"].shape == shape
+
+
+def test_a_bool_is_written_as_0_or_1():
+    strange = np.array([0, 1, 2, 255], np.uint8).view(bool)
+    read = from_bytes(to_bytes({"w": strange}))["w"]
+    assert read.tolist() == [False, True, True, True]
+    assert read.tobytes() == b"\0\1\1\1"
+
+
+def test_coded_records_of_a_file_have_a_bound(monkeypatch):
+    tensors = {name: codec.encode_coded(np.eye(8), name=name) for name in "abc"}
+    data = to_bytes(tensors)
+    monkeypatch.setattr(container, "MAX_CODED_WEIGHTS", 3 * 64)
+    assert len(from_bytes(data)) == 3
+    monkeypatch.setattr(container, "MAX_CODED_WEIGHTS", 3 * 64 - 1)
+    with pytest.raises(FormatError, match=r"^192 weights in coded records; a file has at most 191 there"):
+        from_bytes(data)
+    with pytest.raises(ValueError, match=r"^192 weights in coded records"):
+        to_bytes(tensors)
+
+
+def test_a_stream_that_no_encoder_writes_is_found_when_it_is_decoded():
+    tensor = codec.encode_coded(np.eye(8), name="w")
+    record = tensor.record + bytes([1, 2, 3, 4])
+    data = to_bytes({"w": dataclasses.replace(tensor, record=record)})
+    read = from_bytes(data)["w"]
+    with pytest.raises(FormatError, match=r"^the stream of a coded record is not the one"):
+        codec.decode(read)

@@ -4,11 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sw.codebook import CODEBOOK_DTYPES
-from weightless_sw.coded import kernels
-from weightless_sw.compiled import run
 from weightless_sw.spec.coded import Head, density_share, last_number
 from weightless_sw.spec.record import ValueFormat
-from weightless_sw.tensor import Arrangement, CodedTensor
+from weightless_sw.tensor import Arrangement, CodedTensor, FormatError
 
 # What is decoded at most (two bytes a weight); a record of a few bytes may stand for 2^31 - 1 weights.
 MAX_WEIGHTS = 1 << 28
@@ -46,12 +44,17 @@ def encode(
                 best = head, stream
     assert best is not None
     record = best[0].to_bytes() + codebook.astype(CODEBOOK_DTYPES[value_format]).tobytes() + best[1]
-    return CodedTensor(arrangement, codebook, scale, value_format, codes, record + bytes(-len(record) % 4))
+    tensor = CodedTensor(arrangement, codebook, scale, value_format, record + bytes(-len(record) % 4))
+    vars(tensor)["codes"] = codes  # they need not be decoded
+    return tensor
 
 
 def encode_stream(head: Head, turned: NDArray[np.uint16]) -> bytes:
     """The stream of a matrix that is transposed already if ``head`` says so."""
     rows, columns = turned.shape
+    from weightless_sw.coded import kernels  # compiles: only what is coded or decoded waits
+    from weightless_sw.compiled import run
+
     # Streams are far shorter than the bound, but a buffer too small would be written past its end.
     stream = np.empty(BYTES_PER_WEIGHT * turned.size + SPARE_BYTES, np.uint8)
     rng, low, place = run(
@@ -71,7 +74,7 @@ def encode_stream(head: Head, turned: NDArray[np.uint16]) -> bytes:
 
 
 def from_record(record: bytes, arrangement: Arrangement) -> CodedTensor:
-    """The tensor of a record.  Raises ValueError for anything that no encoder writes."""
+    """The tensor of a record, its stream not decoded.  Raises ValueError for what no encoder writes in front of it."""
     head, n_head = Head.from_bytes(record)
     dtype = CODEBOOK_DTYPES[head.value_format]
     start = n_head + head.n_codes * dtype.itemsize
@@ -85,11 +88,20 @@ def from_record(record: bytes, arrangement: Arrangement) -> CodedTensor:
     if len(record) != -(-(start + len(stream.rstrip(b"\0"))) // 4) * 4:
         raise ValueError("the record is longer than its stream")
     codebook = np.frombuffer(record[n_head:start], dtype)
-    codes = _decode_stream(head, arrangement.block_shape, stream)
-    return CodedTensor(arrangement, codebook, head.scale, head.value_format, codes, record)
+    return CodedTensor(arrangement, codebook, head.scale, head.value_format, record)
+
+
+def decode_codes(tensor: CodedTensor) -> NDArray[np.uint16]:
+    """The codes of a record that :func:`from_record` took.  Raises FormatError for a stream that no encoder writes."""
+    head, n_head = Head.from_bytes(tensor.record)
+    start = n_head + head.n_codes * CODEBOOK_DTYPES[head.value_format].itemsize
+    return _decode_stream(head, tensor.arrangement.block_shape, tensor.record[start:])
 
 
 def _decode_stream(head: Head, shape: tuple[int, int], stream: bytes) -> NDArray[np.uint16]:
+    from weightless_sw.coded import kernels  # compiles
+    from weightless_sw.compiled import run
+
     rows, columns = shape[::-1] if head.flipped else shape
     codes = np.empty(rows * columns, np.uint16)
     data = np.frombuffer(bytearray(stream or b"\0"), np.uint8)  # a copy: the encoder writes to its stream
@@ -103,7 +115,7 @@ def _decode_stream(head: Head, shape: tuple[int, int], stream: bytes) -> NDArray
     last_taken = int.from_bytes(stream[place - 4 : place].ljust(4, b"\0"), "big")
     low = (last_taken - x) % (1 << 32)
     if stream[place:].strip(b"\0") or last_number(low, rng) != low + x:
-        raise ValueError("the stream is not the one that an encoder writes for its codes")
+        raise FormatError("the stream of a coded record is not the one that an encoder writes for its codes")
     return np.ascontiguousarray(codes.reshape(rows, columns).T).reshape(-1) if head.flipped else codes
 
 

@@ -73,7 +73,10 @@ def build(
             return _smallest(keys, codes, request, chunk_log2, options["dead_groups"], progress)
         except _OverflowError as error:
             reason = error
-    raise EncodeError(f"no chunk size encodes these keys; the last reason: {reason}")
+    raise EncodeError(
+        f"the ribbon has no table of these keys, with chunks of no size ({reason}); take the classic layout, which has "
+        "(--layout classic, or auto)"
+    )
 
 
 def choose_chunk_log2(n_weights: int, n_keys: int) -> int:

@@ -21,6 +21,7 @@ U = np.uint64
 LANES, WINDOW, WORD_SLOTS, DEAD = spec.LANES, spec.WINDOW, spec.WORD_SLOTS, spec.DEAD
 BLOCK_SLOTS = spec.BLOCK_WORDS * WORD_SLOTS
 PLANE_BITS = 8  # of codes; eight slots of them fill a machine word
+STRETCH = 64  # keys whose lanes are looked at together
 RUN = 256  # groups that are decoded together, at most
 
 _DOMAIN, _DOMAIN_FILL = U(spec.DOMAIN), U(spec_hash.DOMAIN_FILL)
@@ -82,14 +83,14 @@ def _groups_field(groups, up):  # type: ignore[no-untyped-def]
 
 
 @jit
-def plan_segment(groups, key, first, end, is_last, fill, low, high):  # type: ignore[no-untyped-def]
+def plan_segment(groups, key, first, end, is_last, fill, low, high, slots):  # type: ignore[no-untyped-def]
     """The entry of the longest segment from group ``first`` up to ``end`` that keeps the fill in its corridor; or -1.
 
     ``groups`` are those of the keys, ``key`` is the first that is not placed; the fill is the number of slots that are
-    occupied from the window's start on.  After q groups it is fill + keys - 8 floor(q w / d): every key bounds the
-    slope w / d from below (``high``: not too full) and from above (``low``: no hole is left behind), and the tightest
-    bounds are kept as fractions.  A segment aims at the corridor's middle, the chunk's last one (``is_last``) at few
-    slots.
+    occupied from the window's start on.  A word that the window leaves has ``slots`` of them, so that after q groups
+    it is fill + keys - slots floor(q w / d): every key bounds the slope w / d from below (``high``: not too full) and
+    from above (``low``: no hole is left behind), and the tightest bounds are kept as fractions.  A segment aims at
+    the corridor's middle, the chunk's last one (``is_last``) at few slots.
     """
     n, left = groups.size, end - first
     low_num, low_den, high_num, high_den = 0, 1, 1 << 40, 1
@@ -103,12 +104,12 @@ def plan_segment(groups, key, first, end, is_last, fill, low, high):  # type: ig
             here, after = k - key, k - key
             while d == q and key + after < n and groups[key + after] - first == d:
                 after += 1
-            lowest = max(0, -(-low_num * d // low_den), -((high - fill - after) // WORD_SLOTS))
+            lowest = max(0, -(-low_num * d // low_den), -((high - fill - after) // slots))
             highest = min(spec.MAX_ADVANCE, d, (high_num * d - 1) // high_den)
             if q < left:
-                highest = min(highest, max(0, (fill + here - low) // WORD_SLOTS))
+                highest = min(highest, max(0, (fill + here - low) // slots))
             if lowest <= highest:
-                middle = (2 * (fill + here) - low - high + WORD_SLOTS) // (2 * WORD_SLOTS)
+                middle = (2 * (fill + here) - low - high + slots) // (2 * slots)
                 w = lowest if q == left and is_last else min(max(middle, lowest), highest)
                 best = w << spec.GROUPS_BITS | field
         if q == left:
@@ -117,10 +118,10 @@ def plan_segment(groups, key, first, end, is_last, fill, low, high):  # type: ig
         while k2 < n and groups[k2] - first == q:
             k2 += 1
         if q > 0:
-            bound = max(1, (fill + k - key - low) // WORD_SLOTS + 1)
+            bound = max(1, (fill + k - key - low) // slots + 1)
             if bound * high_den < high_num * q:
                 high_num, high_den = bound, q
-        bound = -((high - fill - (k2 - key)) // WORD_SLOTS)
+        bound = -((high - fill - (k2 - key)) // slots)
         if bound > 0:
             if q == 0:
                 return best
@@ -141,13 +142,40 @@ def _end_alive(groups, key, end, dead_groups):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _entry(groups, key, first, stop, end, fill, low, ceiling, is_retry):  # type: ignore[no-untyped-def]
+def _crowded(lanes):  # type: ignore[no-untyped-def]
+    """Which keys stand in a stretch of one lane that reads no slot of one column, so that a word in eight stays empty.
+
+    Stretches are STRETCH keys long; without others such a lane can have 7/8 of the keys before columns run out.
+    """
+    crowded = np.zeros(lanes.size, np.bool_)
+    for begin in range(0, lanes.size, STRETCH):
+        end = min(begin + STRETCH, lanes.size)
+        counts = np.zeros(LANES, np.int64)
+        for k in range(begin, end):
+            counts[lanes[k]] += 1
+        crowded[begin:end] = WORD_SLOTS * np.max(counts[1:]) > (WORD_SLOTS - 1) * (end - begin)
+    return crowded
+
+
+@jit
+def _end_alike(crowded, groups, key, group, stop):  # type: ignore[no-untyped-def]
+    """Where the stretch of ``key`` ends, whose words are filled alike, or ``stop`` if that comes first."""
+    k = key
+    while k < groups.size and groups[k] < stop:
+        if crowded[k] != crowded[key] and groups[k] >= group + spec.UNIT:
+            return group + (groups[k] - group) // spec.UNIT * spec.UNIT
+        k += 1
+    return stop
+
+
+@jit
+def _entry(groups, key, first, stop, end, fill, low, ceiling, is_retry, slots):  # type: ignore[no-untyped-def]
     """An entry in any case: where the fill is too high already it must not rise, else the shortest segment there is."""
-    entry = plan_segment(groups, key, first, stop, stop == end, fill, low, ceiling)
+    entry = plan_segment(groups, key, first, stop, stop == end, fill, low, ceiling, slots)
     if entry < 0 and not is_retry:
-        entry = plan_segment(groups, key, first, stop, stop == end, fill, low, fill + WORD_SLOTS)
+        entry = plan_segment(groups, key, first, stop, stop == end, fill, low, fill + slots, slots)
     if entry < 0:
-        w = min(spec.UNIT, (fill - low) // WORD_SLOTS + 1) if fill > low else 0
+        w = min(spec.UNIT, (fill - low) // slots + 1) if fill > low else 0
         entry = w << spec.GROUPS_BITS | 1
     return entry
 
@@ -234,6 +262,8 @@ def encode_chunk(keys, codes, first, end, slot_bits, seed, low, high, fall, trie
     n = keys.size
     groups, lanes = keys // LANES, keys % LANES
     rotations, values = _equations(keys, codes, groups, slot_bits, seed)
+    crowded = _crowded(lanes)
+    any_crowded = np.any(crowded)
     size = min(WORD_SLOTS * (end - first) + 2 * 64, 2 * n + 4096)
     rows, sides, owner = np.zeros(size, U), np.zeros(size, U), np.full(size, -1, np.int32)
     entries, n_entries = np.empty(spec.MAX_ENTRIES, np.uint16), 0
@@ -251,7 +281,13 @@ def encode_chunk(keys, codes, first, end, slot_bits, seed, low, high, fall, trie
             continue
         fill = np.sum(owner[WORD_SLOTS * word : WORD_SLOTS * (word + WINDOW + 1)] >= 0)
         alive, stop = _end_alive(groups, max(key, alive), end, dead_groups)
-        entry = _entry(groups, key, group, stop, end, fill, low, ceiling, n_tries > 0)
+        slots = WORD_SLOTS
+        if any_crowded and key < n:
+            stop = _end_alike(crowded, groups, key, group, stop)
+            slots -= crowded[key]
+        entry = _entry(
+            groups, key, group, stop, end, fill, low, ceiling * slots // WORD_SLOTS, n_tries > 0, slots
+        )
         w, d = entry >> spec.GROUPS_BITS, entry_groups(entry)
         behind, is_good = _insert_segment(
             groups, lanes, rotations, values, key, group, entry, word, rows, sides, owner

@@ -1,14 +1,16 @@
 """What the sub-commands share: output, progress, options.
 
-Results go to standard output, progress and remarks to standard error.  Names of tensors are data: what is shown
+Results go to standard output, progress and remarks to standard error; results, too, where a file goes to standard
+output.  Names of tensors are data: what is shown
 is what they are, no markup, control characters escaped; on a pipe no table is cut to a terminal's width.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from rich import progress as bars
@@ -34,9 +36,26 @@ class _Console(Console):
         raise BrokenPipeError
 
 
+class _Results:
+    """Where results go: standard output, unless a file is written there."""
+
+    on_stderr = False
+
+
+def results_beside(outputs: Iterable[Path]) -> None:
+    """Results go to standard error from here on where one of ``outputs`` is standard output, else to that."""
+    _Results.on_stderr = any(map(_is_standard_output, outputs))
+
+
+def _is_standard_output(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # none is there, or it is no file
+        return os.path.samestat(os.stat(path), os.fstat(sys.stdout.fileno()))
+    return False
+
+
 def console(*, stderr: bool = False) -> Console:
     """For results, or with ``stderr`` for progress and remarks."""
-    made = _Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    made = _Console(stderr=stderr or _Results.on_stderr, markup=False, emoji=False, highlight=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = PIPE_WIDTH
     return made
@@ -56,8 +75,8 @@ def table(*columns: str, **options: Any) -> Table:
 
 
 def print_json(result: Any) -> None:
-    """On standard output, strict: what is not finite becomes null."""
-    print(to_json(result))
+    """Strict: what is not finite becomes null."""
+    print(to_json(result), file=sys.stderr if _Results.on_stderr else sys.stdout)
 
 
 def remark(text: str) -> None:

@@ -297,6 +297,8 @@ def _decoded(name: str, tensor: container.Tensor) -> Any:
         return tensor
     try:
         return codec.decode(tensor)
+    except container.FormatError as error:
+        raise container.FormatError(f"{name!r}: {error}") from error
     except MemoryError as error:
         n_bytes = 4 * prod(tensor.shape)
         raise OSError(
@@ -314,7 +316,7 @@ def _info(options: argparse.Namespace) -> int:
     tensors = container.read(options.input)
     rows = {name: _describe(tensor) for name, tensor in tensors.items()}
     if options.json:
-        result = {"bytes": options.input.stat().st_size, "metadata": tensors.metadata, "tensors": rows}
+        result = {"bytes": tensors.n_bytes, "metadata": tensors.metadata, "tensors": rows}
         common.print_json(result)
         return 0
     table = common.table("tensor", ">shape", "stored as", ">bytes")
@@ -347,7 +349,7 @@ def _describe(tensor: container.Tensor) -> dict[str, Any]:
         return {
             "shape": list(tensor.shape),
             "layout": "coded",
-            "n_weights": tensor.codes.size,
+            "n_weights": tensor.arrangement.n_weights,
             "n_codes": len(tensor.codebook),
             "value_format": tensor.value_format.name,
             "live_block": "x".join(map(str, tensor.arrangement.block_shape)),

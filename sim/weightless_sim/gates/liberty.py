@@ -140,7 +140,10 @@ def _read(path: Path) -> Library:
         raise LibertyError(f"{path}: not a Liberty file: {str(error)[:200]}") from error
     if root.group_name != "library":
         raise LibertyError(f"{path}: holds no library")
-    return _Reader(root).library()
+    try:
+        return _Reader(root).library()
+    except LibertyError as error:
+        raise LibertyError(f"{path}: {error}") from error
 
 
 def _without_unread(text: str) -> str:
@@ -169,7 +172,9 @@ class _Reader:
     def __init__(self, root: Any):
         self.root = root
         number, unit = root.get("capacitive_load_unit") or (1, "pf")
-        self.farad = float(number) * FARADS[_text(unit).lower()]
+        if _text(unit).lower() not in FARADS:
+            raise LibertyError(f"capacitive_load_unit in {_text(unit)!r}; known are: {', '.join(FARADS)}")
+        self.farad = _number(number) * FARADS[_text(unit).lower()]
         volts = _quantity(root.get("voltage_unit"), {"v": 1.0, "mv": 1e-3}, 1.0)
         self.joule = self.farad * volts * volts  # the unit of internal energies
         self.watt = _quantity(root.get("leakage_power_unit"), WATTS, 1.0)
@@ -182,8 +187,29 @@ class _Reader:
     def library(self) -> Library:
         cells = {cell.name: cell for cell in map(self._cell, self.root.get_groups("cell"))}
         conditions = self.root.get("default_operating_conditions")
-        corner = f"{_text(conditions) if conditions else 'nominal'}, {self.root.get('nom_temperature')} C"
-        return Library(_text(self.root.args[0]), float(self.root.get("nom_voltage")), corner, cells)
+        corner = (
+            f"{_text(conditions) if conditions else 'nominal'}, {self._nominal('temperature') or 'unknown'} C"
+        )
+        return Library(_text(self.root.args[0]), self._voltage(), corner, cells)
+
+    def _voltage(self) -> float:
+        """The nominal voltage, or else that of the first supply that has one."""
+        if voltage := self._nominal("voltage"):
+            return _number(voltage)
+        for one in self.root.attributes:
+            if one.name == "voltage_map" and _number(one.value[1]):  # ground is there, too
+                return _number(one.value[1])
+        raise LibertyError(
+            "the library says no voltage: no nom_voltage, no voltage in operating_conditions, no voltage_map"
+        )
+
+    def _nominal(self, what: str) -> str:
+        """The library's nominal ``what``, or else that of its operating conditions, the default ones first."""
+        default = _text(self.root.get("default_operating_conditions", ""))
+        conditions = self.root.get_groups("operating_conditions")
+        conditions.sort(key=lambda group: not group.args or _text(group.args[0]) != default)
+        values = [self.root.get(f"nom_{what}"), *(group.get(what) for group in conditions)]
+        return next((_text(value) for value in values if value is not None), "")
 
     def _cell(self, group: Any) -> Cell:
         pins = {_text(pin.args[0]): self._pin(pin) for pin in group.get_groups("pin")}
@@ -205,16 +231,16 @@ class _Reader:
                     "clock": clock,
                 }
         leakage = self._leakage(group) * self.watt
-        area = float(group.get("area", 0.0) or 0.0)
+        area = _number(group.get("area", 0.0) or 0.0)
         return Cell(_text(group.args[0]), area, leakage, pins, gate=gate, **fields)
 
     def _leakage(self, group: Any) -> float:
         """Of the cell, or else the mean over its states."""
         if (leakage := group.get("cell_leakage_power")) is not None:
-            return float(leakage)
+            return _number(leakage)
         states = group.get_groups("leakage_power")
         return _over_supplies(
-            (_text(one.get("related_pg_pin", "")), float(one.get("value", 0.0))) for one in states
+            (_text(one.get("related_pg_pin", "")), _number(one.get("value", 0.0))) for one in states
         )
 
     def _pin(self, group: Any) -> Pin:
@@ -227,7 +253,7 @@ class _Reader:
         return Pin(
             _text(group.args[0]),
             _text(group.get("direction", "")) == "output",
-            float(group.get("capacitance", 0.0) or 0.0) * self.farad,
+            _number(group.get("capacitance", 0.0) or 0.0) * self.farad,
             _text(function) if function is not None else None,
             curves["rise_power"],
             curves["fall_power"],
@@ -262,6 +288,14 @@ def _middle(n: int) -> int:
 def _text(value: Any) -> str:
     """An attribute without the quotes that the parser keeps."""
     return str(value).strip().strip('"').strip()
+
+
+def _number(value: Any) -> float:
+    """A number, which a library may have in quotes.  Raises LibertyError."""
+    try:
+        return float(_text(value))
+    except ValueError as error:
+        raise LibertyError(f"{_text(value)!r} is no number") from error
 
 
 def _quantity(text: Any, units: dict[str, float], default: float) -> float:

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from weightless_hw import decoders
-from weightless_sim.report.plots import ACCENT, DPI, INK, MUTED, SECOND, data_path, save
+from weightless_sim.report.plots import ACCENT, DPI, INK, MUTED, SECOND, data_path, plain_text, save
 from weightless_sw import codec, inputs
 from weightless_sw.spec import ribbon
 from weightless_sw.spec.ribbon import Chunk, RibbonGeometry
@@ -103,9 +103,10 @@ def dial(path: Path) -> None:
 
 def main(folder: Path) -> None:
     """All of them."""
-    data_path(decoders.configure("classic"), folder / "datapath.svg")
-    window(folder / "window.svg")
-    dial(folder / "dial.svg")
+    with plain_text():
+        data_path(decoders.configure("classic"), folder / "datapath.svg")
+        window(folder / "window.svg")
+        dial(folder / "dial.svg")
 
 
 if __name__ == "__main__":

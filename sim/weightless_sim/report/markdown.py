@@ -50,7 +50,8 @@ def write(result: dict[str, Any], folder: Path) -> list[Path]:
                 draw(result | {"layer": in_picture(result["layer"])}, folder / name)
             paths.append(folder / name)
     decoder = _first_decoder(result)
-    plots.data_path(decoders.configure(decoder["layout"], **decoder["config"]), folder / "datapath.svg")
+    with plots.plain_text():
+        plots.data_path(decoders.configure(decoder["layout"], **decoder["config"]), folder / "datapath.svg")
     return [*paths, folder / "datapath.svg"]
 
 

@@ -22,8 +22,12 @@ WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
 
 @contextmanager
 def plain_text() -> Iterator[None]:
-    """Names are drawn as they are: no formulas between dollars; a character that the font lacks is a box, unsaid."""
-    with mpl.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+    """Pictures are ours, whatever a user's matplotlib is set to; and names are drawn as they are.
+
+    There are no formulas between dollars; a character that the font lacks is a box, unsaid.
+    """
+    ours = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
+    with mpl.rc_context(ours | {"text.parse_math": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield
 

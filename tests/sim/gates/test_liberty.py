@@ -1,5 +1,6 @@
 import gzip
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -49,6 +50,44 @@ def test_units_corner_and_cells(tiny):
     assert cell.pins["Y"].function == "(!A)"
     assert tiny.clock_gates == ["GATE"]
     assert tiny.cells["GATE"].gate == {"clock": "C", "enable": "E", "out": "G"}
+
+
+NOMINAL = "nom_voltage : 2.0; nom_temperature : 25.0;"
+ELSEWHERE = {
+    "conditions": """operating_conditions (fast) { voltage : "9"; temperature : "0"; }
+        operating_conditions ("slow") { voltage : "2.0"; temperature : "25.0"; }""",
+    "supplies": """voltage_map ("VSS", "0.0"); voltage_map ("VDD", 2.0); nom_temperature : "25.0";""",
+}
+
+
+@pytest.mark.parametrize("voltage", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_numbers_in_quotes_and_a_voltage_that_stands_elsewhere(tmp_path, tiny, voltage):
+    """As real libraries have them."""
+    text = LIBRARY.replace(NOMINAL, voltage).replace("(1, pf)", '("1","pf")')
+    text = re.sub(r"(area|capacitance|leakage_power) : ([\d.]+);", r'\1 : "\2";', text)
+    assert text.count('"2.5"') == text.count('"0.002"') == text.count('"3.0"') == 1
+    path = tmp_path / "quoted.lib"
+    path.write_text(text)
+    assert repr(liberty.read([path])) == repr(tiny)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            NOMINAL,
+            "",
+            "the library says no voltage: no nom_voltage, no voltage in operating_conditions, no voltage_map",
+        ),
+        ("area : 2.5", 'area : "large"', "'large' is no number"),
+        ("(1, pf)", '("1","furlong")', "capacitive_load_unit in 'furlong'"),
+    ],
+)
+def test_what_a_library_does_not_say_is_an_error_with_its_name(tmp_path, old, new, message):
+    path = tmp_path / "x.lib"
+    path.write_text(LIBRARY.replace(old, new))
+    with pytest.raises(LibertyError, match=rf"x\.lib: {message}"):
+        liberty.read([path])
 
 
 def test_energy_is_interpolated_over_the_load(tiny):

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import matplotlib as mpl
 import pytest
 
@@ -48,3 +52,31 @@ def test_figures_along_a_logarithmic_axis_are_read_where_formulas_are_off(name, 
     drawn = path.read_text()
     assert "mathdefault" not in drawn
     assert any(f">{power}<" in drawn for power in ("0.1", "10", "100000"))
+
+
+DRAW = """
+import sys
+from pathlib import Path
+from weightless_sim.report import plots
+with plots.plain_text():
+    plots.steps({steps}, "a", Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    "backend", ["module://matplotlib_inline.backend_inline", "module://nobody.has_it", "TkAgg"]
+)
+def test_a_users_matplotlib_is_not_ours(tmp_path, backend):
+    """A notebook's backend, an rc file, a style: the same bytes as without."""
+    (tmp_path / "matplotlibrc").write_text(
+        "font.size: 30\nsavefig.facecolor: red\naxes.grid: True\nlines.linewidth: 9\ntext.usetex: True\n"
+    )
+    pictures = []
+    for settings in ({}, {"MPLBACKEND": backend, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}):
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("M")} | settings
+        path = tmp_path / f"{len(pictures)}.png"
+        command = [sys.executable, "-c", DRAW.format(steps=STEPS), str(path)]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        pictures.append(path.read_bytes())
+    assert pictures[0] == pictures[1]

@@ -138,6 +138,7 @@ def check_or_refuse(data, arrangement):
     """Whether a record is accepted; if so it is the one that its own codes give, and the specification agrees."""
     try:
         tensor = container.from_coded_record(data, arrangement)
+        assert tensor.codes.size == arrangement.n_weights  # decoded here
     except FormatError as error:
         assert str(error)  # noqa: PT017 - either outcome is right
         return False

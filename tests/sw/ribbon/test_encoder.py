@@ -127,8 +127,42 @@ def test_smaller_chunks_where_one_overflows():
 
 def test_what_can_not_be_encoded_is_said(monkeypatch):
     monkeypatch.setattr(kernels, "encode_chunk", lambda *_: (np.zeros(0, np.uint16), np.zeros(0, np.uint64)))
-    with pytest.raises(EncodeError, match=r"no chunk size encodes these keys; .* took no seed of 16"):
+    with pytest.raises(
+        EncodeError, match=r"no table of these keys, .* took no seed of 16\); take the classic"
+    ):
         build([1], [0], 100)
+    weights = np.eye(40, dtype=np.float32)
+    with pytest.raises(EncodeError, match=r"^fc1, rows: the ribbon has no table of these keys"):
+        codec.encode(weights, layout="ribbon", name="fc1")
+    tensor, report = codec.encode(weights, layout="auto", name="fc1")  # what encodes
+    assert report.layout == "classic"
+    assert np.array_equal(codec.decode(tensor)[weights != 0], weights[weights != 0])
+
+
+@pytest.mark.parametrize("lane", range(8))
+@pytest.mark.parametrize("step", [8, 16, 64])
+def test_keys_of_one_lane(lane, step):
+    """Lanes 1 to 7 read seven of the window's eight columns, so that a word in eight stays empty: c is 8/7 and more."""
+    n_weights = 2000 * step
+    keys = np.arange(lane, n_weights, step)
+    codes = np.random.default_rng(lane).integers(0, 3, keys.size)
+    tensor = build(keys, codes, n_weights)
+    assert np.array_equal(kernels.decode_codes(tensor)[keys], codes)
+    assert overhead(tensor, keys.size) < (1.2 if lane else 1.06)
+
+
+def test_keys_of_one_lane_beside_others():
+    """A strided matrix with a dense row; a stretch of one lane amid random keys, with a few others in it."""
+    matrix = np.zeros((64, 1024), bool)
+    matrix[:, 1::8] = matrix[0] = True
+    rng = np.random.default_rng(0)
+    amid = rng.random(200_000) < 0.1
+    amid[60_000:140_000] = (np.arange(80_000) % 8 == 3) | (rng.random(80_000) < 0.005)
+    for keys, most in ((np.flatnonzero(matrix), 1.18), (np.flatnonzero(amid), 1.12)):
+        codes = rng.integers(0, 3, keys.size)
+        tensor = build(keys, codes, int(keys[-1]) + 1)
+        assert np.array_equal(kernels.decode_codes(tensor)[keys], codes)
+        assert overhead(tensor, keys.size) < most
 
 
 @pytest.mark.parametrize(
