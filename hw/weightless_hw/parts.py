@@ -83,15 +83,18 @@ class HashRounds(wiring.Component):
         super().__init__({"i": In(WORDS), "o": Out(WORDS)})
 
     def elaborate(self, platform: Any) -> Module:
-        """A *state* is three words; ``x_k``, ``y_k``, ``z_k`` are the registers behind round k."""
+        """A *state* is three words; ``x_k``, ``y_k``, ``z_k`` are those behind round k, registers or not.
+
+        A signal per round: nested expressions would grow with the power of the rounds.
+        """
         m = Module()
         state: tuple[Any, Any, Any] = (self.i[0], self.i[1], self.i[2])
         for k in range(1, self.n_rounds + 1):
             state = mix_round(*state, rotate, shift)
-            if k % self.per_stage == 0 or k == self.n_rounds:
-                registers = [Signal(WORD_BITS, name=f"{word}_{k}", reset_less=True) for word in "xyz"]
-                m.d.sync += [r.eq(word) for r, word in zip(registers, state, strict=True)]
-                state = (registers[0], registers[1], registers[2])
+            behind = [Signal(WORD_BITS, name=f"{word}_{k}", reset_less=True) for word in "xyz"]
+            domain = m.d.sync if k % self.per_stage == 0 or k == self.n_rounds else m.d.comb
+            domain += [signal.eq(word) for signal, word in zip(behind, state, strict=True)]
+            state = (behind[0], behind[1], behind[2])
         m.d.comb += [self.o[k].eq(word) for k, word in enumerate(state)]
         return m
 

@@ -4,6 +4,8 @@ import hashlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from amaranth.back import rtlil
@@ -34,8 +36,23 @@ def to_rtlil(config: DecoderConfig, name: str = TOP, *, axi: bool = False) -> st
     """
     check_name(name)
     top: Any = AxiDecoder(config) if axi else component(config)
-    text = str(rtlil.convert(top, name=name, emit_src=False))
+    with _without_initial_values():
+        text = str(rtlil.convert(top, name=name, emit_src=False))
     return re.sub(rf"\\{name}\.[\w.$]+", lambda found: re.sub(r"[.$]", "_", found[0]), text)
+
+
+@contextmanager
+def _without_initial_values() -> Iterator[None]:
+    """Memories have no initial content: nobody reads a row that was not written, and Amaranth would write every bit.
+
+    It has no way to say so; what writes them is left out here (its ModuleEmitter.emit_memory, which does only that).
+    """
+    emit = rtlil.ModuleEmitter.emit_memory
+    rtlil.ModuleEmitter.emit_memory = lambda *_: None
+    try:
+        yield
+    finally:
+        rtlil.ModuleEmitter.emit_memory = emit
 
 
 def to_verilog(config: DecoderConfig, name: str = TOP, *, axi: bool = False) -> str:
@@ -43,15 +60,13 @@ def to_verilog(config: DecoderConfig, name: str = TOP, *, axi: bool = False) -> 
 
     Amaranth's own ``verilog.convert`` leaves processes for the Verilog writer to turn into ``always
     @*`` blocks, which Icarus does not run before an input changes: a combinational ``ready`` starts as
-    X.  A full ``proc`` makes plain assignments of them.  Memories have no initial content: it would be a line per row,
-    and nobody reads a row that was not written.  Raises ValueError for a name that can't be, RuntimeError when yosys
-    fails.
+    X.  A full ``proc`` makes plain assignments of them.  Raises ValueError for a name that can't be, RuntimeError
+    when yosys fails.
     """
     script = f"""
 read_rtlil <<end_of_rtlil
 {to_rtlil(config, name, axi=axi)}
 end_of_rtlil
-delete t:$meminit_v2
 proc
 opt_clean
 memory_collect

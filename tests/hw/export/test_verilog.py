@@ -296,3 +296,18 @@ def test_table_memory_is_built_as_deep_as_it_is_said(rows):
     assert len(banks) == 3
     assert sum((int(width) + 1) * (int(depth) + 1) for width, depth in banks) == config.table_bits
     assert config.table_bits == 3 * 64 * max(2, rows)
+
+
+def test_deep_banks_take_no_more_text():
+    """A bank of 20 million weights has no line, and no bit, per row on any way to the Verilog."""
+    small, deep = (to_rtlil(ClassicConfig(max_bank_rows=rows)) for rows in (1_000, 1_000_000))
+    assert len(deep) < len(small) + 1_000
+    assert "meminit" not in deep
+    assert "reg [63:0] memory [999999:0]" in to_verilog(ClassicConfig(max_bank_rows=1_000_000))
+
+
+@pytest.mark.parametrize("rounds", range(1, spec.ADDRESS_ROUNDS + 1))
+def test_every_number_of_rounds_per_stage_is_built(rounds):
+    """Without nesting expressions: the text does not grow with the rounds between two registers."""
+    config = ClassicConfig(lanes=1, max_bank_rows=64, rounds_per_stage=rounds)
+    assert len(to_verilog(config)) < 1.05 * len(to_verilog(ClassicConfig(lanes=1, max_bank_rows=64)))
