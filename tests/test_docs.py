@@ -1,9 +1,11 @@
 """What the pages say must hold: commands exist, links lead somewhere, the example runs."""
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from weightless_hw import registers
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export import ports
 from weightless_sim import cli
+from weightless_sim.cosim import runner
+from weightless_sw import inputs
 from weightless_sw.provenance import install_line
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.record import FORMAT_VERSION
@@ -33,12 +37,72 @@ def test_make_targets_of_the_pages_exist():
         assert set(re.findall(r"`?make ([a-z][a-z-]*)`", page.read_text())) <= targets
 
 
-def test_commands_of_the_readme_parse():
-    text = (ROOT / "README.md").read_text()
-    lines = re.findall(r"^    build/venv/bin/weightless (.+)$", text, re.M)
-    assert len(lines) == 6
-    for line in lines:
-        assert cli._parser().parse_args(line.split()).run
+SHELL = re.compile(r"^    (?:echo|weightless|make|python|apt-get|pip|git|build/venv)\b", re.M)
+# Blocks of shell that a test runs, or why none does: page, how the block begins, test or reason.
+BLOCKS = {
+    ("README.md", "apt-get install"): "system packages, as root; .ci/run installs what CI lacks",
+    ("README.md", "make sim"): "what .ci/run and every stranger type",
+    ("README.md", "echo "): "test_your_own_weights",
+    ("compress.md", "python -m pip install"): "installs; tests/sim/commands/test_train.py runs the demo",
+    (
+        "compress.md",
+        "weightless compress",
+    ): "minutes to hours; tests/sw/training/test_compress.py runs digits' recipe",
+    ("install.md", "python -m pip install"): "installs; Makefile has the same",
+    ("integration.md", "weightless rtl"): "test_the_command_of_the_integration_page",
+}
+
+
+def blocks(page):
+    """The indented blocks of shell of a page, unindented."""
+    found = re.findall(r"(?:^    .*\n)+", page.read_text(), re.M)
+    return [re.sub(r"^    ", "", block, flags=re.M) for block in found if SHELL.match(block)]
+
+
+def shell(block, folder):
+    """Run a block line by line as a user does, with this environment in the place of its own."""
+    here = Path(sys.executable).parent
+    script = "set -e\n" + block.replace("build/venv/bin", str(here))
+    path = os.pathsep.join([str(here), os.environ["PATH"]])
+    run = subprocess.run(["bash", "-c", script], cwd=folder, env=os.environ | {"PATH": path},
+                         capture_output=True, text=True, check=False)  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_every_block_of_shell_runs_or_says_why_not():
+    found = {(page.name, block) for page in PAGES for block in blocks(page)}
+    for name, block in found:
+        assert any(name == page and block.startswith(begin) for page, begin in BLOCKS), (name, block)
+    for (page, begin), how in BLOCKS.items():
+        assert any(name == page and block.startswith(begin) for name, block in found), (page, begin)
+        assert not how.startswith("test_") or how in globals(), how
+
+
+def test_your_own_weights(tmp_path, need):
+    """README's block, as it stands, on the file that it makes."""
+    need(runner.missing("verilator"))
+    (block,) = (block for block in blocks(ROOT / "README.md") if block.startswith("echo"))
+    told = shell(block, tmp_path)
+    assert "0 mismatches" in told
+    assert len(block.splitlines()) == 9
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {
+        "dense.safetensors",
+        "model.safetensors",
+        "model.wls",
+        "decoded.npz",
+        "decoder.v",
+        "build",
+    }
+    assert (tmp_path / "build" / "report" / "report.md").exists()
+
+
+def test_the_command_of_the_integration_page(tmp_path):
+    (block,) = blocks(ROOT / "docs" / "integration.md")
+    shutil.copy(inputs.bundled_file("lenet300"), tmp_path / "layers.wls")
+    assert "module layer_decoder" in shell(block, tmp_path)
+    assert (tmp_path / "layer_decoder.core").exists()
 
 
 def test_python_of_the_readme_runs(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from weightless_sw import codec
-from weightless_sw.container import live_map, map_bytes, varint
+from weightless_sw.container import live_map, stored_bytes, varint
 from weightless_sw.provenance import install_line
 
 DENSE_BITS = 32
@@ -129,7 +129,7 @@ def trimmed_sizes(weights: NDArray[Any]) -> list[Size]:
 def coded_size(weights: NDArray[Any]) -> Size:
     """The coded record of our own file, exact: an adaptive arithmetic coder (docs/format.md)."""
     tensor = codec.encode_coded(weights, round_values=True)
-    n_bytes = tensor.record_bytes + map_bytes(tensor.arrangement)
+    n_bytes = stored_bytes(tensor)
     rows, columns = tensor.arrangement.block_shape
     how = f"record of the live block of {rows} x {columns} and its maps, adaptive arithmetic coder"
     bits = CODEBOOK_ENTRY_BITS * len(tensor.codebook)

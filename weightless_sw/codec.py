@@ -16,7 +16,7 @@ from weightless_sw.codebook import (
     largest_difference,
     number_values,
 )
-from weightless_sw.container import live_map, map_bytes
+from weightless_sw.container import live_map, map_bytes, stored_bytes
 from weightless_sw.progress import Progress
 from weightless_sw.spec.coded import MAX_CODES
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, Geometry, ValueFormat
@@ -65,11 +65,16 @@ class EncodeReport:
     n_attempts: int | None  # seeds tried, all sizes together; None where nothing was encoded, see measure
     seconds: float | None
 
+    @property
+    def bytes(self) -> int:
+        """What a file has of the tensor: record and maps."""
+        return self.record_bytes + self.map_bytes
+
     def as_dict(self) -> dict[str, Any]:
         """The fields, those of the layout among them, for reports."""
         flat: dict[str, Any] = asdict(self)
         own: dict[str, int] = flat.pop("own")
-        return flat | own
+        return flat | own | {"bytes": self.bytes}
 
 
 def encode(
@@ -134,7 +139,7 @@ def encode(
             )
     if not made:
         raise EncodeError("; ".join(refused))
-    tensor, n_attempts = min(made, key=lambda pair: pair[0].record_bytes)
+    tensor, n_attempts = min(made, key=lambda pair: stored_bytes(pair[0]))
     seconds = time.perf_counter() - started
     order = "columns" if tensor.arrangement.by_columns else "rows"
     return tensor, _report(tensor, _choices(array, tensor, order), len(keys), n_attempts, seconds)
@@ -284,7 +289,7 @@ def encode_coded(
     if live == "auto" and len(distinct) and (block := _live_block(array)).n_weights < whole.n_weights:
         choices.append(block)
     tensors = [record.encode(a, a.gather(codes), codebook, value_format, scale) for a in choices]
-    return min(tensors, key=lambda tensor: tensor.record_bytes + map_bytes(tensor.arrangement))
+    return min(tensors, key=stored_bytes)
 
 
 def decode(tensor: EncodedTensor | CodedTensor) -> NDArray[np.float32]:
@@ -358,7 +363,7 @@ def _report(
     n_named = int(np.count_nonzero(layouts.fast(g).decode_codes(tensor) < g.n_codes))
     n_false = n_named - n_keys
     expected = g.n_codes / (1 << g.slot_bits)
-    bits = 8 * (tensor.record_bytes + map_bytes(tensor.arrangement))
+    bits = 8 * stored_bytes(tensor)
     return EncodeReport(
         layout=g.NAME,
         n_weights=n_weights,

@@ -120,6 +120,13 @@ def map_bytes(arrangement: Arrangement) -> int:
     return len(_live_maps(arrangement))
 
 
+def stored_bytes(tensor: Tensor) -> int:
+    """What a file has of a tensor, beside its name: record and live maps; of a raw one its bytes."""
+    if isinstance(tensor, EncodedTensor | CodedTensor):
+        return tensor.record_bytes + map_bytes(tensor.arrangement)
+    return tensor.nbytes
+
+
 def _live_maps(a: Arrangement) -> bytes:
     maps = [(a.live_rows, a.n_rows), (a.live_columns, a.n_columns)]
     return b"".join(live_map(live, n) for live, n in maps if live is not None)

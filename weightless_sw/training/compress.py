@@ -99,14 +99,14 @@ CANDIDATE_BITS = (
 class Candidate:
     """A pair of t and K that was tried for a layer: encoded, and retrained for ``choice_epochs``.
 
-    Taken is the smallest record whose validation error is at most ``error_limit`` above the dense network's, or,
+    Taken is the smallest table whose validation error is at most ``error_limit`` above the dense network's, or,
     where there is none, the one of least error.
     """
 
     layer: str
     slot_bits: int
     n_codes: int
-    record_bytes: int
+    n_bytes: int  # record and maps
     error: float
 
 
@@ -300,7 +300,7 @@ class _Run:
                 title = f"try t = {slot_bits}, K = {n_codes} in {layer.name}"
                 self._train(title, self.recipe.choice_epochs, self.recipe.retrain_rate)
                 _, n_wrong, n = learn.evaluate(self.network, self.validation)
-                n_bytes = self.encoded[layer.name].record_bytes
+                n_bytes = container.stored_bytes(self.encoded[layer.name])
                 tried = Candidate(layer.name, slot_bits, n_codes, n_bytes, n_wrong / max(1, n))
                 self.candidates.append(tried)
                 rank = (tried.error > limit, n_bytes if tried.error <= limit else tried.error)
@@ -421,7 +421,7 @@ def smaller(array: NDArray[Any], name: str = "tensor") -> container.Tensor:
         coded = codec.encode_coded(array, name=name)
     except EncodeError:
         return array
-    return coded if coded.record_bytes < array.nbytes else array
+    return coded if container.stored_bytes(coded) < array.nbytes else array
 
 
 def _computed(network: nn.Module, name: str) -> torch.Tensor:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -116,7 +115,7 @@ def steps(job: Job, layer: str) -> list[dict[str, Any]]:
     for at, tensors, what in kept:
         n_layer, n_all = 4 * result.reports[layer].n_weights, n_dense
         if tensors is not None:
-            n_layer = _layer_bytes(tensors[f"{layer}.weight"])
+            n_layer = container.stored_bytes(tensors[f"{layer}.weight"])
             n_all = len(container.to_bytes(tensors, job.metadata))
         rows.append(
             {"step": at, "wrong": job.wrong[at], "layer_bytes": n_layer, "bytes": n_all, "what": what}
@@ -127,12 +126,6 @@ def steps(job: Job, layer: str) -> list[dict[str, Any]]:
 def _passed(result: compress.Compressed, step: str) -> dict[str, torch.Tensor]:
     """The state at the last step of that kind."""
     return [state for name, state in result.passed.items() if name.split()[0] == step][-1]
-
-
-def _layer_bytes(tensor: container.Tensor) -> int:
-    if isinstance(tensor, np.ndarray):
-        return tensor.nbytes
-    return tensor.record_bytes + container.map_bytes(tensor.arrangement)
 
 
 def evaluate(path: Path, name: str | None, folder: Path | None) -> tuple[str, int, int]:

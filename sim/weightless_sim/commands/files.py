@@ -245,7 +245,7 @@ def _print_encoded(reports: dict[str, codec.EncodeReport], others: dict[str, dic
     )
     for name, r in reports.items():
         table.add_row(name, r.layout, f"{r.n_weights:,}", f"{r.n_nonzero:,}", f"{r.slots_per_key:.4f}", str(r.seed),
-                      f"{r.false_positive_rate:.3%}", f"{r.bits_per_weight:.4f}", f"{r.record_bytes:,}")  # fmt: skip
+                      f"{r.false_positive_rate:.3%}", f"{r.bits_per_weight:.4f}", f"{r.bytes:,}")  # fmt: skip
     for name, row in others.items():
         n_weights = prod(row["shape"])
         per_weight = 8 * row["bytes"] / max(1, n_weights)
@@ -343,7 +343,7 @@ def _describe(tensor: container.Tensor) -> dict[str, Any]:
             "layout": tensor.geometry.NAME,
             **fields,
             **where,
-            "bytes": tensor.record_bytes,
+            "bytes": container.stored_bytes(tensor),
         }
     if isinstance(tensor, CodedTensor):
         return {
@@ -354,6 +354,6 @@ def _describe(tensor: container.Tensor) -> dict[str, Any]:
             "value_format": tensor.value_format.name,
             "live_block": "x".join(map(str, tensor.arrangement.block_shape)),
             "map_bytes": str(container.map_bytes(tensor.arrangement)),
-            "bytes": tensor.record_bytes,
+            "bytes": container.stored_bytes(tensor),
         }
     return {"shape": list(tensor.shape), "dtype": str(tensor.dtype), "bytes": tensor.nbytes}

@@ -109,9 +109,7 @@ def _print_candidates(console: Any, result: Any, limit: float) -> None:
         taken = "taken" if result.tables[c.layer] == (c.slot_bits, c.n_codes) else ""
         if taken and c.error > limit:
             taken = f"taken: none is within {limit:.2%}"
-        table.add_row(
-            c.layer, str(c.slot_bits), str(c.n_codes), f"{c.record_bytes:,}", f"{c.error:.2%}", taken
-        )
+        table.add_row(c.layer, str(c.slot_bits), str(c.n_codes), f"{c.n_bytes:,}", f"{c.error:.2%}", taken)
     console.print(table)
 
 

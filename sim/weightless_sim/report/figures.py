@@ -89,7 +89,7 @@ def dial(path: Path) -> None:
         points = []
         for dead_groups in DIAL:
             _, report = codec.encode(weights, layout="ribbon", live="off", dead_groups=dead_groups)
-            points.append((report.false_positives_per_nonzero, report.record_bytes))
+            points.append((report.false_positives_per_nonzero, report.bytes))
         axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=color, label=name)
         for (x, y), dead_groups in zip(points, DIAL, strict=True):
             text = "never" if dead_groups == DIAL[-1] else str(dead_groups)

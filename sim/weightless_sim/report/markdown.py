@@ -354,7 +354,7 @@ def _events(result: dict[str, Any]) -> list[str]:
 
 def _encoding(result: dict[str, Any]) -> list[str]:
     fields = ["n_weights", "n_nonzero", "n_codes", "layout", "seed", "slots_per_key", "n_false_positives",
-              "record_bytes", "bits_per_weight", "bits_per_nonzero"]  # fmt: skip
+              "bytes", "bits_per_weight", "bits_per_nonzero"]  # fmt: skip
     rows = [
         (in_markdown(name), *(f if isinstance(f := report[field], str) else round(f, 4) for field in fields))
         for name, report in result["encoding"].items()

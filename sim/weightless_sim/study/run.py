@@ -319,7 +319,7 @@ def _energy(
 
 def _table(tensor: EncodedTensor) -> dict[str, Any]:
     """What a table takes in its file."""
-    n_bytes = tensor.record_bytes + container.map_bytes(tensor.arrangement)
+    n_bytes = container.stored_bytes(tensor)
     n_weights = prod(tensor.shape)
     return {
         "n_weights": n_weights,
@@ -389,7 +389,7 @@ def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Prog
             codebook = 8 * geometry.codebook_section.n_words * 4
             bits = 8 * made.record_bytes - codebook
             rows.append({
-                "layer": name, "layout": layout, "bytes": made.record_bytes + made.map_bytes,
+                "layer": name, "layout": layout, "bytes": made.bytes,
                 "overhead": bits / (geometry.slot_bits * max(1, made.n_nonzero)),
                 "n_false_positives": made.n_false_positives,
                 "false_positives_per_nonzero": made.false_positives_per_nonzero,

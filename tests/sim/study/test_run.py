@@ -41,7 +41,7 @@ def test_sizes_are_those_of_the_file(result):
     assert result["layer"] == "a"
     ours, payload = (row for row in result["sizes"] if not row["lossless"])
     encoding = result["encoding"]["a"]
-    assert ours["bytes"] == encoding["record_bytes"] + encoding["map_bytes"]
+    assert ours["bytes"] == encoding["bytes"] == encoding["record_bytes"] + encoding["map_bytes"]
     assert payload["bytes"] < ours["bytes"] == result["table"]["bytes"]
     assert {row["name"]: row["bytes"] for row in result["sizes"]}["dense fp32"] == 4 * 2400
 

@@ -179,7 +179,7 @@ def test_auto_takes_the_smallest_within_the_limit(training, digits, tmp_path):
     pairs = [(c.slot_bits, c.n_codes) for c in loose.candidates]
     assert pairs == [(6, 4), (7, 4), (8, 4), (7, 8), (8, 8), (9, 8), (8, 16), (9, 16), (10, 16)]
     by_pair = {(c.slot_bits, c.n_codes): c for c in loose.candidates}
-    assert by_pair[loose.tables["fc1"]].record_bytes == min(c.record_bytes for c in loose.candidates)
+    assert by_pair[loose.tables["fc1"]].n_bytes == min(c.n_bytes for c in loose.candidates)
     by_pair = {(c.slot_bits, c.n_codes): c for c in strict.candidates}
     assert by_pair[strict.tables["fc1"]].error == min(c.error for c in strict.candidates)
     for result in results:
