@@ -103,7 +103,8 @@ def encode(
     record: by ``"rows"``, by ``"columns"``, or ``"auto"``.  ``progress`` is told of every step of the search.
 
     ``options`` are the layout's own; classic has ``lanes`` (G, default 8), the weights of a row; ribbon
-    ``chunk_log2`` and ``dead_groups`` (0: chosen).  ``layout`` and ``order`` may be ``"auto"``: the smallest record
+    ``chunk_log2`` and ``dead_groups`` (0: chosen); both ``first_seed``, from which on seeds are tried: tables of seeds
+    far apart have false positives at other places.  ``layout`` and ``order`` may be ``"auto"``: the smallest record
     of all; an option then goes to the layouts that have it.
 
     Raises EncodeError when the weights are not finite, not clustered, or not exact in the format.

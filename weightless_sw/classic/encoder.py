@@ -12,6 +12,7 @@ from weightless_sw.compiled import run
 from weightless_sw.progress import Progress
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import MAX_SEED, require
 from weightless_sw.tensor import Table, TableRequest
 
 # A random 3-partite hypergraph peels when it has more slots per key than this (Molloy 2005; the same
@@ -21,7 +22,7 @@ PEELING_THRESHOLD = 1.2219
 SEARCH_KEYS = 2_000_000
 MAX_OVERHEAD = 8.0
 
-OPTIONS = {"lanes": 8}
+OPTIONS = {"lanes": 8, "first_seed": 0}  # seeds are tried from there on
 NOT_OPTIONS = {
     "chunk_log2": "its table is one piece",
     "dead_groups": "a zero weight anywhere may come out as another",
@@ -31,6 +32,7 @@ NOT_OPTIONS = {
 def check_options(slot_bits: int, options: Mapping[str, int]) -> None:
     """Raise ValueError for ``options`` (as in OPTIONS) that the layout does not have."""
     spec.check_widths(options["lanes"], slot_bits)
+    require("first_seed", options["first_seed"], 0, MAX_SEED)
 
 
 def build(
@@ -45,7 +47,7 @@ def build(
     Raises EncodeError when none of the sizes that the format has is enough.
     """
     lanes = options["lanes"]
-    search = _Search(keys, lanes, request.slot_bits, progress)
+    search = _Search(keys, lanes, request.slot_bits, options["first_seed"], progress)
     bank_rows, seed = search.smallest()
     geometry = ClassicGeometry(**vars(request), lanes=lanes, bank_rows=bank_rows, seed=seed)
     slots = fill(geometry, keys, codes)
@@ -76,19 +78,22 @@ class _Search:
     the place: the size returned peels, and the next smaller one that was tried did not.
     """
 
-    def __init__(self, keys: NDArray[np.uint32], lanes: int, slot_bits: int, progress: Progress | None):
+    def __init__(
+        self, keys: NDArray[np.uint32], lanes: int, slot_bits: int, first: int, progress: Progress | None
+    ):
         self.keys = keys
         self.lanes = lanes
         self.slot_bits = slot_bits
         self.progress = progress
         self.n_attempts = 0
+        self.first = first
         self.n_seeds = min(max((SEARCH_KEYS - 1) // max(1, len(keys)), 1), 1024)
 
     def smallest(self) -> tuple[int, int]:
         """(bank_rows, seed)."""
         n = len(self.keys)
         if n == 0:
-            return 1, 0
+            return 1, self.first
         per_row = spec.N_BANKS * self.lanes
         guess = ceil(n * (PEELING_THRESHOLD + 1 / sqrt(n)) / per_row)
         limit = min(ceil(n * MAX_OVERHEAD / per_row) + 8, spec.MAX_BANK_ROWS)
@@ -134,7 +139,8 @@ class _Search:
         if n_slots < len(self.keys):
             return None
         lanes_log2 = self.lanes.bit_length() - 1
-        for seed in range(self.n_seeds):
+        for k in range(self.n_seeds):
+            seed = (self.first + k) & MAX_SEED
             self.n_attempts += 1
             slots, _ = run(kernels.address_keys, self.keys, lanes_log2, self.slot_bits, bank_rows, seed)
             if run(kernels.peel, slots, n_slots)[0] == len(self.keys):

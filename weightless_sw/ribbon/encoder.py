@@ -29,7 +29,11 @@ LEAST_DEAD, DEAD_GAPS, DEAD_PARTS = 64, 16, 8
 MANY_KEYS, FEW_KEYS = 200_000, 20_000
 SEEDS, STEPS, HIGHS = 4, 2, (HIGH, 56, 60, 44)
 
-OPTIONS = {"chunk_log2": 0, "dead_groups": 0}  # 0: as it suits the tensor
+OPTIONS = {
+    "chunk_log2": 0,
+    "dead_groups": 0,
+    "first_seed": 0,
+}  # 0: as it suits the tensor; seeds from there on
 NOT_OPTIONS = {
     "lanes": "its groups have 8 weights, and a decoder of any number of lanes reads the same table"
 }
@@ -54,6 +58,7 @@ def check_options(slot_bits: int, options: Mapping[str, int]) -> None:
     if options["chunk_log2"] != 0:
         require("chunk_log2", options["chunk_log2"], spec.MIN_CHUNK_LOG2, spec.MAX_CHUNK_LOG2)
     require("dead_groups", options["dead_groups"], 0, 1 << 31)
+    require("first_seed", options["first_seed"], 0, MAX_SEED)
 
 
 def build(
@@ -70,7 +75,7 @@ def build(
     first = options["chunk_log2"] or choose_chunk_log2(request.n_weights, len(keys))
     for chunk_log2 in range(first, spec.MIN_CHUNK_LOG2 - 1, -1):
         try:
-            return _smallest(keys, codes, request, chunk_log2, options["dead_groups"], progress)
+            return _smallest(keys, codes, request, chunk_log2, options, progress)
         except _OverflowError as error:
             reason = error
     raise EncodeError(
@@ -92,13 +97,13 @@ def _smallest(
     codes: NDArray[np.uint16],
     request: TableRequest,
     chunk_log2: int,
-    dead_groups: int,
+    options: Mapping[str, int],
     progress: Progress | None,
 ) -> Table:
     """Of the plans that the number of keys is worth, the first with the fewest words."""
     highs, steps = (HIGHS, STEPS) if len(keys) < MANY_KEYS else ((HIGH,), 1)
-    seeds = range(SEEDS if len(keys) < FEW_KEYS else 1)
-    plans = [_Plan(request.slot_bits, seed, dead_groups, highs, steps) for seed in seeds]
+    seeds = [(options["first_seed"] + k) & MAX_SEED for k in range(SEEDS if len(keys) < FEW_KEYS else 1)]
+    plans = [_Plan(request.slot_bits, seed, options["dead_groups"], highs, steps) for seed in seeds]
     n_chunks = -(-request.n_weights >> chunk_log2)
     counted = _Counted(progress, len(plans) * n_chunks)
     tables: list[tuple[_Plan, list[NDArray[np.uint32]]]] = []

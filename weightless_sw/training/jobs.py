@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from weightless_sw import container
+from weightless_sw import baselines, container
 from weightless_sw.training import compress, learn, networks
 from weightless_sw.training.checkpoint import Checkpoint
 from weightless_sw.training.data import Dataset
@@ -121,6 +122,37 @@ def steps(job: Job, layer: str) -> list[dict[str, Any]]:
             {"step": at, "wrong": job.wrong[at], "layer_bytes": n_layer, "bytes": n_all, "what": what}
         )
     return rows
+
+
+def storages(job: Job, layer: str) -> list[dict[str, Any]]:
+    """``layer`` exact in other formats, the smallest of each kind of decoder, and in its table: bytes, and the test
+    error of the network with it.
+
+    Exact, the network is that of the step *simplified*; the table's is *encoded*, and *retrained*.
+    """
+    weights = job.result.simplified[layer]
+    matrix = weights.reshape(len(weights), -1).astype(np.float64)
+    exact = [
+        *baselines.baseline_sizes(matrix),
+        *baselines.trimmed_sizes(matrix),
+        baselines.coded_size(matrix),
+    ]
+    smallest: dict[str, baselines.Size] = {}
+    for size in sorted(exact, key=lambda size: -size.bits):
+        smallest[size.decoder] = size  # the last one stays
+    rows = [
+        {"name": f"exact: {size.name}", "bytes": size.bytes, "error": job.wrong["simplified"] / job.n_test,
+         "decoder": size.decoder, "lossless": True}
+        for size in smallest.values()
+        if size.decoder != baselines.NONE
+    ]  # fmt: skip
+    table = container.stored_bytes(job.result.tensors[f"{layer}.weight"])
+    rows += [
+        {"name": f"table, {at}", "bytes": table, "error": job.wrong[at] / job.n_test,
+         "decoder": baselines.CONSTANT, "lossless": False}
+        for at in ("encoded", "retrained")
+    ]  # fmt: skip
+    return [row | {"constant_rate": row["decoder"] == baselines.CONSTANT} for row in rows]
 
 
 def _passed(result: compress.Compressed, step: str) -> dict[str, torch.Tensor]:

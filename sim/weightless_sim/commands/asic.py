@@ -96,7 +96,7 @@ def _print(console: Any, result: dict[str, Any]) -> None:
     table.add_section()
     rows = (
         ("logic", "logic_pj_per_beat"),
-        ("memory reads", "memory_pj_per_beat"),
+        (f"memory reads, {result['memories']['node_nm']} nm", "memory_pj_per_beat"),
         ("leakage", "leakage_pj_per_beat"),
         ("all, per beat", "pj_per_beat"),
         ("per weight", "pj_per_weight"),
@@ -113,7 +113,8 @@ def _print(console: Any, result: dict[str, Any]) -> None:
     console.print(table)
     console.print(
         f"{result['workload']}, decoder {result['decoder']}. {library['name']}, {library['corner']}, "
-        f"{library['volts']} V, {result['clock_ghz']:g} GHz, {'with' if result['clock_gates'] else 'no'} clock gates; "
+        f"{library['volts']} V, {result['clock_ghz']:g} GHz asked, {result['depth']} gates on the "
+        f"longest path, {'with' if result['clock_gates'] else 'no'} clock gates; "
         f"{result['window_beats']} beats, equal to the golden model. Wire {result['wire_ff']:g} fF a net; no clock "
         f"tree, no placement. Memories: {memories['n']} of {memories['row_bits']} bits, {memories['source']}, "
         f"{memories['node_nm']} nm {memories['cell']}."

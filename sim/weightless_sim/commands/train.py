@@ -155,7 +155,7 @@ def _demo(options: argparse.Namespace) -> int:
     options.build.mkdir(parents=True, exist_ok=True)
     path, picture = options.build / "demo.wls", options.build / "demo.png"
     container.write(path, job.result.tensors, job.metadata)
-    _draw(rows, layer, picture)
+    _draw(jobs.storages(job, layer), layer, picture)
     if options.json:
         common.print_json({"steps": rows, "file": str(path), "plot": str(picture)})
         return 0
@@ -180,4 +180,4 @@ def _draw(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
     except ImportError as error:
         raise ValueError(f"the plot needs matplotlib: {install_line('sim')}") from error
     with plots.plain_text():
-        plots.steps(rows, in_picture(layer), path)
+        plots.storages(rows, in_picture(layer), path)

@@ -34,7 +34,7 @@ def compare(
     known: References,
     drams: Sequence[str] = DRAMS,
 ) -> list[dict[str, Any]]:
-    """Rows of pJ per non-zero weight of ``array``: {name, on_chip, one per DRAM, counts, how}.
+    """Rows of pJ per non-zero weight of ``array``: {name, on_chip, one per DRAM, counts, how, complete}.
 
     ``n_stored`` weights of it are in a table of ``record_bits``, decoded at ``pj_per_weight`` (settled, with glitches).
     ``other_bits`` are the sizes of exact formats whose decoder's logic is not known: their reads alone are counted.
@@ -45,11 +45,19 @@ def compare(
     width, entries, bits = fitted_gaps(array)
     fetched = {dram: reference(known, dram, "dram").value for dram in drams}
 
-    def row(name: str, on_chip: tuple[float, float], n_bits: int, counts: str, how: str) -> dict[str, Any]:
+    def row(
+        name: str, on_chip: tuple[float, float], n_bits: int, counts: str, how: str, complete: bool = True
+    ) -> dict[str, Any]:
         """Bits of DRAM come on top of what is on chip; of a dense layer, instead."""
         kept = [0.0, 0.0] if name.startswith("dense") else on_chip
         sums = {dram: [pj * n_bits / n + value for value in kept] for dram, pj in fetched.items()}
-        return {"name": name, ON_CHIP: list(on_chip), "counts": counts, "how": how} | sums
+        return {
+            "name": name,
+            ON_CHIP: list(on_chip),
+            "counts": counts,
+            "how": how,
+            "complete": complete,
+        } | sums
 
     table = (pj_per_weight[0] * n_stored / n, pj_per_weight[1] * n_stored / n)
     rows = [
@@ -67,7 +75,7 @@ def compare(
         counts = (
             f"{size:,} bits; its decoder's logic is not known, the table takes less where that is over {left}"
         )
-        rows.append(row(f"{name}, reads alone", (read, read), size, counts, "table"))
+        rows.append(row(f"{name}, reads alone", (read, read), size, counts, "table", complete=False))
     return rows
 
 

@@ -281,14 +281,16 @@ def _energy(result: dict[str, Any]) -> list[str]:
     """All that is known of the decoders' energy."""
     rows = [
         (name, e["library"], f"{e['volts']} V", f"{e['clock_ghz']:g} GHz", "yes" if e["clock_gates"] else "no",
-         f"{e['logic_settled_pj']:.1f} to {e['logic_glitches_pj']:.1f}", f"{e['memory_pj']:.1f}",
+         f"{e['logic_settled_pj']:.1f} to {e['logic_glitches_pj']:.1f}",
+         f"{e['memory_pj']:.1f} ({e['source'].rpartition(', ')[2]})",
          f"{e['pj_per_weight_settled']:.2f} to {e['pj_per_weight_glitches']:.2f}", f"{e['area_um2']:,.0f}",
          e["how"], e["origin"] + (", of an older decoder" if e["older_decoder"] else ""), e["accuracy"])
         for name, decoder in result["decoders"].items()
         for e in decoder["energy"]
     ]  # fmt: skip
-    head = ["decoder", "library", "voltage", "clock", "clock gates", "logic, pJ per beat", "bank reads, pJ per beat",
-            "pJ per weight", "um2 without banks", "how", "from", "not in it"]  # fmt: skip
+    head = ["decoder", "library", "voltage", "clock asked", "clock gates", "logic, pJ per beat",
+            "bank reads, pJ per beat (memory)", "pJ per weight", "um2 without banks", "how", "from",
+            "not in it"]  # fmt: skip
     return [
         "## Energy",
         "",

@@ -1,5 +1,6 @@
 """The pictures of the report."""
 
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,8 +66,8 @@ def sizes(report: dict[str, Any], path: Path) -> None:
         label = f" {row['bytes']:,} B, {row['bits_per_weight']:.3f} bit/weight"
         label += ": smallest at a constant rate" if row["smallest_at_constant_rate"] else ""
         axes.text(row["bytes"], float(place), label, va="center", fontsize=8, color=INK)
-    axes.set_yticks(places, [row["name"] for row in shown])
-    axes.set_xlim(0, 1.6 * max(row["bytes"] for row in shown))
+    axes.set_yticks(places, [row["name"] for row in shown], fontsize=8)
+    axes.set_xlim(0, max(row["bytes"] for row in shown))
     axes.set_xlabel(
         f"bytes; {dense['name']}, not shown: {dense['bytes']:,}\n"
         "filled: a constant rate, any number of weights per clock\nred: with false positives",
@@ -98,7 +99,7 @@ def false_positives(report: dict[str, Any], path: Path) -> None:
     if n_codes:
         axes.set_yscale("log")
         _plain_powers(axes.yaxis)
-    axes.set_xlim(t[0] - 0.4, t[-1] + 0.8)
+    axes.set_xlim(t[0] - 0.4, t[-1] + 0.4)
     axes.set_ylabel("share of the stored zeros")
     axes.legend(frameon=False, loc="upper right")
     size_axes.bar(t, [point["bits_per_weight"] for point in points], color=SECOND, width=0.5)
@@ -125,64 +126,82 @@ def throughput(report: dict[str, Any], path: Path) -> None:
         text = f" {run['weights_per_cycle']:.2f} weights per cycle decoding, {run['n_weights'] / cycles:.2f} in all"
         axes.text(left, place, text, va="center", fontsize=8, color=INK)
     axes.set_yticks(range(len(runs)), [run["stall"] for run in reversed(runs)])
-    axes.set_xlim(0, 1.75 * max(run["cycles_rtl_sim"] for run in runs))
+    axes.set_xlim(0, max(run["cycles_rtl_sim"] for run in runs))
     axes.set_xlabel("clock cycles from reset to the last beat")
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.08), ncols=len(names))
     figure.savefig(path)
 
 
 def energy(report: dict[str, Any], path: Path) -> None:
-    """pJ per non-zero weight, on chip and with the bits fetched from DRAM."""
+    """pJ per non-zero weight, on chip and with the bits fetched from DRAM: a dot, a line up to the higher figure."""
     rows, drams = report["energy"]["rows"][::-1], report["energy"]["drams"]
+    known = report["decoders"][report["runs"]["none"]["decoder"]]["energy"][0]
     title = f"Energy per non-zero weight of {report['layer']}"
-    figure, axes = _figure(title, (0.14 + 0.16 * (1 + len(drams))) * len(rows) + 1.2)
-    places = np.arange(len(rows))
-    shades = np.linspace(0.7, 0.15, len(drams))
+    figure, axes = _figure(title, (0.14 + 0.16 * (1 + len(drams))) * len(rows) + 1.4)
     kinds: list[tuple[str, Any, str]] = [("on_chip", SECOND, "on chip")]
-    kinds += [(dram, str(shade), f"and from {dram}") for dram, shade in zip(drams, shades, strict=True)]
+    shades = zip(drams, (MUTED, INK, ACCENT) * len(drams), strict=False)
+    kinds += [(dram, shade, f"and from {dram}") for dram, shade in shades]
     height = 0.78 / len(kinds)
     for k, (key, color, label) in enumerate(kinds):
-        values = np.array([row[key] for row in rows])
         shift = height * ((len(kinds) - 1) / 2 - k)
-        spread = np.stack([np.zeros(len(rows)), values[:, 1] - values[:, 0]])
-        axes.barh(
-            places + shift,
-            values[:, 0],
-            height=0.92 * height,
-            color=color,
-            label=label,
-            xerr=spread,
-            ecolor=ACCENT,
-        )
-        for place, value in zip(places, values, strict=True):
-            text = f" {value[0]:,.{1 if value[0] < 10 else 0}f}"
-            axes.text(value[1], float(place) + shift, text, va="center", fontsize=7, color=INK)
-    axes.set_yticks(places, [row["name"] for row in rows])
+        axes.plot([], [], "o", color=color, label=label)
+        for place, row in enumerate(rows):
+            low, high = row[key]
+            axes.plot([low, high], [place + shift] * 2, color=color, lw=2, solid_capstyle="butt")
+            fill = color if row["complete"] else "white"
+            axes.plot(low, place + shift, "o", ms=5, color=color, markerfacecolor=fill, clip_on=False)
+            text = f"  {low:,.{1 if low < 10 else 0}f}"
+            text += f" to {high:,.0f}" if f"{high:.1f}" != f"{low:.1f}" else ""
+            axes.text(high, place + shift, text, va="center", fontsize=7, color=INK)
+    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
     axes.set_xscale("log")
     _plain_powers(axes.xaxis)
-    axes.set_xlim(0.1, 60 * max(row[key][1] for row in rows for key, *_ in kinds))
-    axes.set_xlabel("pJ per non-zero weight, log scale (red: up to the figure with glitches)", fontsize=8)
-    axes.legend(frameon=False, fontsize=8, loc="upper right")
+    axes.grid(axis="x", color=MUTED, alpha=0.3)
+    axes.set_xlim(right=max(row[key][1] for row in rows for key, *_ in kinds))
+    axes.set_xlabel(
+        "pJ per non-zero weight, log scale; lines: up to the figure with glitches\n"
+        f"hollow: reads alone, the decoder's logic is not known; table: {known['library']}, {known['volts']} V, "
+        f"memory {_memory(known)}",
+        fontsize=7,
+    )
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.05), ncols=len(kinds))
     figure.savefig(path)
 
 
+def _memory(entry: dict[str, Any]) -> str:
+    """Node and cell of the memories whose reads are in an entry."""
+    return str(entry["source"].rpartition(", ")[2])
+
+
+# What the parts of a decoder do; those of other names stand for themselves.
+FUNCTIONS = {
+    "address_hash": "hash", "mask_hash": "hash", "index": "group counter", "range": "row numbers",
+    "bank": "registers behind the banks", "permute": "lane permutation", "pipeline": "XOR, masks and what waits",
+    "codebook": "codebook", "output": "output buffer", "loader": "loading", "table": "loading", "crc": "loading",
+    "top": "registers and counts",
+}  # fmt: skip
+
+
 def parts(report: dict[str, Any], path: Path) -> None:
-    """Where the energy of a beat goes in the largest layer's decoder: parts of the logic, bank reads, leakage."""
+    """Where the energy of a beat goes in the largest layer's decoder: functions of the logic, bank reads, leakage."""
     known = report["decoders"][report["runs"]["none"]["decoder"]]["energy"][0]
-    rows = [(name, *pair) for name, pair in known["parts"].items() if pair[1] >= 0.05]
-    rows += [("bank reads", known["memory_pj"], known["memory_pj"])]
-    rows += [("leakage", known["leakage_pj"], known["leakage_pj"])]
-    rows.sort(key=lambda row: row[2])
-    figure, axes = _figure(f"Energy of a beat of {known['lanes']} weights, by part", 0.3 * len(rows) + 1.4)
+    sums = {f"bank reads ({_memory(known)})": np.array([known["memory_pj"]] * 2)}
+    for name, pair in [*known["parts"].items(), ("leakage", [known["leakage_pj"]] * 2)]:
+        function = FUNCTIONS.get(name, name)
+        sums[function] = sums.get(function, np.zeros(2)) + np.array(pair)
+    rows = sorted(sums.items(), key=lambda row: float(row[1][1]))
+    figure, axes = _figure(
+        f"Energy of a beat of {known['lanes']} weights, by function", 0.3 * len(rows) + 1.4
+    )
     places = np.arange(len(rows))
-    settled, glitches = (np.array([row[k] for row in rows]) for k in (1, 2))
+    settled, glitches = np.array([pair for _, pair in rows]).T
     axes.barh(places, settled, color=SECOND, height=0.65, label="settled")
     axes.barh(places, glitches - settled, left=settled, color=ACCENT, height=0.65, label="glitches")
     for place, low, high in zip(places, settled, glitches, strict=True):
-        text = f" {low:.1f}" if high - low < 0.05 else f" {low:.1f} to {high:.1f}"
+        text = f" {low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f" {low:.1f} to {high:.1f}"
         axes.text(high, float(place), text, va="center", fontsize=8, color=INK)
-    axes.set_yticks(places, [row[0] for row in rows])
-    axes.margins(x=0.15)
+    axes.set_yticks(places, [name for name, _ in rows])
+    axes.set_xlim(0, glitches.max())
     axes.set_xlabel(
         f"pJ per beat; {known['library']}, {known['volts']} V, {known['how']}; {known['accuracy']}",
         fontsize=7,
@@ -191,38 +210,21 @@ def parts(report: dict[str, Any], path: Path) -> None:
     figure.savefig(path)
 
 
-def steps(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
-    """Test error, and bytes of the layer and of the whole network, at each step of a compression."""
-    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
-    errors, n_bytes = figure.subplots(2, sharex=True)
-    places, names = np.arange(len(rows)), [row["step"] for row in rows]
-    colors = [ACCENT if name == "encoded" else SECOND for name in names]
-    errors.bar(places, [100 * row["error"] for row in rows], color=colors, width=0.6)
-    errors.set_ylabel("test error, %")
-    errors.set_title(
-        "A table's false positives, and what retraining takes back", loc="left", color=INK, fontsize=11
+def storages(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
+    """A layer exact and in its table: bytes, the network's test error with it, what a decoder in hardware does."""
+    figure, axes = _figure(f"{layer} of the same network, stored", 0.6 * len(rows) + 1.4)
+    for place, row in enumerate(rows[::-1]):
+        color = MUTED if row["lossless"] else ACCENT
+        fill = color if row["constant_rate"] else "white"
+        axes.barh(place, row["bytes"], color=fill, edgecolor=color, height=0.6)
+        text = f" {row['bytes']:,} B; test error {row['error']:.2%}"
+        axes.text(row["bytes"], place, text, va="center", fontsize=8, color=INK)
+    names = [f"{textwrap.fill(row['name'], 40)}\n{row['decoder']}" for row in rows[::-1]]
+    axes.set_yticks(range(len(rows)), names, fontsize=7)
+    axes.set_xlim(0, max(row["bytes"] for row in rows))
+    axes.set_xlabel(
+        "bytes of the layer; filled: a constant rate in hardware; red: with false positives", fontsize=8
     )
-    for key, shift, color, label in (
-        ("bytes", -0.17, MUTED, "network"),
-        ("layer_bytes", 0.17, SECOND, layer),
-    ):
-        values = [row[key] for row in rows]
-        n_bytes.bar(places + shift, values, color=color, width=0.32, label=label)
-        for place, value in zip(places + shift, values, strict=True):
-            n_bytes.text(place, value, f"{value:,}", ha="center", va="bottom", fontsize=7, color=INK)
-    for place, row in zip(places, rows, strict=True):
-        errors.text(
-            place, 100 * row["error"], f"{row['error']:.2%}", ha="center", va="bottom", fontsize=8, color=INK
-        )
-    n_bytes.set_yscale("log")
-    _plain_powers(n_bytes.yaxis)
-    n_bytes.set_ylabel("bytes")
-    n_bytes.set_xticks(places, names)
-    n_bytes.margins(y=0.25)
-    n_bytes.legend(frameon=False, fontsize=8)
-    for axes in (errors, n_bytes):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(y=0.2)
     figure.savefig(path)
 
 

@@ -43,6 +43,7 @@ HOW = {
     "phases": "rtl_sim", "events": "rtl_sim", "fill_latency_cycles": "cycle_model", "fpga": "place_and_route",
     "energy": "gate_sim",
 }  # fmt: skip
+SWEEP_SEEDS = 4096  # between the first seeds of two widths: more than an encoder tries
 SWEEP_POINTS = 8  # slot widths in the plot of false positives
 IN_TURN = "in turn"  # the run of all tables; the others are called as their stalls
 STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
@@ -171,6 +172,8 @@ def _sweep(array: NDArray[Any], tensor: EncodedTensor, progress: Progress) -> li
     own = {name: value for name, value in geometry.as_dict().items() if name in options}
     for k, slot_bits in enumerate(widths):
         progress(k, len(widths), f"t = {slot_bits}")
+        # A draw of its own for each width: with one seed the false positives at t + 1 are among those at t.
+        own["first_seed"] = SWEEP_SEEDS * (k + 1)
         report = codec.encode(array, layout=geometry.NAME, slot_bits=slot_bits, round_values=True, **own)[1]
         points.append({"slot_bits": slot_bits} | report.as_dict())
     return points

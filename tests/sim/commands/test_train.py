@@ -91,7 +91,7 @@ def test_a_file_that_names_no_network_is_refused(quick, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["torch", "sklearn"])
 def test_what_is_missing_is_named_in_one_line(tmp_path, name, need):
     if name == "sklearn" and importlib.util.find_spec("torch") is None:
-        need("torch is not installed: {install_line('train')}")
+        need(f"torch is not installed: {install_line('train')}")
     program = f"""
 import sys
 sys.modules["{name}"] = None

@@ -1,4 +1,6 @@
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -33,25 +35,72 @@ def test_a_plot_leaves_out_the_run_of_all_layers(result, tmp_path, monkeypatch):
     assert drawn[::-1] == [name for name in result["runs"] if name != "in turn"]
 
 
-STEPS = [{"step": step, "error": 0.02, "bytes": 2_000_000 // n, "layer_bytes": 900_000 // n} for step, n in
-         (("dense", 1), ("encoded", 90))]  # fmt: skip
+STORED = [{"name": f"table, {n}", "bytes": n, "error": 0.02, "decoder": "serial", "constant_rate": n > 100,
+           "lossless": False} for n in (90, 2_000)]  # fmt: skip
+ENTRY = {
+    "library": "lib",
+    "volts": 1.1,
+    "source": "weightless asic; bank reads: CACTI, 45 nm itrs-lop",
+    "lanes": 8,
+    "memory_pj": 8.0,
+    "leakage_pj": 0.5,
+    "how": "gate_sim",
+    "accuracy": "no clock tree",
+    "parts": {"address_hash": [12.0, 13.0], "mask_hash": [2.0, 2.0], "output": [2.68, 2.72], "top": [1, 1]},
+}
+ENERGY = {"drams": ["HBM2"], "rows": [
+    {"name": "table", "on_chip": (4.0, 5.0), "HBM2": (40.0, 60.0), "complete": True},
+    {"name": "bitmask, reads alone", "on_chip": (0.2, 0.2), "HBM2": (4.0, 4.0), "complete": False},
+]}  # fmt: skip
 
 
-ENERGY = {"drams": ["HBM2"], "rows": [{"name": "table", "on_chip": (4.0, 5.0), "HBM2": (40.0, 60.0)}]}
+def known(result):
+    """The result with an energy."""
+    told = json.loads(json.dumps(result)) | {"energy": ENERGY}
+    for decoder in told["decoders"].values():
+        decoder["energy"] = [ENTRY]
+    return told
 
 
-@pytest.mark.parametrize("name", ["false_positives", "energy", "steps"])
+def texts(draw, path):
+    """What a picture says."""
+    with plots.plain_text(), mpl.rc_context({"svg.fonttype": "none"}):
+        draw(path)
+    return re.findall(r">([^<>]+)</text>", path.read_text())
+
+
+def test_parts_are_functions_and_equal_figures_stand_once(result, tmp_path):
+    said = texts(lambda path: plots.parts(known(result), path), tmp_path / "x.svg")
+    assert {"hash", "output buffer", "registers and counts", "bank reads (45 nm itrs-lop)", "leakage"} <= set(
+        said
+    )
+    assert any(text.strip() == "14.0 to 15.0" for text in said)
+    assert any(text.strip() == "2.7" for text in said)
+    assert not any("2.7 to" in text for text in said)
+
+
+def test_the_picture_of_energy_says_library_voltage_and_memory(result, tmp_path):
+    said = " ".join(texts(lambda path: plots.energy(known(result), path), tmp_path / "x.svg"))
+    assert "lib, 1.1 V, memory 45 nm itrs-lop" in said
+    assert "hollow: reads alone" in said
+    assert "4.0 to 5" in said
+
+
+def test_what_is_stored_is_compared_by_what_a_user_gets(tmp_path):
+    said = " ".join(texts(lambda path: plots.storages(STORED, "fc1", path), tmp_path / "x.svg"))
+    assert "2,000 B; test error 2.00%" in said
+    assert "serial" in said
+
+
+@pytest.mark.parametrize("name", ["false_positives", "energy"])
 def test_figures_along_a_logarithmic_axis_are_read_where_formulas_are_off(name, result, tmp_path):
     """What they say as they stand: no source of a formula."""
     path = tmp_path / "plot.svg"
     with plots.plain_text(), mpl.rc_context({"svg.fonttype": "none"}):
-        if name == "steps":
-            plots.steps(STEPS, "a", path)
-        else:
-            getattr(plots, name)(result | {"energy": ENERGY}, path)
+        getattr(plots, name)(known(result), path)
     drawn = path.read_text()
     assert "mathdefault" not in drawn
-    assert any(f">{power}<" in drawn for power in ("0.1", "10", "100000"))
+    assert any(f">{power}<" in drawn for power in ("0.1", "1", "10"))
 
 
 DRAW = """
@@ -59,7 +108,7 @@ import sys
 from pathlib import Path
 from weightless_sim.report import plots
 with plots.plain_text():
-    plots.steps({steps}, "a", Path(sys.argv[1]))
+    plots.storages({rows}, "a", Path(sys.argv[1]))
 """
 
 
@@ -75,7 +124,7 @@ def test_a_users_matplotlib_is_not_ours(tmp_path, backend):
     for settings in ({}, {"MPLBACKEND": backend, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("M")} | settings
         path = tmp_path / f"{len(pictures)}.png"
-        command = [sys.executable, "-c", DRAW.format(steps=STEPS), str(path)]
+        command = [sys.executable, "-c", DRAW.format(rows=STORED), str(path)]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         pictures.append(path.read_bytes())

@@ -5,7 +5,7 @@ import pytest
 
 from weightless_sw.classic import encoder, kernels
 from weightless_sw.codebook import EncodeError
-from weightless_sw.codec import encode
+from weightless_sw.codec import decode, encode
 from weightless_sw.spec import classic as spec
 
 
@@ -21,7 +21,7 @@ def test_the_bank_size_is_the_smallest_of_those_tried(sparse_layer, lanes):
     tensor, report = encode(weights, lanes=lanes)
     bank_rows = tensor.geometry.bank_rows
     keys = np.flatnonzero(weights).astype(np.uint32)
-    search = encoder._Search(keys, lanes, 8, None)
+    search = encoder._Search(keys, lanes, 8, 0, None)
     assert search._first_seed(bank_rows) == report.seed
     assert search._first_seed(bank_rows - 1) is None
 
@@ -40,3 +40,16 @@ def test_too_many_keys_for_the_lanes(sparse_layer, monkeypatch):
         EncodeError, match=r"500 keys need about 2[0-9]+ rows a bank, the format has 100; use more lanes"
     ):
         encode(sparse_layer(5000, 500), lanes=1)
+
+
+def test_seeds_are_tried_from_the_first_on(sparse_layer):
+    """Tables of seeds far apart are draws of their own; the first seeds of an encoder are those of 0."""
+    weights = sparse_layer(20_000, 900)
+    false_positives = []
+    for first in (0, 4096, 65_535):
+        tensor, report = encode(weights, first_seed=first)
+        assert (report.seed - first) % 65_536 < 4096
+        decoded = decode(tensor)
+        assert np.array_equal(decoded[weights != 0], weights[weights != 0])
+        false_positives.append(set(np.flatnonzero(decoded * (weights == 0))))
+    assert len(false_positives[0] & false_positives[1]) < len(false_positives[0]) / 4
