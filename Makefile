@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := build/venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --disable-pip-version-check -q
 MODELS := weightless_sw/models
 # A folder with the four files of MNIST, where there is one; else they are downloaded once.
 DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
@@ -14,7 +15,7 @@ help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make test          run the tests"
 	@echo "make check         ruff and mypy"
-	@echo "make model         train the bundled model again (MNIST, torch, ten minutes)"
+	@echo "make model         train the bundled model again (MNIST, torch, 5 to 15 minutes)"
 	@echo "make verify-model  its test error on MNIST once more, without torch"
 	@echo "make area          LUTs, flip-flops, RAMs and MHz of 1, 8 and 64 lanes on ECP5"
 	@echo "make bench         encode and decode speed, side by side with peers"
@@ -38,11 +39,13 @@ $(HERE): | tools
 	@touch $@
 
 $(VENV)/sim.stamp: pyproject.toml $(HERE) | tools
-	$(BIN)/pip install --disable-pip-version-check -e '.[sim]'
+	@echo "Installing what simulations need, once: a minute or two."
+	@$(PIP) -e '.[sim]'
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml $(VENV)/sim.stamp
-	$(BIN)/pip install --disable-pip-version-check -e '.[sim,synth,dev]'
+	@echo "Installing what tests need, once: a minute or two."
+	@$(PIP) -e '.[sim,synth,dev]'
 	@touch $@
 
 sim: $(VENV)/sim.stamp
@@ -57,11 +60,13 @@ check: $(VENV)/dev.stamp
 	@$(BIN)/mypy
 
 $(VENV)/train.stamp: pyproject.toml $(VENV)/sim.stamp
-	$(BIN)/pip install --disable-pip-version-check -e '.[sim,train]'
+	@echo "Installing what training needs, once: torch is large (docs/install.md)."
+	@$(PIP) -e '.[sim,train]'
 	@touch $@
 
 $(VENV)/data.stamp: pyproject.toml $(VENV)/sim.stamp
-	$(BIN)/pip install --disable-pip-version-check -e '.[sim,data]'
+	@echo "Installing what MNIST needs, once."
+	@$(PIP) -e '.[sim,data]'
 	@touch $@
 
 model: $(VENV)/train.stamp

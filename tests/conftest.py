@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
+settings.register_profile("weightless", deadline=None)  # a busy machine is no fault
+settings.load_profile("weightless")
 
 
 @pytest.fixture(scope="session")

@@ -120,7 +120,7 @@ def test_python_of_the_compression_page_runs(tmp_path, monkeypatch, need, capsys
     names = {}
     for program in programs:
         exec(compile(program, "compress.md", "exec"), names)
-    assert len(programs) == 4
+    assert len(programs) == 5
     assert "encoded fc1" in capsys.readouterr().out
     losses = {measured.step: measured.loss for measured in names["result"].history}
     assert losses["retrained fc1"] < losses["encoded fc1"]
@@ -158,7 +158,7 @@ def test_ports_of_the_pages_are_those_that_are_there():
         bus = port.name.rpartition("_")[0]
         assert f"`{bus}_*`" in integration if bus else f"`{port.name}`" in integration, port
     (command,) = re.findall(r"^    weightless (rtl .+)$", integration, re.M)
-    assert cli._parser().parse_args(command.split()).axi
+    assert cli._parser(command.split()).parse_args(command.split()).axi
 
 
 def test_constants_of_the_format_page():

@@ -14,14 +14,15 @@ wl.restore(network, wl.read("network.wls"))
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from weightless_sw.codebook import EncodeError
-from weightless_sw.codec import EncodeReport, decode, encode, encode_coded
-from weightless_sw.container import FormatError, read, write
-from weightless_sw.inputs import InputError, load_tensors, save_tensors
-from weightless_sw.spec.record import Geometry, ValueFormat
-from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor
+if TYPE_CHECKING:
+    from weightless_sw.codebook import EncodeError
+    from weightless_sw.codec import EncodeReport, decode, encode, encode_coded
+    from weightless_sw.container import FormatError, read, write
+    from weightless_sw.inputs import InputError, load_tensors, save_tensors
+    from weightless_sw.spec.record import Geometry, ValueFormat
+    from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,10 +44,25 @@ __all__ = [
     "write",
 ]
 
-_TRAINING = ("Recipe", "compress", "restore")  # need torch, and are imported when they are asked for
+# Public names by the module that has them, imported when they are asked for: the specification alone needs no numpy.
+_PUBLIC = {
+    "codebook": ("EncodeError",),
+    "codec": ("EncodeReport", "decode", "encode", "encode_coded"),
+    "container": ("FormatError", "read", "write"),
+    "inputs": ("InputError", "load_tensors", "save_tensors"),
+    "spec.record": ("Geometry", "ValueFormat"),
+    "tensor": ("Arrangement", "CodedTensor", "EncodedTensor"),
+    "training.compress": ("Recipe", "compress", "restore"),  # these need torch
+}
+_MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _TRAINING:
-        return getattr(import_module("weightless_sw.training.compress"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

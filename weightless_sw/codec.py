@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf, prod, sqrt
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,7 @@ class EncodeReport:
         return flat | own | {"bytes": self.bytes}
 
 
+@np.errstate(all="ignore")  # what overflows is found, and said
 def encode(
     weights: ArrayLike,
     *,
@@ -110,6 +112,7 @@ def encode(
     Raises EncodeError when the weights are not finite, not clustered, or not exact in the format.
     """
     started = time.perf_counter()
+    slot_bits, options = index(slot_bits), {option: index(value) for option, value in options.items()}
     chosen = _chosen(layout, slot_bits, options)
     if order not in (*ORDERS, AUTO):
         raise ValueError(f"order must be one of {(*ORDERS, AUTO)}, not {order!r}")
@@ -183,6 +186,7 @@ def check_values(
     _number(distinct, slot_bits, format_named(value_format), round_values, name)
 
 
+@np.errstate(all="ignore")  # what overflows is found, and said
 def rounding(weights: ArrayLike, value_format: ValueFormat | str, name: str = "tensor") -> float:
     """The largest share of itself by which a weight changes as ``value_format`` rounds it; 0 where all are exact.
 
@@ -250,6 +254,7 @@ def _live(has_weights: NDArray[np.bool_], most_bytes: float) -> NDArray[np.int64
     return live if len(live) < n and len(live_map(live, n)) <= most_bytes else None
 
 
+@np.errstate(all="ignore")  # what overflows is found, and said
 def encode_coded(
     weights: ArrayLike,
     *,
@@ -293,18 +298,19 @@ def encode_coded(
     return min(tensors, key=stored_bytes)
 
 
-def decode(tensor: EncodedTensor | CodedTensor) -> NDArray[np.float32]:
-    """The weights, false positives included, float32 in the tensor's shape, by the layout's fast decoder."""
+def decode(tensor: EncodedTensor | CodedTensor | NDArray[Any]) -> NDArray[Any]:
+    """The weights, false positives included, float32 in the tensor's shape, by the layout's fast decoder.
+
+    A raw tensor of a file is what it is.
+    """
+    if isinstance(tensor, np.ndarray):
+        return tensor
     if isinstance(tensor, CodedTensor):
         return tensor.look_up(tensor.codes)
     return tensor.look_up(layouts.fast(tensor.geometry).decode_codes(tensor))
 
 
-def to_array(tensor: EncodedTensor | CodedTensor | NDArray[Any]) -> NDArray[Any]:
-    """What a file's tensor of any kind stands for: decoded, or, if it is raw, itself."""
-    return tensor if isinstance(tensor, np.ndarray) else decode(tensor)
-
-
+@np.errstate(all="ignore")  # what overflows is found, and said
 def measure(tensor: EncodedTensor, weights: ArrayLike, name: str = "tensor") -> EncodeReport:
     """What an encoding of ``weights`` came to that was made before; ``tensor`` may be read from a file.
 

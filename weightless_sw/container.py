@@ -242,6 +242,8 @@ def _metadata_text(metadata: Mapping[str, str]) -> bytes:
 
 def check_storable(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Raise ValueError for what :func:`to_bytes` would refuse in a tensor: its name, shape, or dtype."""
+    if not isinstance(name, str):
+        raise ValueError(f"a tensor's name must be a string, not {name!r}")
     try:
         n_bytes = len(name.encode())
     except UnicodeEncodeError as error:

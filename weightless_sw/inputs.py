@@ -173,6 +173,8 @@ def check_savable(path: str | os.PathLike[str], tensors: Mapping[str, np.dtype[A
     """Raise InputError where :func:`save_tensors` would: for a suffix, or a name or dtype that it can't hold."""
     suffix = _suffix(path)
     for name, dtype in tensors.items():
+        if not isinstance(name, str):
+            raise InputError(f"{path}: a tensor's name must be a string, not {name!r}")
         if suffix == ".npz" and ("\0" in name or len(name.encode()) > 0xFFFF - 4):
             raise InputError(f"{path}: an .npz archive can't hold the name {name[:40]!r}; write .safetensors")
         if suffix == ".npz" and dtype in ML_DTYPES:

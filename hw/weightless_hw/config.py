@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
-from weightless_sw.spec.record import MAX_SLOT_BITS, Geometry, Section, require
+from weightless_sw.spec.record import MAX_SLOT_BITS, Geometry, Section, require, to_ints
 
 
 class Stage(NamedTuple):
@@ -61,6 +61,7 @@ class DecoderConfig(ABC):
     value_bits: int = 16  # width of a codebook entry and of a decoded weight
 
     def __post_init__(self) -> None:
+        to_ints(self)
         require("slot_bits", self.slot_bits, 1, MAX_SLOT_BITS)
         require("max_codes", self.max_codes, 1, (1 << self.slot_bits) - 1)
         require("value_bits", self.value_bits, 8, 16)

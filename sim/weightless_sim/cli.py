@@ -8,11 +8,12 @@ import argparse
 import io
 import os
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-from weightless_sim import extras
-from weightless_sim.commands import asic, doctor, files, hardware, simulate, tech, train
-from weightless_sim.commands.common import EXIT_FAILED, EXIT_USAGE, remark, results_beside
+from weightless_sim.commands import COMMANDS
+from weightless_sim.commands.streams import EXIT_FAILED, EXIT_USAGE, remark, results_beside
 from weightless_sw import __version__
 from weightless_sw.files import check_output, describe
 
@@ -27,47 +28,73 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal may not have our characters
+    if sys.stdout is None:
+        remark(
+            "weightless: standard output is closed, and results would be lost; open it, or send it to /dev/null"
+        )
+        return EXIT_USAGE
     try:
-        return _run(arguments)
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # who reads has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
-    except (KeyboardInterrupt, SystemError) as error:
-        cause = (
-            error.__cause__ or error.__context__
-        )  # C code that did not look for an interrupt makes another of it
-        if not isinstance(error, KeyboardInterrupt) and not isinstance(cause, KeyboardInterrupt):
-            raise
+    except OSError as error:  # of the last flush
+        _drop_output()
+        remark(f"weightless: standard output: {describe(error)}")
+        return EXIT_USAGE
+    except KeyboardInterrupt:
         remark("weightless: interrupted")
         return 130
 
 
+def _drop_output() -> None:
+    """What is left in the buffer can't be written; Python would try once more at its end, and say so."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _run(arguments: list[str] | None) -> int:
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser(sys.argv[1:] if arguments is None else arguments).parse_args(arguments)
         _check_outputs(options)
         code: int = options.run(options)
-        sys.stdout.flush()
         return code
     except (BrokenPipeError, KeyboardInterrupt):
         raise
-    except OSError as error:
-        remark(f"weightless: {describe(error)}")
-        return EXIT_USAGE
-    except ValueError as error:  # the project's input errors are ValueErrors with a full message
-        remark(f"weightless: {error}")
-        return EXIT_USAGE
-    except MemoryError as error:
-        remark(f"weightless: not enough memory: {error or 'for this input'}")
-        return EXIT_USAGE
-    except ImportError as error:
-        if not (reason := extras.missing(error)):
+    except Exception as error:
+        if _is_interrupt(error):
+            raise KeyboardInterrupt from error
+        code, reason = _explain(error)
+        if not code:
             raise
         remark(f"weightless: {reason}")
-        return EXIT_USAGE
-    except RuntimeError as error:  # simulation and synthesis
-        remark(f"weightless: {error}")
-        return EXIT_FAILED
+        return code
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether an interrupt is behind the error: C code, and imports, that did not look for one make another of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _explain(error: Exception) -> tuple[int, str]:
+    """(exit code, what is said of it); 0 for an error that is a fault of ours."""
+    if isinstance(error, OSError):
+        return EXIT_USAGE, describe(error)
+    if isinstance(error, ValueError):  # the project's input errors are ValueErrors with a full message
+        return EXIT_USAGE, str(error)
+    if isinstance(error, MemoryError):
+        return EXIT_USAGE, f"not enough memory: {error or 'for this input'}"
+    if isinstance(error, ImportError):
+        from weightless_sim import extras
+
+        reason = extras.missing(error)
+        return EXIT_USAGE if reason else 0, reason
+    if isinstance(error, RuntimeError):  # simulation and synthesis
+        return EXIT_FAILED, str(error)
+    return 0, ""
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -92,15 +119,20 @@ def check_folder(folder: Path) -> None:
         raise PermissionError(f"{folder}: nothing can be written there; choose another folder with --build")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser for these arguments: only the command that they name is imported, the others are a line of help."""
     parser = argparse.ArgumentParser(
         prog="weightless",
         description="Neural-network weights in a table that hardware decodes at a constant rate.",
     )
     parser.add_argument("--version", action="version", version=f"weightless {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (files, train, hardware, asic, tech, simulate, doctor):
-        group.add(commands)
+    called = next((word for word in arguments if not word.startswith("-")), "")
+    for name, (module, text) in COMMANDS.items():
+        if module != COMMANDS.get(called, ("",))[0]:
+            commands.add_parser(name, help=text)
+        elif name not in commands.choices:
+            import_module(f"weightless_sim.commands.{module}").add(commands)
     return parser
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import weightless_sw
 from weightless_sim import cli, extras
-from weightless_sim.commands import common
+from weightless_sim.commands import common, files, hardware
 from weightless_sim.cosim import runner
 from weightless_sim.model import fpga
 from weightless_sim.shown import in_markdown
@@ -69,7 +69,7 @@ def test_missing_memory_names_the_tensor_and_counts_the_scattered_array(model, t
     wls = tmp_path / "m.wls"
     assert cli.main(["encode", str(model), "-o", str(wls)]) == 0
     size = 4 * int(np.load(model)["fc.weight"].size)
-    monkeypatch.setattr(cli.files.codec, "decode", lambda _: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(files.codec, "decode", lambda _: (_ for _ in ()).throw(MemoryError()))
     capsys.readouterr()
     assert cli.main(["decode", str(wls), "-o", str(tmp_path / "back.npz")]) == 2
     assert "fc.weight: not enough memory; decoded, shape" in (error := capsys.readouterr().err)
@@ -299,6 +299,8 @@ try:
 except SystemExit as stop:
     code = stop.code
 slow = {{"numba", "amaranth", "cocotb", "matplotlib", "torch"}} & set(sys.modules)
+if {arguments!r} in (["--help"], ["--version"]):
+    slow |= {{"numpy", "ml_dtypes", "rich.progress", "rich.console"}} & set(sys.modules)
 sys.exit(code or ", ".join(slow) or 0)
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -416,12 +418,12 @@ def test_tables_on_a_pipe_are_never_cut(tmp_path):
 
 
 def test_a_missing_extra_is_named(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(cli.files, "_info", lambda _: __import__("amaranth_not_there"))
+    monkeypatch.setattr(files, "_info", lambda _: __import__("amaranth_not_there"))
 
     def fail(_):
         raise ModuleNotFoundError("No module named 'amaranth'", name="amaranth.lib")
 
-    monkeypatch.setattr(cli.hardware, "_rtl", fail)
+    monkeypatch.setattr(hardware, "_rtl", fail)
     assert cli.main(["rtl", "-o", str(tmp_path / "x.v")]) == 2
     assert capsys.readouterr().err == f"weightless: amaranth is not installed: {install_line('sim')}\n"
     with pytest.raises(ModuleNotFoundError):
@@ -450,7 +452,7 @@ def test_extras_are_those_of_the_package():
 
 def test_memory_that_is_not_there(model, monkeypatch, capsys):
     monkeypatch.setattr(
-        cli.files, "_info", lambda _: (_ for _ in ()).throw(MemoryError("Unable to allocate 8 GiB"))
+        files, "_info", lambda _: (_ for _ in ()).throw(MemoryError("Unable to allocate 8 GiB"))
     )
     assert cli.main(["info", str(model)]) == 2
     assert capsys.readouterr().err == "weightless: not enough memory: Unable to allocate 8 GiB\n"
@@ -627,3 +629,38 @@ sys.exit(code or ("numba" in sys.modules))
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert "268435456" in run.stdout or "16384x16384" in run.stdout
+
+
+def test_the_specification_needs_no_numpy():
+    program = """
+import sys
+import weightless_sw.spec.ribbon
+import weightless_hw.classic.config
+assert "numpy" not in sys.modules
+import weightless_sw as wl
+assert {"encode", "read", "Geometry"} <= set(dir(wl))
+assert wl.encode.__module__ == "weightless_sw.codec"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_closed_or_full_standard_output_is_one_line(model):
+    command = f"{sys.executable} -m weightless_sim info {model.with_suffix('.wls')}"
+    assert cli.main(["encode", str(model), "-o", str(model.with_suffix(".wls"))]) == 0
+    for output, said in ((">&-", "standard output is closed"), ("> /dev/full", "No space left on device")):
+        run = subprocess.run(f"{command} {output}", shell=True, capture_output=True, text=True, check=False)
+        assert run.returncode == 2
+        assert said in run.stderr
+        assert len(run.stderr.splitlines()) == 1, run.stderr
+
+
+def test_an_interrupt_during_imports_is_one_line(tmp_path):
+    """Whatever an import makes of it: the package that is interrupted here calls it an ImportError."""
+    (tmp_path / "ml_dtypes.py").write_text(
+        "try:\n    raise KeyboardInterrupt\nexcept BaseException as error:\n    raise ImportError('x') from error\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    for arguments in (["info", "x.wls"], ["encode", "x.npz", "-o", "y.wls"]):
+        command = [sys.executable, "-m", "weightless_sim", *arguments]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (run.returncode, run.stderr) == (130, "weightless: interrupted\n")

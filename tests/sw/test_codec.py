@@ -1,3 +1,4 @@
+import dataclasses
 from math import sqrt
 
 import numpy as np
@@ -5,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weightless_sw import codec, container
+from weightless_hw.classic.config import ClassicConfig
+from weightless_sw import codec, container, inputs
 from weightless_sw.codebook import EncodeError
 from weightless_sw.codec import encode
+from weightless_sw.simplify import simplify
 from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import EncodedTensor
 
@@ -137,3 +140,47 @@ def test_report_has_the_fields_of_the_layout():
     fields = report.as_dict()
     assert (fields["lanes"], fields["bank_rows"]) == (2, tensor.geometry.bank_rows)
     assert "own" not in fields
+
+
+def test_any_tensor_of_a_file_is_decoded():
+    weights = np.eye(8, dtype=np.float32)
+    tensors = {"table": codec.encode(weights)[0], "coded": codec.encode_coded(weights), "raw": weights}
+    for name, tensor in container.from_bytes(container.to_bytes(tensors)).items():
+        assert np.array_equal(codec.decode(tensor)[weights != 0], weights[weights != 0]), name
+
+
+def test_names_must_be_strings(tmp_path):
+    for save in (
+        lambda: container.to_bytes({1: np.eye(2)}),
+        lambda: inputs.save_tensors(tmp_path / "x.npz", {1: np.eye(2)}),
+        lambda: inputs.save_tensors(tmp_path / "x.safetensors", {1: np.eye(2)}),
+    ):
+        with pytest.raises(ValueError, match="a tensor's name must be a string, not 1"):
+            save()
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int8])
+def test_sizes_may_be_numpys_integers(kind):
+    weights = np.eye(40, dtype=np.float32)
+    expected = codec.encode(weights, lanes=4, slot_bits=9)[0]
+    assert codec.encode(weights, lanes=kind(4), slot_bits=kind(9))[0] == expected
+    assert codec.encode(weights, layout="ribbon", chunk_log2=kind(13))[0].geometry.chunk_log2 == 13
+    assert type(dataclasses.replace(expected.geometry, bank_rows=kind(9)).bank_rows) is int
+    config = ClassicConfig(lanes=kind(8), slot_bits=kind(8), max_bank_rows=kind(100))
+    assert config == ClassicConfig(max_bank_rows=100)
+    assert type(config.table_bits) is int
+    assert simplify(np.eye(9), density=0.5, n_codes=kind(2))[1].n_codes == 1
+
+
+def test_numpys_warnings_never_come_through():
+    """What overflows is said by an error, or is none; warnings are errors in these tests."""
+    huge = np.array([[1e300, -1e300, 0.0], [3e38, 1e-300, 1e-45]])
+    for value_format in ("fp16", "fixed8", "fixed16"):
+        for encoder in (codec.encode, codec.encode_coded):
+            for rounded in (False, True):
+                with pytest.raises(EncodeError):
+                    encoder(huge, value_format=value_format, round_values=rounded)
+    with pytest.raises(ValueError, match="out of fp16's range"):
+        simplify(huge, density=1.0, n_codes=4)
+    with pytest.raises(ValueError, match=r"values up to 1e\+300 overflow fp16"):
+        codec.measure(codec.encode(np.ones((2, 3)))[0], np.full((2, 3), 1e300))

@@ -79,3 +79,14 @@ def test_round_fp16():
         round_fp16(np.array([1.0, 1.0001]))
     with pytest.raises(ValueError, match="one is zero"):
         round_fp16(np.array([1e-9, 1.0]))
+
+
+def test_centroids_are_the_means_of_what_is_nearest():
+    """Against a plain round of Lloyd's: nothing moves any more."""
+    values = np.random.default_rng(0).normal(size=5_000)
+    for k in (1, 2, 16, 256):
+        centroids = kmeans_1d(values, k, n_iterations=10_000)
+        nearest = np.abs(values[:, None] - centroids).argmin(1)
+        means = [values[nearest == j].mean() for j in range(len(centroids))]
+        assert np.allclose(means, centroids, atol=1e-12)
+    assert kmeans_1d(np.array([0.5, 0.5, 0.5]), 4).tolist() == [0.5]

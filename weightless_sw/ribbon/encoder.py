@@ -72,6 +72,8 @@ def build(
 
     The same on any number of threads.  Raises EncodeError when chunks of no size encode.
     """
+    if progress and not kernels.encode_chunk.signatures:
+        progress(0, 0, "kernels: compiled the first time, half a minute; then loaded")
     first = options["chunk_log2"] or choose_chunk_log2(request.n_weights, len(keys))
     for chunk_log2 in range(first, spec.MIN_CHUNK_LOG2 - 1, -1):
         try:

@@ -4,7 +4,7 @@ import hashlib
 import struct
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import IntEnum
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -87,9 +87,17 @@ class Section(NamedTuple):
 
 
 def require(name: str, value: int, low: int, high: int) -> None:
-    """Raise ValueError unless ``value`` is an integer from ``low`` to ``high``."""
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+    """Raise ValueError unless ``value`` is an integer, of Python's or numpy's, from ``low`` to ``high``."""
+    if not hasattr(value, "__index__") or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"{name} must be an integer from {low} to {high}, not {value!r}")
+
+
+def to_ints(instance: Any) -> None:
+    """Make Python's integers of the numpy ones among a dataclass's fields, whose sums and shifts would overflow."""
+    for field in fields(instance):
+        value = getattr(instance, field.name)
+        if hasattr(value, "__index__") and not isinstance(value, int):
+            object.__setattr__(instance, field.name, int(value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +120,7 @@ class Geometry(ABC):
     scale: float = 1.0  # of fixed-point entries; 1.0 for FP16
 
     def __post_init__(self) -> None:
+        to_ints(self)
         require("n_weights", self.n_weights, 1, MAX_WEIGHTS)
         require("slot_bits", self.slot_bits, 1, MAX_SLOT_BITS)
         require("n_codes", self.n_codes, 0, (1 << self.slot_bits) - 1)

@@ -8,7 +8,7 @@ would fall on what it needs.
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -138,17 +138,29 @@ def compress(
     *,
     step: Step | None = None,
     checkpoints: Path | None = None,
+    loss: learn.Loss | None = None,
+    metric: Callable[[Any, Any], int] | None = None,
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
 ) -> Compressed:
     """Simplify a trained ``network``, encode the layers of ``recipe.tables``, retrain the rest around them.
 
-    The loaders give (inputs, labels); that of training has a length.  ``network`` is left as it is.  ``step``
-    begins a step with a title and shows its progress.  What is reached is kept in the folder ``checkpoints``
-    after every step; the same call goes on from there, with the same result where the training loader is a
-    :class:`learn.Batches`, whose place is kept, too.  Raises, before any training, ValueError for a recipe that names
-    what the network does not have, for units that can't be left out, and for weights that other libraries compute;
-    EncodeError when a layer can't be encoded.
+    The loaders give (inputs, labels), which follow the network's parameters to their device; that of training has a
+    length.  ``network`` is left as it is.  ``loss``, ``metric`` and ``optimizer`` are as in :class:`learn.Task`;
+    without the first two the network is a classifier, which is distilled from itself as it was.  ``step`` begins a
+    step with a title and shows its progress.  What is reached is kept in the folder ``checkpoints`` after every step;
+    the same call goes on from there, with the same result where the training loader is a :class:`learn.Batches`,
+    whose place is kept, too.  Raises, before any training, ValueError for a recipe that names what the network does
+    not have, for units that can't be left out, and for weights that other libraries compute; EncodeError when a layer
+    can't be encoded.
     """
-    return _Run(network, train_loader, validation_loader, recipe, step, checkpoints).compress()
+    task = learn.Task(optimizer=optimizer)
+    if loss is not None:
+        task = learn.Task(loss, metric, optimizer)
+    elif metric is not None:
+        task = replace(task, metric=metric)
+    if task.metric is None and None in recipe.tables.values():
+        raise ValueError("t and K of a table are chosen by errors: give a metric, or name them in `tables`")
+    return _Run(network, train_loader, validation_loader, recipe, step, checkpoints, task).compress()
 
 
 class _Run:
@@ -162,7 +174,9 @@ class _Run:
         recipe: Recipe,
         step: Step | None,
         checkpoints: Path | None,
+        task: learn.Task,
     ):
+        self.task = task
         weights = sparse.find_layers(network)
         _check_names(network, weights, recipe)
         self.first_names = _first_names(network)
@@ -195,7 +209,7 @@ class _Run:
         network = copy.deepcopy(self.teacher)  # plain layers, without what training needed
         restore(network, tensors)
         self._check_stored(network)
-        self.history.append(Measured("stored", *learn.evaluate(network, self.validation)))
+        self.history.append(Measured("stored", *learn.evaluate(network, self.validation, self.task)))
         self.checkpoint.remove()
         return Compressed(
             network, tensors, self.reports, self.simplified, self.passed, self.history, self.candidates,
@@ -219,11 +233,11 @@ class _Run:
         with self.step(title) as progress:
             learn.train(
                 self.network, self.train_loader, epochs=epochs, rate=rate, teacher=self.teacher, hook=hook,
-                progress=progress,
+                progress=progress, task=self.task,
             )  # fmt: skip
 
     def _measure(self, step: str) -> None:
-        self.history.append(Measured(step, *learn.evaluate(self.network, self.validation)))
+        self.history.append(Measured(step, *learn.evaluate(self.network, self.validation, self.task)))
 
     def _pass(self, step: str) -> None:
         """Measure, and keep what the network is at this step."""
@@ -258,9 +272,9 @@ class _Run:
         """Standard deviation of each input of the first layer, over the validation set."""
         seen: list[torch.Tensor] = []
         handle = first.module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].flatten(1)))
-        learn.evaluate(self.network, self.validation)
+        learn.evaluate(self.network, self.validation, self.task)
         handle.remove()
-        return torch.cat(seen).std(0)
+        return torch.cat(seen).std(0).cpu()
 
     # One block of the algorithm: cluster, encode and freeze what the bytes decode to, retrain the rest.
 
@@ -299,7 +313,7 @@ class _Run:
                 encoded = self._state(0)
                 title = f"try t = {slot_bits}, K = {n_codes} in {layer.name}"
                 self._train(title, self.recipe.choice_epochs, self.recipe.retrain_rate)
-                _, n_wrong, n = learn.evaluate(self.network, self.validation)
+                _, n_wrong, n = learn.evaluate(self.network, self.validation, self.task)
                 n_bytes = container.stored_bytes(self.encoded[layer.name])
                 tried = Candidate(layer.name, slot_bits, n_codes, n_bytes, n_wrong / max(1, n))
                 self.candidates.append(tried)
@@ -458,7 +472,7 @@ def _readers(
 ) -> readers.Readers:
     """Who reads whom, as the first batch of ``validation`` shows it."""
     for inputs, _ in validation:
-        return readers.find(network, layers, inputs)
+        return readers.find(network, layers, learn.to_device(inputs, learn.device_of(network)))
     return readers.Readers(layers)
 
 
@@ -469,7 +483,7 @@ def restore(network: nn.Module, tensors: Mapping[str, container.Tensor]) -> None
     the network.
     """
     arrays = {
-        name: np.array(codec.to_array(tensor))  # one that torch may write to
+        name: np.array(codec.decode(tensor))  # one that torch may write to
         for name, tensor in tensors.items()
     }
     first_names = sparse.first_names(network)

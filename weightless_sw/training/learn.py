@@ -1,7 +1,8 @@
-"""One training run: Adam, cosine decay, distillation from a teacher, batches from any loader."""
+"""One training run: cosine decay, distillation from a teacher, batches from any loader, of any task."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from weightless_sw.training.data import Part
 TEMPERATURE = 2.0
 TEACHER_SHARE = 0.7  # of the loss, where there is a teacher
 
+Loss = Callable[[Any, Any], torch.Tensor]
 Hook = Callable[[float, torch.optim.Optimizer], None]  # told the share of steps done, after each step
 
 
@@ -55,15 +57,62 @@ def in_order(part: Part, batch: int = 1000) -> list[tuple[torch.Tensor, torch.Te
     return list(zip(images.split(batch), labels.split(batch), strict=True))
 
 
-def evaluate(network: nn.Module, loader: Iterable[Any]) -> tuple[float, int, int]:
-    """(mean cross entropy, wrong answers, answers) over ``loader``."""
+def wrong_answers(outputs: torch.Tensor, labels: torch.Tensor) -> int:
+    """The metric of a classifier: answers, each the largest of its outputs, that are not the label."""
+    return int((outputs.argmax(1) != labels).sum())
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a network is trained for, and measured by.
+
+    ``loss`` (outputs, labels) gives the mean over a batch, a tensor with a gradient.  ``metric`` (outputs, labels)
+    gives the number of wrong answers in a batch; None: there are no wrong answers, as in a regression.  ``optimizer``
+    (parameters, lr=rate) makes one of torch's.
+    """
+
+    loss: Loss = nn.functional.cross_entropy
+    metric: Callable[[Any, Any], int] | None = wrong_answers
+    optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether a teacher's outputs are logits, so that there is a divergence from them."""
+        return self.loss is nn.functional.cross_entropy
+
+
+CLASSIFICATION = Task()
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """A tensor, or the tensors in nested lists, tuples and mappings, on that device."""
+    if isinstance(batch, torch.Tensor):
+        return batch.to(device)
+    if isinstance(batch, Mapping):
+        return {key: to_device(value, device) for key, value in batch.items()}
+    if isinstance(batch, list | tuple):
+        return type(batch)(to_device(value, device) for value in batch)
+    return batch
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where its parameters are; the CPU where it has none."""
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
+
+
+def evaluate(
+    network: nn.Module, loader: Iterable[Any], task: Task = CLASSIFICATION
+) -> tuple[float, int, int]:
+    """(mean loss, wrong answers, answers) over ``loader``."""
     loss, n_wrong, n = 0.0, 0, 0
+    device = device_of(network)
     network.eval()
     with torch.no_grad():
-        for inputs, labels in loader:
+        for batch in loader:
+            inputs, labels = to_device(batch, device)
             outputs = network(inputs)
-            loss += nn.functional.cross_entropy(outputs, labels, reduction="sum").item()
-            n_wrong += int((outputs.argmax(1) != labels).sum())
+            loss += task.loss(outputs, labels).item() * len(labels)
+            n_wrong += 0 if task.metric is None else int(task.metric(outputs, labels))
             n += len(labels)
     return loss / max(1, n), n_wrong, n
 
@@ -77,21 +126,25 @@ def train(
     teacher: nn.Module | None = None,
     hook: Hook | None = None,
     progress: Progress | None = None,
+    task: Task = CLASSIFICATION,
 ) -> None:
     """Train all parameters that want a gradient.  ``loader`` has a length and gives (inputs, labels).
 
-    With a ``teacher`` the loss is 0.3 times the cross entropy and 0.7 T^2 times the divergence from the
+    With a ``teacher`` a classifier's loss is 0.3 times the cross entropy and 0.7 T^2 times the divergence from the
     teacher's outputs at temperature T = 2 (Hinton et al. 2015).  Raises ValueError for a loss that is not finite.
     """
     parameters = [p for p in network.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=rate)
-    n_steps, step = epochs * len(loader), 0
+    optimizer = task.optimizer(parameters, lr=rate)
+    n_steps, step, device = epochs * len(loader), 0, device_of(network)
     network.train()
     for epoch in range(epochs):
-        for inputs, labels in loader:
+        for batch in loader:
+            inputs, labels = to_device(batch, device)
             for group in optimizer.param_groups:
                 group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / n_steps))
-            loss = _loss(network(inputs), labels, teacher, inputs)
+            loss = _loss(
+                network(inputs), labels, teacher if task.is_classification else None, inputs, task.loss
+            )
             if not torch.isfinite(loss):
                 raise ValueError(
                     f"the loss became {loss.item()} in epoch {epoch + 1}; lower the rate ({rate})"
@@ -107,9 +160,9 @@ def train(
 
 
 def _loss(
-    outputs: torch.Tensor, labels: torch.Tensor, teacher: nn.Module | None, inputs: torch.Tensor
+    outputs: torch.Tensor, labels: torch.Tensor, teacher: nn.Module | None, inputs: torch.Tensor, of: Loss
 ) -> torch.Tensor:
-    loss = nn.functional.cross_entropy(outputs, labels)
+    loss = of(outputs, labels)
     if teacher is None:
         return loss
     with torch.no_grad():

@@ -45,7 +45,7 @@ def compact(
         strength = strength if deviation is None else strength * deviation
         masks[layers[0].name] *= _largest(strength, n_inputs)
     for layer in layers:
-        layer.set_mask(layer.mask * masks[layer.name].reshape(layer.mask.shape))
+        layer.set_mask(layer.mask.cpu() * masks[layer.name].reshape(layer.mask.shape))
 
 
 def check_compactable(
@@ -78,7 +78,8 @@ def silence(
 def gradual(layers: Sequence[Layer], readers: Readers, targets: Mapping[str, int]) -> Hook:
     """A hook that prunes each layer of ``targets`` to its number of weights while it trains.
 
-    At intervals the weights of largest |w| sqrt(sqrt(v)) stay, v being Adam's second moment; the logarithm
+    At intervals the weights of largest |w| sqrt(sqrt(v)) stay, v being Adam's second moment (of |w| with an optimizer
+    that has none); the logarithm
     of their number falls quadratically from 10 % to 75 % of the steps, and after 80 % nothing changes.
     A unit that has lost all its inputs, or all that read it, is worth nothing.
     """
@@ -98,7 +99,7 @@ def gradual(layers: Sequence[Layer], readers: Readers, targets: Mapping[str, int
                 continue
             start, target = before[layer.name], targets[layer.name]
             wanted = math.log(start) + math.log(target / start) * (1 - (1 - share) ** 2)
-            alive = torch.cat([one.mask.flatten(1).any(1) for one in layers]).float()
+            alive = torch.cat([one.mask.cpu().flatten(1).any(1) for one in layers]).float()
             matrix = _saliency(layer, optimizer).flatten(1) * readers.inputs(layer.name, alive)
             if readers_of[layer.name]:
                 matrix *= _read(layers, readers, readers_of[layer.name])[readers.units(layer.name), None]
@@ -111,14 +112,16 @@ def gradual(layers: Sequence[Layer], readers: Readers, targets: Mapping[str, int
 
 def _read(layers: Sequence[Layer], readers: Readers, of: Collection[str]) -> torch.Tensor:
     """Ones at the units that a weight of the layers ``of`` reads, or that may be used otherwise."""
-    total = readers.total({layer.name: layer.mask.flatten(1) for layer in layers if layer.name in of})
+    total = readers.total({layer.name: layer.mask.cpu().flatten(1) for layer in layers if layer.name in of})
     return ((total > 0) | readers.open).float()
 
 
 def _saliency(layer: Layer, optimizer: torch.optim.Optimizer) -> torch.Tensor:
     weights = layer.original.detach() * layer.mask
-    moment = optimizer.state[layer.original]["exp_avg_sq"]
-    return weights.abs() * (moment.sqrt() + 1e-12).sqrt()
+    moment = optimizer.state[layer.original].get("exp_avg_sq")
+    if moment is None:  # an optimizer without a second moment
+        return weights.abs().cpu()
+    return (weights.abs() * (moment.sqrt() + 1e-12).sqrt()).cpu()
 
 
 def _largest(score: torch.Tensor, n: int) -> torch.Tensor:

@@ -73,7 +73,7 @@ class Layer:
         """Keep these weights; the others become zero for good."""
         with torch.no_grad():
             self.sparse.mask.copy_(mask)
-            self.original.mul_(mask)
+            self.original.mul_(self.sparse.mask)
 
     def drop_zeros(self) -> None:
         """What is zero now stays zero."""
@@ -83,7 +83,7 @@ class Layer:
         """From here on the weights share ``n_codes`` values, which are trained as they are."""
         weights = self.weights
         found = kmeans_1d(weights[weights != 0].astype(np.float64), n_codes) if weights.any() else [1.0]
-        self.sparse.centroids = nn.Parameter(torch.tensor(found, dtype=torch.float32))
+        self.sparse.centroids = nn.Parameter(torch.as_tensor(found, dtype=torch.float32).to(self.original))
 
     def round_centroids(self) -> None:
         """Round the shared values to what fp16 holds."""
@@ -112,9 +112,11 @@ class Layer:
         with torch.no_grad():
             self.original.copy_(state["original"])
             self.sparse.mask.copy_(state["mask"])
-        self.sparse.held = state["held"]
-        centroids = state["centroids"]
-        self.sparse.centroids = None if centroids is None else nn.Parameter(centroids.clone())
+        held, centroids = state["held"], state["centroids"]
+        self.sparse.held = None if held is None else held.to(self.original)
+        self.sparse.centroids = (
+            None if centroids is None else nn.Parameter(centroids.clone().to(self.original))
+        )
         self.original.requires_grad_(state["held"] is None)
 
 

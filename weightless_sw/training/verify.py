@@ -29,7 +29,7 @@ def logits(tensors: Mapping[str, container.Tensor], images: NDArray[Any]) -> NDA
     layers = [(f"fc{k}.weight", f"fc{k}.bias") for k in range(1, n_layers + 1)]
     if not layers or {name for layer in layers for name in layer} != set(tensors):
         raise ValueError(f"these are not the layers of a perceptron: {', '.join(tensors) or 'none'}")
-    arrays = {name: codec.to_array(tensor).astype(np.float64) for name, tensor in tensors.items()}
+    arrays = {name: codec.decode(tensor).astype(np.float64) for name, tensor in tensors.items()}
     x = images.reshape(len(images), -1).astype(np.float64)
     for k, (weight, bias) in enumerate(layers):
         x = (np.maximum(x, 0) if k else x) @ arrays[weight].T + arrays[bias]

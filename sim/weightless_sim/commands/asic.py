@@ -12,8 +12,7 @@ WORKLOAD, TENSOR = "lenet300_pruned", "fc1.weight"
 
 def add(commands: Any) -> None:
     """The command of this file."""
-    text = "Map a decoder to a cell library (Liberty), run it with a real record, and add up its energy."
-    command = common.command(commands, "asic", _asic, text)
+    command = common.command(commands, "asic", _asic)
     command.add_argument(
         "--liberty", type=Path, nargs="+", required=True, metavar="FILE",
         help="the cell library, .lib or .lib.gz; several files of one corner are one library",

@@ -8,9 +8,8 @@ is what they are, no markup, control characters escaped; on a pipe no table is c
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich import progress as bars
@@ -19,10 +18,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from weightless_hw import decoders
+from weightless_sim.commands import COMMANDS
+from weightless_sim.commands.streams import EXIT_FAILED as EXIT_FAILED
+from weightless_sim.commands.streams import EXIT_USAGE as EXIT_USAGE
+from weightless_sim.commands.streams import Results
+from weightless_sim.commands.streams import remark as remark
 from weightless_sim.shown import shown, to_json
 from weightless_sw.progress import Progress
 
-EXIT_FAILED, EXIT_USAGE = 1, 2
 PIPE_WIDTH = 10_000  # wider than any table
 
 
@@ -36,26 +39,9 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-class _Results:
-    """Where results go: standard output, unless a file is written there."""
-
-    on_stderr = False
-
-
-def results_beside(outputs: Iterable[Path]) -> None:
-    """Results go to standard error from here on where one of ``outputs`` is standard output, else to that."""
-    _Results.on_stderr = any(map(_is_standard_output, outputs))
-
-
-def _is_standard_output(path: Path) -> bool:
-    with suppress(OSError, ValueError):  # none is there, or it is no file
-        return os.path.samestat(os.stat(path), os.fstat(sys.stdout.fileno()))
-    return False
-
-
 def console(*, stderr: bool = False) -> Console:
     """For results, or with ``stderr`` for progress and remarks."""
-    made = _Console(stderr=stderr or _Results.on_stderr, markup=False, emoji=False, highlight=False)
+    made = _Console(stderr=stderr or Results.on_stderr, markup=False, emoji=False, highlight=False)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = PIPE_WIDTH
     return made
@@ -76,12 +62,7 @@ def table(*columns: str, **options: Any) -> Table:
 
 def print_json(result: Any) -> None:
     """Strict: what is not finite becomes null."""
-    print(to_json(result), file=sys.stderr if _Results.on_stderr else sys.stdout)
-
-
-def remark(text: str) -> None:
-    """A line on standard error beside the results."""
-    print(shown(text), file=sys.stderr)
+    print(to_json(result), file=sys.stderr if Results.on_stderr else sys.stdout)
 
 
 class Steps:
@@ -116,8 +97,9 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
-def command(commands: Any, name: str, run: Callable[[Any], int], text: str) -> argparse.ArgumentParser:
-    """A sub-command: its parser, ``run`` called with the options; help says the defaults."""
+def command(commands: Any, name: str, run: Callable[[Any], int]) -> argparse.ArgumentParser:
+    """A sub-command of COMMANDS: its parser, ``run`` called with the options; help says the defaults."""
+    text = COMMANDS[name][1]
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text, formatter_class=_Help
     )

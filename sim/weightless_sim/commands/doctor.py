@@ -10,8 +10,7 @@ from weightless_sim.commands import common
 
 def add(commands: Any) -> None:
     """The command of this file."""
-    text = "Say which extras and tools are there, what each unlocks, and what installs it."
-    common.add_json(common.command(commands, "doctor", _doctor, text))
+    common.add_json(common.command(commands, "doctor", _doctor))
 
 
 def _doctor(options: argparse.Namespace) -> int:

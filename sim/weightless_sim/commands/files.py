@@ -22,9 +22,7 @@ def add(commands: Any) -> None:
 
 
 def _add_simplify(commands: Any) -> None:
-    command = common.command(
-        commands, "simplify", _simplify, "Prune weights by magnitude and round them to few values, untrained."
-    )
+    command = common.command(commands, "simplify", _simplify)
     command.add_argument("input", help=".npz or .safetensors file")
     command.add_argument(
         "-o", "--output", type=Path, required=True, help=".npz or .safetensors file to write"
@@ -117,9 +115,7 @@ def _save(path: Path, arrays: dict[str, Any], metadata: dict[str, str]) -> None:
 
 
 def _add_encode(commands: Any) -> None:
-    command = common.command(
-        commands, "encode", _encode, "Store pruned and clustered weights in a .wls file."
-    )
+    command = common.command(commands, "encode", _encode)
     command.add_argument(
         "input", help=".npz or .safetensors file, or a bundled model: " + ", ".join(inputs.BUNDLED)
     )
@@ -266,9 +262,7 @@ def _print_live_choices(reports: dict[str, codec.EncodeReport], chosen: str) -> 
 
 
 def _add_decode(commands: Any) -> None:
-    command = common.command(
-        commands, "decode", _decode, "Turn a .wls file back into arrays, false positives included."
-    )
+    command = common.command(commands, "decode", _decode)
     command.add_argument("input", type=inputs.bundled_file, help=".wls file, or lenet300, the bundled one")
     command.add_argument(
         "-o", "--output", type=Path, required=True, help=".npz or .safetensors file to write"
@@ -293,8 +287,6 @@ def _decode(options: argparse.Namespace) -> int:
 
 
 def _decoded(name: str, tensor: container.Tensor) -> Any:
-    if not isinstance(tensor, EncodedTensor | CodedTensor):
-        return tensor
     try:
         return codec.decode(tensor)
     except container.FormatError as error:
@@ -307,7 +299,7 @@ def _decoded(name: str, tensor: container.Tensor) -> Any:
 
 
 def _add_info(commands: Any) -> None:
-    command = common.command(commands, "info", _info, "Say what a .wls file holds.")
+    command = common.command(commands, "info", _info)
     command.add_argument("input", type=inputs.bundled_file, help=".wls file, or lenet300, the bundled one")
     common.add_json(command)
 

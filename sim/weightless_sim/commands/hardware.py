@@ -35,7 +35,7 @@ def _add_for(command: argparse.ArgumentParser) -> None:
 
 
 def _add_rtl(commands: Any) -> None:
-    command = common.command(commands, "rtl", _rtl, "Write a decoder's Verilog, and what goes with it.")
+    command = common.command(commands, "rtl", _rtl)
     _add_for(command)
     command.add_argument(
         "--tensor", action="append", default=[], metavar="NAME",
@@ -121,8 +121,7 @@ def _rtl_config(options: argparse.Namespace) -> Any:
 
 
 def _add_fpga(commands: Any) -> None:
-    text = "Synthesise decoders for an FPGA, place and route them: resources, frequency, weights per second."
-    command = common.command(commands, "fpga", _fpga, text)
+    command = common.command(commands, "fpga", _fpga)
     command.add_argument("--device", choices=families.DEVICES, default="ecp5-85k",
                          help="xilinx7 and gowin are synthesised only")  # fmt: skip
     command.add_argument("--seeds", type=int, default=5, help="placements per decoder; 0: synthesis alone")

@@ -11,9 +11,7 @@ from weightless_sw.files import locked
 
 def add(commands: Any) -> None:
     """The command of this file."""
-    command = common.command(
-        commands, "sim", _sim, "Simulate the decoding of a model, compare, and write a report."
-    )
+    command = common.command(commands, "sim", _sim)
     command.add_argument(
         "model",
         nargs="?",

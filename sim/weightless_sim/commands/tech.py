@@ -10,8 +10,7 @@ from weightless_sim.commands import common
 
 def add(commands: Any) -> None:
     """The command of this file."""
-    text = "List energies: DRAM, SRAM, registers, arithmetic, characterised decoders, each with its source."
-    command = common.command(commands, "tech", _tech, text)
+    command = common.command(commands, "tech", _tech)
     command.add_argument(
         "names", nargs="*", metavar="NAME", help="kinds or names of figures; all of them without"
     )

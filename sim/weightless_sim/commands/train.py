@@ -28,8 +28,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
 
 
 def _add_compress(commands: Any) -> None:
-    text = "Train a network, simplify it, encode its big layer, retrain the rest around the errors."
-    command = common.command(commands, "compress", _compress, text)
+    command = common.command(commands, "compress", _compress)
     command.add_argument("network", choices=NETWORKS, help="digits needs no download and under a minute")
     command.add_argument("-o", "--output", type=Path, required=True, help="the .wls file to write")
     command.add_argument(
@@ -77,7 +76,7 @@ def _compress(options: argparse.Namespace) -> int:
     result = job.result
     n_bytes = container.write(options.output, result.tensors, job.metadata)
     if options.simplified:
-        arrays = {name: codec.to_array(tensor) for name, tensor in result.tensors.items()}
+        arrays = {name: codec.decode(tensor) for name, tensor in result.tensors.items()}
         arrays |= {f"{name}.weight": array for name, array in result.simplified.items()}
         inputs.save_tensors(options.simplified, arrays)
     dense_bytes = sum(4 * prod(tensor.shape) for tensor in result.tensors.values())
@@ -114,9 +113,7 @@ def _print_candidates(console: Any, result: Any, limit: float) -> None:
 
 
 def _add_evaluate(commands: Any) -> None:
-    command = common.command(
-        commands, "evaluate", _evaluate, "Test error of the network that a .wls file decodes to."
-    )
+    command = common.command(commands, "evaluate", _evaluate)
     command.add_argument("input", type=inputs.bundled_file, help=".wls file, or lenet300, the bundled one")
     command.add_argument("--network", help="lenet300, lenet5 or digits, where the file does not say")
     _add_data(command)
@@ -135,10 +132,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _add_demo(commands: Any) -> None:
-    text = (
-        "Compress a small network on 8x8 digits, no download, under a minute: error and bytes at each step."
-    )
-    command = common.command(commands, "demo", _demo, text)
+    command = common.command(commands, "demo", _demo)
     command.add_argument("--seed", type=int, default=1, help="of all that is random")
     command.add_argument("--build", type=Path, default=Path("build"), help="folder for the file and the plot")
     common.add_json(command)

@@ -135,7 +135,7 @@ def test_hints_are_commands_whose_results_are_found_again(result):
     """`fpga --for` and `asic --for` make the very decoders of the report, by the names that it looks for."""
     asked = [lines(markdown.summary(result))[line] for line in ("on an FPGA", "energy")]
     commands = [re.search("run `weightless (.*)`$", text)[1] for text in asked]
-    fpga, asic = (cli._parser().parse_args(shlex.split(command)) for command in commands)
+    fpga, asic = (cli._parser(words).parse_args(words) for words in map(shlex.split, commands))
     assert {config.name for config in hardware._configs(fpga)} == set(result["decoders"])
     largest = next(decoder for decoder in result["decoders"].values() if result["layer"] in decoder["tables"])
     config, table, _, _ = commands_asic._workload(asic)

@@ -403,3 +403,35 @@ def test_a_tied_layer_goes_by_one_name(torch):
         recipe = wl.Recipe(weights={"fc2": 30}, tables={"fc1": (6, 4)})
         with pytest.raises(ValueError, match=r"^fc2 has the same weight as fc1; name it fc1 in the recipe"):
             wl.compress(build(), loader, loader, recipe)
+
+
+def test_a_regression_with_a_loss_and_an_optimizer_of_ones_own(torch):
+    import weightless_sw as wl
+
+    torch.manual_seed(0)
+    inputs = torch.rand(160, 12)
+    data = torch.utils.data.TensorDataset(inputs, (inputs.sum(1, keepdim=True) / 6).float())
+    loaders = [torch.utils.data.DataLoader(data, batch_size=32) for _ in range(2)]
+    network = torch.nn.Sequential(torch.nn.Linear(12, 30), torch.nn.ReLU(), torch.nn.Linear(30, 1))
+    seen = []
+
+    def loss(outputs, wanted):
+        return torch.nn.functional.mse_loss(outputs, wanted)
+
+    def optimizer(parameters, lr):
+        seen.append(lr)
+        return torch.optim.SGD(parameters, lr=lr, momentum=0.9)
+
+    recipe = wl.Recipe(weights={"0": 120}, tables={"0": (7, 4)}, prune_epochs=4, share_epochs=1, retrain_epochs=2,
+                       rest_epochs=1)  # fmt: skip
+    result = wl.compress(network, *loaders, recipe, loss=loss, optimizer=optimizer)
+    assert len(seen) == 4
+    assert all(measured.n_wrong == 0 for measured in result.history)
+    assert result.history[-1].loss < 1
+    far = wl.compress(
+        network, *loaders, recipe, loss=loss, metric=lambda y, x: int(((y - x).abs() > 9).sum())
+    )
+    assert far.history[-1].error == 0
+    auto = dataclasses.replace(recipe, tables={"0": None})
+    with pytest.raises(ValueError, match="t and K of a table are chosen by errors: give a metric"):
+        wl.compress(network, *loaders, auto, loss=loss)

@@ -46,3 +46,20 @@ def test_a_network_without_layers_is_refused(torch):
 
     with pytest.raises(ValueError, match="no Linear and no Conv2d"):
         sparse.attach(torch.nn.ReLU())
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_a_layer_computes_with_follows_its_parameters(torch, device):
+    """Masks, held weights and batches come to the device; `meta` stands for any that is not the CPU."""
+    from weightless_sw.training import learn, sparse
+
+    network = torch.nn.Sequential(torch.nn.Linear(4, 3)).to(device)
+    layer = sparse.attach(network)["0"]
+    layer.set_mask(torch.ones(3, 4))
+    layer.hold(np.ones((3, 4), np.float32))
+    assert learn.device_of(network).type == device
+    batch = learn.to_device({"inputs": [torch.ones(2, 4)], "name": "x"}, learn.device_of(network))
+    assert network(batch["inputs"][0]).device.type == device
+    state = layer.state() | {"held": torch.ones(3, 4)}
+    layer.take(state)
+    assert layer.sparse.held.device.type == device
