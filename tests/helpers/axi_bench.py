@@ -209,7 +209,14 @@ async def every_register(dut):
             await bench.write(register.name, 0xFFFFFFFF)
     assert {register.name: await bench.read(register.name) for register in REGISTERS} == before
     place = (LoadError.CRC.bit_length() - 1) // 8
-    for strobes, left in ((15 ^ 1 << place, LoadError.CRC), (1 << place, 0)):  # ones in every byte
+    for byte in range(4):  # ones in every byte, one strobe at a time
+        if byte != place:
+            await bench.write_raw("errors", 0xFFFFFFFF, 1 << byte)
+            assert await bench.read("errors") == LoadError.CRC
+    await bench.write_raw("control", 0xFFFFFFFF, 15 ^ 1)  # the bit is in the first byte
+    assert await bench.read("record_crc") == before["record_crc"]
+    await bench.check(["good again"])  # the tables are still loaded: nothing was reset
+    for strobes, left in ((15 ^ 1 << place, LoadError.CRC), (1 << place, 0)):
         await bench.write_raw("errors", 0xFFFFFFFF, strobes)
         assert await bench.read("errors") == left
     for address in (4 * len(REGISTERS), 124):

@@ -55,6 +55,40 @@ def cut(words, n):
     return [*words[: n - 1], words[n - 1] | LAST]
 
 
+def aliases(config):
+    """Frames that are right but for bits that a careless comparison leaves out: the high ones of every field."""
+    good = record(config, 60, 9, 3)
+    old = unpack_fields(ClassicGeometry.FIELDS, good[:DESCRIPTOR_BYTES])
+
+    def frames(field, bits, error):
+        return {
+            f"{field}, bit {bit}": (changed(good, **{field: old[field] ^ 1 << bit}), error) for bit in bits
+        }
+
+    beyond = range(config.max_codes.bit_length(), 16)
+    codes = {f"n_codes + 2^{bit}": (changed(good, n_codes=old["n_codes"] + (1 << bit)), LoadError.N_CODES)
+             for bit in beyond}  # fmt: skip
+    rows = {f"rows + 2^{bit}": (changed(good, bank_rows=old["bank_rows"] | 1 << bit), LoadError.BANK_ROWS)
+            for bit in range(config.max_bank_rows.bit_length(), 32)}  # fmt: skip
+    return {
+        **frames("layout", range(1, 8), LoadError.LAYOUT),
+        **frames("widths", range(8), LoadError.WIDTHS),
+        **frames("value_format", range(2, 8), LoadError.VALUE_FORMAT),
+        **frames("flags", range(1, 8), LoadError.FLAGS),
+        "flags 3": (changed(good, flags=3), LoadError.FLAGS),
+        **frames("digest", range(32), LoadError.DIGEST),
+        **frames("payload_words", range(32), LoadError.PAYLOAD_WORDS),
+        **codes,
+        **rows,
+    }
+
+
+def crc_bits(config):
+    """A right record with each bit of its CRC word wrong."""
+    words = frame(record(config, 60, 9, 3))
+    return {f"CRC, bit {bit}": ([*words[:-1], words[-1] ^ 1 << bit], LoadError.CRC) for bit in range(32)}
+
+
 def refused(config):
     """By name: a frame that the decoder must refuse, and why."""
     good = record(config, 300, 40, 3)

@@ -35,7 +35,11 @@ MAX_BANK_ROWS = 1 << ROW_WORD_BITS
 
 def check_widths(lanes: int, slot_bits: int) -> None:
     """Raise ValueError unless a row of ``lanes`` slots of ``slot_bits`` bits is one that the format has."""
-    if not hasattr(lanes, "__index__") or isinstance(lanes, bool) or lanes not in [1 << k for k in range(MAX_LANES_LOG2 + 1)]:
+    if (
+        not hasattr(lanes, "__index__")
+        or isinstance(lanes, bool)
+        or lanes not in [1 << k for k in range(MAX_LANES_LOG2 + 1)]
+    ):
         raise ValueError(f"lanes must be a power of two from 1 to {MAX_LANES}, not {lanes!r}")
     require("slot_bits", slot_bits, 1, record.MAX_SLOT_BITS)
 

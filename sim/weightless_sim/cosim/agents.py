@@ -4,6 +4,7 @@ Each cycle inputs are set at the falling clock edge, everything is sampled once 
 was sampled is what happens at the rising edge that follows.
 """
 
+import random
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -27,12 +28,16 @@ from weightless_sw.tensor import Arrangement, EncodedTensor
 
 
 class SourceDriver:
-    """Offers ``words`` as the pattern allows; an offer stands until it is taken."""
+    """Offers ``words`` as the pattern allows; an offer stands until it is taken.
+
+    While nothing is offered the payload is garbage, another in each cycle, ``last`` too.
+    """
 
     def __init__(self, valid: Any, payload: Any, words: list[int], pattern: Pattern):
         self.valid, self.payload, self.words, self.pattern = valid, payload, words, pattern
         self.place = 0
         self.offering = False
+        self.garbage = random.Random(len(words))
 
     def drive(self, cycle: int) -> None:
         """Set the inputs of this cycle."""
@@ -40,6 +45,8 @@ class SourceDriver:
             self.offering = bool(self.pattern[cycle % len(self.pattern)])
             if self.offering:
                 self.payload.value = self.words[self.place]
+        if not self.offering:
+            self.payload.value = self.garbage.getrandbits(LAST.bit_length())
         self.valid.value = int(self.offering)
 
     def taken(self) -> None:

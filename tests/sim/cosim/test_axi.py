@@ -27,6 +27,7 @@ def given(config):
         "empty": frame(record(config, 17, 0, 1)),
     }
     frames["again"] = frame(resident_record(record(config, 123, 10, 2, seed=1)))
+    frames["good again"] = frame(resident_record(good))
     wrong = refused(config)
     names = (
         wrong

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frames import of_other_layers, record, refused
+from frames import aliases, crc_bits, of_other_layers, record, refused
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.registers import ADDRESS, IDENTITY, LoadError
@@ -132,6 +132,39 @@ def test_one_kind_alone_sets_its_bit_alone(name, need):
     bad, error = refused(config)[name]
     scenario = Scenario(config=config, records=[good], frames=[bad, frame(good)])
     assert LoadError(run(scenario, f"refused {name}", "icarus").errors) == error
+
+
+def test_every_bit_of_a_descriptor_is_compared(config, need):
+    """Frames that differ from good ones in high bits alone: each is refused, and the next one decodes."""
+    need(runner.missing("icarus"))
+    good, wrong = record(config, 50, 9, 2), aliases(config)
+    assert len(wrong) > 100
+    frames = [one for bad, _ in wrong.values() for one in (bad, frame(good))]
+    result = run(Scenario(config=config, records=[good] * len(wrong), frames=frames), "aliases", "icarus")
+    expected = LoadError(0)
+    for _, error in wrong.values():
+        expected |= error
+    assert LoadError(result.errors) == expected
+    assert result.n_weights == 50 * len(wrong)
+
+
+def test_every_bit_of_the_crc_word_counts(need):
+    need(runner.missing("icarus"))
+    config = CONFIGS["paper's table"]
+    good = record(config, 50, 9, 2)
+    wrong = crc_bits(config)
+    frames = [one for bad, _ in wrong.values() for one in (bad, frame(good))]
+    result = run(Scenario(config=config, records=[good] * len(wrong), frames=frames), "crc bits", "icarus")
+    assert LoadError(result.errors) == LoadError.CRC
+    assert result.n_weights == 50 * len(wrong)
+
+
+def test_more_than_two_to_the_sixteen_weights_are_good(need):
+    """N = 65,536: its low half is zero, which is no empty layer."""
+    need(runner.missing("verilator"))
+    config = CONFIGS["16 lanes, 8-bit values"]
+    result = run(Scenario(config=config, records=[record(config, 65_536, 50, 3)]), "65536", "verilator")
+    assert (result.n_weights, result.n_mismatches) == (65_536, 0)
 
 
 def test_a_resident_record_of_another_layer_is_refused(config, simulator):
