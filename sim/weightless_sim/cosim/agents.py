@@ -6,20 +6,23 @@ was sampled is what happens at the rising edge that follows.
 
 import random
 import zlib
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from weightless_hw.config import DecoderConfig
-from weightless_hw.registers import LoadError
+from weightless_hw.registers import IDENTITY, LoadError, Phase
 from weightless_sim.cosim.scenario import LAST, geometry_of, is_resident
 from weightless_sim.model.cycles import Pattern
 from weightless_sw import container, layouts
 from weightless_sw.spec.record import (
     DESCRIPTOR_BYTES,
+    DESCRIPTOR_WORDS,
     FLAG_RESIDENT,
+    FORMAT_VERSION,
     ValueFormat,
     unpack_fields,
     words_for_bits,
@@ -145,6 +148,7 @@ class GoldenModel:
         self.loaded: EncodedTensor | None = None  # by the last record that began to load, if it was whole
         self.loaded_fields: dict[str, int] = {}  # what its descriptor said
         self.errors = LoadError(0)
+        self.refused_last = LoadError(0)  # why the last frame was, if it was
         self.record_ended = False  # with the word that was taken last, and it is decoded
 
     def take(self, word: int) -> list[int]:
@@ -157,6 +161,7 @@ class GoldenModel:
         record = b"".join(word.to_bytes(4, "little") for word in words[:-1])
         found = self._refused(record, words[-1])
         self.errors |= found
+        self.refused_last = found
         if found:
             return []
         self.record_ended = True
@@ -222,6 +227,130 @@ class GoldenModel:
         return [
             int.from_bytes(row.tobytes(), "little") | flag for row, flag in zip(values, flags, strict=True)
         ]
+
+
+class RegisterModel:
+    """What each register shows in a cycle, of what was transferred in the cycles before; names as in REGISTERS.
+
+    ``phase`` and ``errors`` follow the loader's states, which begin and end with a transfer, or two cycles after one:
+    the model knows them where they do, and leaves out the cycles between two sections of a record.
+    """
+
+    SETTLE = 2  # cycles of a comparison, of the descriptor and of the CRC word
+
+    def __init__(self, config: DecoderConfig, before: Mapping[str, int]):
+        self.config = config
+        widths = config.lanes.bit_length() - 1 | config.slot_bits << 8 | config.value_bits << 16
+        self.constants: dict[str, int | None] = {
+            "identity": IDENTITY, "digest": config.GEOMETRY.layout_digest(), "format_version": FORMAT_VERSION,
+            "widths": widths, "table_size": vars(config).get("max_bank_rows", 0), "max_codes": config.max_codes,
+            "fill_latency": None, "control": 0,  # a wrong latency is for the cycles to find
+        }  # fmt: skip
+        names = ("records", "beats", "load_stalls", "weights_stalls")
+        self.counts = {name: before[name] for name in names}
+        self.errors = LoadError(before["errors"])
+        self.words: deque[int] = deque(
+            [0] * DESCRIPTOR_WORDS, DESCRIPTOR_WORDS
+        )  # of descriptors, the last ones
+        self.n_descriptor_words = 0  # since there were that many, the fields are a record's
+        self.record_crc: int | None = None  # not known before a descriptor was whole
+        self.n_taken = 0  # words of the frame under way
+        self.phase: Phase | None = Phase.DESCRIPTOR  # None: between two sections
+        self.then: tuple[int, Phase | None, LoadError] | None = (
+            None  # cycles until a comparison ends, and how
+        )
+
+    def expected(self, name: str) -> int | None:
+        """What the register of that name shows in this cycle; None where the model does not know."""
+        if name in self.constants:
+            return self.constants[name]
+        if name in self.counts:
+            return self.counts[name] & 0xFFFFFFFF
+        if name == "phase":
+            return self.phase
+        if name == "errors":
+            return int(self.errors)
+        if name == "record_crc":
+            return self.record_crc
+        if self.n_descriptor_words < DESCRIPTOR_WORDS:
+            return None
+        value = self._fields()[name]
+        return value & (1 << self.config.slot_bits) - 1 if name == "n_codes" else value
+
+    def _fields(self) -> dict[str, int]:
+        data = b"".join(word.to_bytes(4, "little") for word in self.words)
+        return unpack_fields(self.config.GEOMETRY.FIELDS, data)
+
+    def step(
+        self, word: int | None, model: "GoldenModel", beat: bool, last: bool, stalls: tuple[bool, bool]
+    ) -> None:
+        """A cycle ends: the word that was taken in it, if one was, which ``model`` has seen; whether a beat was taken.
+
+        ``last`` is that of the beat, ``stalls`` are of the load stream and of the weights.
+        """
+        self.counts["beats"] += beat
+        self.counts["records"] += beat and last
+        self.counts["load_stalls"] += stalls[0]
+        self.counts["weights_stalls"] += stalls[1]
+        if self.then:
+            left, phase, errors = self.then
+            self.then = (left - 1, phase, errors) if left > 1 else None
+            if left == 1:
+                self.phase, self.errors = phase, self.errors | errors
+        if beat and last:
+            self.phase = Phase.DESCRIPTOR
+        if word is not None:
+            self._take(word, model)
+
+    def _take(self, word: int, model: "GoldenModel") -> None:
+        """A word of a frame: where in the record it stands says what comes next."""
+        data, is_last = word & LAST - 1, bool(word & LAST)
+        self.n_taken += 1
+        if self.n_taken <= DESCRIPTOR_WORDS:
+            self.words.append(data)
+            self.n_descriptor_words += 1
+            self.record_crc = 0 if self.n_taken == DESCRIPTOR_WORDS else self.record_crc
+        if self.phase is Phase.DRAIN:
+            self.phase = Phase.DESCRIPTOR if is_last else Phase.DRAIN
+        elif self.n_taken < DESCRIPTOR_WORDS or (self.n_taken == DESCRIPTOR_WORDS and is_last):
+            self._end(is_last, LoadError.SHORT)
+        elif self.n_taken == DESCRIPTOR_WORDS:
+            self.phase = Phase.CHECK
+            refused = model._refused_descriptor(self._fields())
+            self.then = (self.SETTLE, Phase.DRAIN if refused else self._next_phase(), refused)
+        elif self.n_taken <= self._n_words():
+            self.phase = self._next_phase()
+            self._end(is_last, LoadError.SHORT)
+        else:
+            self.record_crc = data
+            if is_last:
+                wrong = LoadError.CRC & model.refused_last
+                after = Phase.DESCRIPTOR if wrong else Phase.DECODE
+                self.phase, self.then = Phase.VERIFY, (self.SETTLE, after, wrong)
+            else:
+                self.phase, self.errors = Phase.DRAIN, self.errors | LoadError.LONG
+        if is_last:
+            self.n_taken = 0
+
+    def _end(self, is_last: bool, error: LoadError) -> None:
+        """A frame that ends too soon."""
+        if is_last:
+            self.phase, self.errors = Phase.DESCRIPTOR, self.errors | error
+
+    def _n_words(self) -> int:
+        """Words of the record under way, without its CRC word."""
+        record = b"".join(word.to_bytes(4, "little") for word in self.words)
+        return DESCRIPTOR_WORDS if is_resident(record) else geometry_of(record).record_words
+
+    def _next_phase(self) -> Phase | None:
+        """The phase in which the next word is taken, or None where a section ends and the next one begins."""
+        g = geometry_of(b"".join(word.to_bytes(4, "little") for word in self.words))
+        if self.n_taken == self._n_words():
+            return None if self.n_taken > DESCRIPTOR_WORDS else Phase.CRC
+        codebook = DESCRIPTOR_WORDS + g.codebook_section.n_words
+        if self.n_taken == codebook:  # at once, where the codebook is empty
+            return None
+        return Phase.CODEBOOK if self.n_taken < codebook else Phase.TABLE
 
 
 @dataclass

@@ -6,18 +6,20 @@ WEIGHTLESS_SCENARIO names the scenario's file, WEIGHTLESS_RESULT the file for th
 
 import json
 import os
+import random
 from pathlib import Path
 from typing import Any
 
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, ReadOnly
+from cocotb.triggers import FallingEdge, ReadOnly, Timer
 
 from weightless_hw.registers import ADDRESS, SOFT_RESET, LoadError, Phase
 from weightless_sim.cosim.agents import (
     EventCounter,
     GoldenModel,
+    RegisterModel,
     Scoreboard,
     SourceDriver,
     StreamMonitor,
@@ -36,8 +38,11 @@ PROGRESS_CYCLES = 500
 class Bench:
     """One run: everything is connected here, and stepped cycle by cycle."""
 
-    def __init__(self, dut: Any, scenario: Scenario):
+    def __init__(self, dut: Any, scenario: Scenario, before: dict[str, int] | None = None):
         self.dut, self.scenario = dut, scenario
+        self.registers = RegisterModel(scenario.config, before or dict.fromkeys(ADDRESS, 0))
+        self.names = random.Random(1)  # of the registers that are read, one in each cycle
+        self.reading = ""
         self.driver = SourceDriver(dut.load__valid, dut.load__payload, scenario.words, scenario.source)
         self.load = StreamMonitor("load", dut.load__valid, dut.load__ready, dut.load__payload)
         self.weights = StreamMonitor("weights", dut.weights__valid, dut.weights__ready, dut.weights__payload)
@@ -46,6 +51,10 @@ class Bench:
         self.layers: list[LayerCycles] = []
         self.layer_starts = [(0, 0)]  # (words, beats) before each layer that is decoded
         self.n_layers_loaded = 0
+        config = scenario.config
+        self.last_bit = (
+            config.lanes * config.value_bits + config.lanes
+        )  # of a beat, behind values and valid lanes
         self.frame: list[int] = []  # words of the record under way
         self.last_record: tuple[bytes, int] | None = None  # and its CRC word
         self.fault_planted = False
@@ -57,13 +66,19 @@ class Bench:
         sink = self.scenario.sink
         self.driver.drive(cycle)
         self.dut.weights__ready.value = int(sink[cycle % len(sink)])
+        self.reading = self.names.choice(list(ADDRESS))
+        self.dut.reg_addr.value = ADDRESS[self.reading]
         await ReadOnly()
         self.check(cycle)
         await FallingEdge(self.dut.clk)
 
     def check(self, cycle: int) -> None:
         """Look at one settled cycle: beats first, what they may depend on came in the cycles before."""
-        if self.weights.sample(cycle):
+        expected = self.registers.expected(self.reading)
+        if expected is not None:
+            found = int(self.dut.reg_data.value)
+            assert found == expected, f"{self.reading} is {found:#x} in cycle {cycle}, not {expected:#x}"
+        if taken := self.weights.sample(cycle):
             self.scoreboard.compare(*self.weights.transfers[-1])
             starts = self.layer_starts
             if (
@@ -76,9 +91,14 @@ class Bench:
         )
         if self.counter and not (self.scenario.fault == "event" and cycle == 0):
             self.counter.sample()
+        word = None
         if self.load.sample(cycle):
             self.driver.taken()
-            self._take(self.load.transfers[-1][1])
+            word = self.load.transfers[-1][1]
+            self._take(word)
+        is_last = taken and bool(self.weights.transfers[-1][1] >> self.last_bit & 1)
+        stalls = self.load.waiting is not None, self.weights.waiting is not None
+        self.registers.step(word, self.model, taken, is_last, stalls)
 
     def _take(self, word: int) -> None:
         """A word was loaded: what it completes is expected from the next cycle on."""
@@ -168,6 +188,11 @@ async def reset(dut: Any) -> None:
     dut.reg_addr.value = dut.reg_write.value = dut.reg_write_data.value = 0
     await FallingEdge(dut.clk)
     assert not int(dut.load__ready.value), "load is ready under reset"
+    for name in ("records", "beats", "load_stalls", "weights_stalls", "errors", "phase"):
+        dut.reg_addr.value = ADDRESS[name]
+        await ReadOnly()
+        assert not int(dut.reg_data.value), f"{name} is not 0 after a reset"
+        await Timer(100, "ps")  # all of them long before the next edge
     dut.rst.value = 0
 
 
@@ -251,7 +276,7 @@ async def run_scenario(dut: Any) -> None:
             await soft_reset(dut)  # once more: reading took its time
         else:
             await reset(dut)
-    bench = Bench(dut, scenario)
+    bench = Bench(dut, scenario, before)
     await bench.run(n_cycles, progress)
 
     board, board_errors = bench.scoreboard, bench.model.errors

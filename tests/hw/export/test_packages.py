@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from fusesoc.capi2.json_schema import capi2_schema
 from jsonschema import Draft202012Validator, ValidationError
 from lxml import etree
 
+from weightless_hw import registers
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export import packages, ports
 from weightless_hw.export.verilog import to_verilog
@@ -100,3 +102,102 @@ def test_fusesoc_lints_the_core(tmp_path, need):
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Verilat" in (run.stdout + run.stderr).replace(" ", "")
+
+
+# What the files mean, read back by another way than they were written: from the standards, and from the Verilog.
+BUSES = {  # interface: (bus type, role, width of its data)
+    "s_axis": ("AXI4Stream", "slave", 32), "m_axis": ("AXI4Stream", "master", 64), "s_axi": ("AXI4-Lite", "slave", 32),
+}  # fmt: skip
+
+
+def test_bus_roles_maps_and_widths_mean_what_the_verilog_does():
+    document = etree.fromstring(packages.ip_xact(source()).encode())
+    verilog = to_verilog(CONFIG, "my_decoder", axi=True)
+    top = verilog[verilog.index("module my_decoder(") :]
+    top = top[: top.index("endmodule")]
+    declared = {
+        name: (direction, int(high or 0) + 1)
+        for direction, high, name in re.findall(
+            r"^\s*(input|output) (?:wire )?(?:\[(\d+):0\] )?(\w+);", top, re.M
+        )
+    }
+    listed = {
+        port.findtext("x:name", namespaces=NAMES): (
+            port.findtext("x:wire/x:direction", namespaces=NAMES) + "put",
+            int(port.findtext("x:wire/x:vectors/x:vector/x:left", "0", NAMES)) + 1,
+        )
+        for port in document.findall(".//x:model/x:ports/x:port", NAMES)
+    }
+    assert listed == declared
+    for interface in document.findall(".//x:busInterface", NAMES):
+        name = interface.findtext("x:name", namespaces=NAMES)
+        bus, role, width = BUSES[name]
+        assert interface.find("x:busType", NAMES).get("name") == bus
+        assert interface.find(f"x:{role}", NAMES) is not None
+        maps = {
+            one.findtext("x:logicalPort/x:name", namespaces=NAMES): one.findtext(
+                "x:physicalPort/x:name", namespaces=NAMES
+            )
+            for one in interface.findall(".//x:portMap", NAMES)
+        }
+        assert maps.pop("ACLK") == "aclk"
+        assert maps.pop("ARESETn") == "aresetn"
+        assert all(physical == f"{name}_{logical.lower()}" for logical, physical in maps.items())
+        data = next(maps[logical] for logical in ("TDATA", "RDATA") if logical in maps)
+        assert declared[data][1] == width
+        valid = maps.get("TVALID") or maps["AWVALID"]
+        assert declared[valid][0] == ("output" if role == "master" else "input")
+
+
+def test_the_memory_map_is_the_register_table():
+    document = etree.fromstring(packages.ip_xact(source()).encode())
+    (block,) = document.findall(".//x:addressBlock", NAMES)
+    assert document.find(".//x:slave/x:memoryMapRef", NAMES).get("memoryMapRef") == document.findtext(
+        ".//x:memoryMap/x:name", namespaces=NAMES
+    )
+    assert int(block.findtext("x:range", namespaces=NAMES)) == 128
+    assert (int(block.findtext("x:width", namespaces=NAMES)), block.findtext("x:baseAddress", namespaces=NAMES)) == (
+        32, "0",
+    )  # fmt: skip
+    access = {
+        register.findtext("x:name", namespaces=NAMES): register.findtext("x:access", namespaces=NAMES)
+        for register in block.findall("x:register", NAMES)
+    }
+    assert {name for name, how in access.items() if how == "read-write"} == {"errors", "control"}
+    assert set(access.values()) == {"read-write", "read-only"}
+    for field in block.findall("x:register[x:name='errors']/x:field", NAMES):
+        assert field.findtext("x:modifiedWriteValue", namespaces=NAMES) == "oneToClear"
+    parameters = {
+        one.findtext("x:name", namespaces=NAMES): int(one.findtext("x:value", namespaces=NAMES))
+        for one in document.findall("x:parameters/x:parameter", NAMES)
+    }
+    assert parameters == vars(CONFIG)
+
+
+def test_the_c_header_says_what_the_registers_are(tmp_path, need):
+    """Through a compiler, and against the table in the docs."""
+    need("" if shutil.which("gcc") else "gcc is not installed: apt-get install g++")
+    (tmp_path / "w.h").write_text(registers.c_header())
+    table = (runner.BUILD.parent / "docs" / "hardware.md").read_text()
+    table = table[table.index("| address | register |") : table.index("A record is decoded only")]
+    rows = dict(re.findall(r"^\| (\d+) \| ([a-z_]+) \|", table, re.M))
+    bits = dict(re.findall(r"^\| (\d+) \| ([A-Z_]+) \|$", table, re.M))
+    checks = [f"WEIGHTLESS_REG_{name.upper()} == {address}u" for address, name in rows.items()]
+    checks += [f"WEIGHTLESS_ERROR_{name} == 1u << {bit}" for bit, name in bits.items()]
+    checks += [
+        "WEIGHTLESS_CONTROL_SOFT_RESET == 1u",
+        "WEIGHTLESS_IS == 0x574c5344u",
+        "WEIGHTLESS_PHASE_DRAIN == 7u",
+    ]
+    assert len(checks) == 18 + 14 + 3
+    code = "".join(f'_Static_assert({check}, "{k}");\n' for k, check in enumerate(checks))
+    (tmp_path / "x.c").write_text(f'#include "w.h"\n#include "w.h"\n{code}')
+    command = ["gcc", "-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "x.c"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_lint_waivers_end_with_the_file():
+    text = to_verilog(CONFIG, "my_decoder", axi=True)
+    assert text.count("verilator lint_save") == text.count("verilator lint_restore") == 1
+    assert text.rstrip().endswith("/* verilator lint_restore */")
