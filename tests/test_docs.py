@@ -16,6 +16,7 @@ from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export import ports
 from weightless_sim import cli
 from weightless_sim.cosim import runner
+from weightless_sim.model.cycles import predict
 from weightless_sw import inputs
 from weightless_sw.provenance import install_line
 from weightless_sw.spec import classic as spec
@@ -49,7 +50,8 @@ BLOCKS = {
         "weightless compress",
     ): "minutes to hours; tests/sw/training/test_compress.py runs digits' recipe",
     ("install.md", "python -m pip install"): "installs; Makefile has the same",
-    ("integration.md", "weightless rtl"): "test_the_command_of_the_integration_page",
+    ("integration.md", "weightless rtl"): "test_the_commands_of_the_integration_page",
+    ("integration.md", "weightless frames"): "test_the_commands_of_the_integration_page",
 }
 
 
@@ -98,11 +100,14 @@ def test_your_own_weights(tmp_path, need):
     assert (tmp_path / "build" / "report" / "report.md").exists()
 
 
-def test_the_command_of_the_integration_page(tmp_path):
-    (block,) = blocks(ROOT / "docs" / "integration.md")
+def test_the_commands_of_the_integration_page(tmp_path):
+    rtl, frames = blocks(ROOT / "docs" / "integration.md")
     shutil.copy(inputs.bundled_file("lenet300"), tmp_path / "layers.wls")
-    assert "module layer_decoder" in shell(block, tmp_path)
+    assert "module layer_decoder" in shell(rtl, tmp_path)
     assert (tmp_path / "layer_decoder.core").exists()
+    assert "fc1.weight" in shell(frames, tmp_path)
+    made = {path.name for path in (tmp_path / "frames").iterdir()}
+    assert made == {"000-fc1.weight.bin", "000-fc1.weight.resident.bin", "frames.json"}
 
 
 def test_python_of_the_readme_runs(tmp_path, monkeypatch):
@@ -133,7 +138,7 @@ def test_programs_of_the_integration_page(tmp_path, monkeypatch, need):
     page = (ROOT / "docs" / "integration.md").read_text()
     (program,) = re.findall(r"```python\n(.*?)```", page, re.S)
     exec(compile(program, "integration.md", "exec"), {})
-    (frame,) = tmp_path.glob("*.bin")
+    (frame,) = (path for path in tmp_path.glob("*.bin") if ".resident." not in path.name)
     record, crc = frame.read_bytes()[:-4], frame.read_bytes()[-4:]
     assert zlib.crc32(record).to_bytes(4, "little") == crc
     need("" if shutil.which("gcc") else "gcc is not installed: apt-get install g++")
@@ -176,3 +181,26 @@ def test_latencies_of_the_hardware_page():
     page = (ROOT / "docs" / "hardware.md").read_text()
     eight, one = ClassicConfig(lanes=8).fill_latency, ClassicConfig(lanes=1).fill_latency
     assert f"{eight} cycles at G = 8, {one} at G = 1" in page
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4, 8, 16, 64])
+@pytest.mark.parametrize("slot_bits", [3, 8, 9])
+@pytest.mark.parametrize("n_codes", [0, 1, 3, 6])
+def test_timing_of_loading_on_the_integration_page(lanes, slot_bits, n_codes):
+    """The table's rows, added up, are the cycle model's."""
+    page = (ROOT / "docs" / "integration.md").read_text()
+    assert "| descriptor, check | 7 + 2 |" in page
+    assert "| codebook | K entries, rounded up to whole words of 32 bits, and 2 (none: 1) |" in page
+    assert "| table | G t >= 32: its words, and 2; else its rows, rounded up to whole words, and 2 |" in page
+    assert "| CRC word to the first beat | 2 + fill latency" in page
+    geometry = spec.ClassicGeometry(
+        n_weights=500, lanes=lanes, slot_bits=slot_bits, bank_rows=37, n_codes=n_codes, seed=1
+    )
+    config = ClassicConfig.for_layers([geometry])
+    codebook, table = (section.n_words for section in geometry.sections)
+    width = lanes * slot_bits
+    cycles = 7 + 2 + (2 * codebook + 2 if codebook else 1)
+    cycles += (table if width >= 32 else 32 * table // width) + 2
+    (layer,) = predict(config, [geometry])
+    assert layer.last_word - layer.first_word == cycles
+    assert layer.first_valid - layer.last_word == 2 + config.fill_latency

@@ -23,7 +23,13 @@ from weightless_sw.codebook import CODEBOOK_DTYPES
 from weightless_sw.coded import record as coded_record
 from weightless_sw.files import write_atomically
 from weightless_sw.spec.hash import WORD_BITS
-from weightless_sw.spec.record import DESCRIPTOR_BYTES, FORMAT_VERSION
+from weightless_sw.spec.record import (
+    DESCRIPTOR_BYTES,
+    FLAG_RESIDENT,
+    FORMAT_VERSION,
+    pack_fields,
+    unpack_fields,
+)
 from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor
 from weightless_sw.tensor import FormatError as FormatError  # is the container's, too
 
@@ -146,9 +152,16 @@ def to_record(tensor: EncodedTensor | CodedTensor) -> bytes:
     )
 
 
-def to_frame(tensor: EncodedTensor) -> bytes:
-    """What a decoder takes of a table: its record, and the record's CRC word, which goes with ``last``."""
+def to_frame(tensor: EncodedTensor, *, resident: bool = False) -> bytes:
+    """What a decoder takes of a table: its record, and the record's CRC word, which goes with ``last``.
+
+    ``resident``: what decodes the table once more while it is still loaded, the flagged descriptor and its CRC word.
+    """
     record = to_record(tensor)
+    if resident:
+        fields = tensor.geometry.FIELDS
+        values = unpack_fields(fields, record[:DESCRIPTOR_BYTES])
+        record = pack_fields(fields, values | {"flags": FLAG_RESIDENT})
     return record + zlib.crc32(record).to_bytes(4, "little")
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -664,3 +665,42 @@ def test_an_interrupt_during_imports_is_one_line(tmp_path):
         command = [sys.executable, "-m", "weightless_sim", *arguments]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert (run.returncode, run.stderr) == (130, "weightless: interrupted\n")
+
+
+def test_frames_for_a_driver(tmp_path, sparse_layer, capsys):
+    """Frames, resident ones, and what a driver must know: names that no file can have, a live block by columns."""
+    weights = sparse_layer((40, 60), 200)
+    weights[:, 7] = weights[3] = 0
+    wls, folder = tmp_path / "x.wls", tmp_path / "made" / "frames"
+    tensors = {"a/b: w": weightless_sw.encode(weights, order="columns")[0], "raw": weights,
+               "c": weightless_sw.encode(sparse_layer((8, 8), 9), layout="ribbon")[0]}  # fmt: skip
+    container.write(wls, tensors)
+    assert cli.main(["frames", str(wls), "-o", str(folder), "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows == json.loads((folder / "frames.json").read_text())
+    first, second = rows
+    assert (first["name"], first["frame"]) == ("a/b: w", "000-a_b__w.bin")
+    assert (second["layout"], second["n_beats"]) == ("ribbon", None)
+    frame = (folder / first["frame"]).read_bytes()
+    assert frame == container.to_frame(tensors["a/b: w"])
+    assert len(frame) == first["frame_bytes"]
+    resident = (folder / first["resident"]).read_bytes()
+    assert len(resident) == 32
+    assert zlib.crc32(resident[:-4]).to_bytes(4, "little") == resident[-4:]
+    assert resident[3] == 1
+    assert resident[:3] + resident[4:28] == frame[:3] + frame[4:28]
+    # A driver of the file alone puts the block where it belongs.
+    decoded = weightless_sw.decode(tensors["a/b: w"])
+    came = tensors["a/b: w"].arrangement.gather(decoded)
+    rebuilt = np.zeros(first["shape"], np.float32)
+    block = came.reshape(first["block_shape"], order="F" if first["by_columns"] else "C")
+    rows_, columns = (
+        live if live is not None else list(range(n))
+        for live, n in zip((first["live_rows"], first["live_columns"]), first["shape"], strict=True)
+    )
+    rebuilt[np.ix_(rows_, columns)] = block
+    assert np.array_equal(rebuilt, decoded)
+    assert cli.main(["frames", str(wls), "-o", str(folder), "--tensor", "raw"]) == 2
+    assert "no table raw" in capsys.readouterr().err
+    assert cli.main(["frames", str(wls), "-o", str(folder), "--tensor", "c"]) == 0
+    assert "what comes out, where it belongs" in capsys.readouterr().out

@@ -5,6 +5,10 @@ COMMANDS = {  # in the order in which help lists them: (module, text)
     "encode": ("files", "Store pruned and clustered weights in a .wls file."),
     "decode": ("files", "Turn a .wls file back into arrays, false positives included."),
     "info": ("files", "Say what a .wls file holds."),
+    "frames": (
+        "files",
+        "Write what a decoder takes of each table of a .wls file, and what a driver must know of it.",
+    ),
     "compress": (
         "train",
         "Train a network, simplify it, encode its big layer, retrain the rest around the errors.",

@@ -1,6 +1,7 @@
 """``weightless simplify``, ``encode``, ``decode`` and ``info``: weights into ``.wls`` files, and back."""
 
 import argparse
+import re
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from weightless_sim.commands import common
+from weightless_sim.shown import to_json
 from weightless_sw import codec, container, inputs, layouts, plan
+from weightless_sw.files import write_atomically
 from weightless_sw.simplify import simplify
 from weightless_sw.tensor import CodedTensor, EncodedTensor
 
@@ -19,6 +22,7 @@ def add(commands: Any) -> None:
     _add_encode(commands)
     _add_decode(commands)
     _add_info(commands)
+    _add_frames(commands)
 
 
 def _add_simplify(commands: Any) -> None:
@@ -349,3 +353,71 @@ def _describe(tensor: container.Tensor) -> dict[str, Any]:
             "bytes": container.stored_bytes(tensor),
         }
     return {"shape": list(tensor.shape), "dtype": str(tensor.dtype), "bytes": tensor.nbytes}
+
+
+def _add_frames(commands: Any) -> None:
+    command = common.command(commands, "frames", _frames)
+    command.add_argument("input", type=inputs.bundled_file, help=".wls file, or lenet300, the bundled one")
+    command.add_argument(
+        "-o", "--folder", type=Path, required=True, help="where to write; made if it is not there"
+    )
+    command.add_argument(
+        "--tensor",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="table to write (may be repeated; else all)",
+    )
+    common.add_json(command)
+
+
+def _frames(options: argparse.Namespace) -> int:
+    tables = inputs.tables_of(container.read(options.input), options.input)
+    if unknown := sorted(set(options.tensor) - set(tables)):
+        raise inputs.InputError(
+            f"no table {', '.join(unknown)} in {options.input}; it has: {', '.join(tables)}"
+        )
+    options.folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number, (name, tensor) in enumerate(tables.items()):
+        if options.tensor and name not in options.tensor:
+            continue
+        stem = f"{number:03}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[:80]}"
+        written = {"frame": (f"{stem}.bin", False), "resident": (f"{stem}.resident.bin", True)}
+        for file, resident in written.values():
+            write_atomically(options.folder / file, container.to_frame(tensor, resident=resident))
+        rows.append(
+            {"name": name, **{kind: file for kind, (file, _) in written.items()}, **_for_a_driver(tensor)}
+        )
+    index = options.folder / "frames.json"
+    write_atomically(index, (to_json(rows) + "\n").encode())
+    if options.json:
+        common.print_json(rows)
+        return 0
+    table = common.table("table", "frame", ">bytes", "live block", ">weights that come", ">beats")
+    for row in rows:
+        block = "x".join(map(str, row["block_shape"]))
+        table.add_row(row["name"], row["frame"], f"{row['frame_bytes']:,}", block, f"{row['n_weights']:,}",
+                      "" if row["n_beats"] is None else f"{row['n_beats']:,}")  # fmt: skip
+    common.console().print(table)
+    common.console().print(f"{index}: what comes out, where it belongs, and what its values stand for")
+    return 0
+
+
+def _for_a_driver(tensor: EncodedTensor) -> dict[str, Any]:
+    """What comes of a frame: the live block's weights in record order; where they belong; what a value stands for."""
+    a, g = tensor.arrangement, tensor.geometry
+    lanes = g.as_dict().get("lanes")
+    return {
+        "frame_bytes": tensor.record_bytes + 4,
+        "shape": list(tensor.shape),
+        "n_weights": g.n_weights,
+        "block_shape": list(a.block_shape),
+        "by_columns": a.by_columns,
+        "live_rows": None if a.live_rows is None else a.live_rows.tolist(),
+        "live_columns": None if a.live_columns is None else a.live_columns.tolist(),
+        "value_format": g.value_format.name,
+        "scale": g.scale,
+        "n_beats": lanes and -(-g.n_weights // lanes),
+        "layout": g.NAME,
+    }

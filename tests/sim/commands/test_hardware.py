@@ -86,6 +86,8 @@ def test_tables_that_one_decoder_does_not_serve(tmp_path, two, capsys):
     ("options", "message"),
     [
         (["--name", "2nd"], "'2nd' is no name of a Verilog module"),
+        (["--name", "table"], "'table' is a keyword of Verilog or SystemVerilog"),
+        (["--name", "logic"], "'logic' is a keyword of Verilog or SystemVerilog"),
         (["--tensor", "fc1.weight"], "--tensor names a table of the file that --for names"),
         (["--for", "lenet300", "--tensor", "nobody"], "no table nobody in "),
         (["--rounds-per-stage", "7"], "rounds_per_stage must be an integer from 1 to 6, not 7"),
