@@ -28,6 +28,7 @@ class Source(NamedTuple):
     name: str  # of the top module
     file: str  # its name, without a folder
     axi: bool
+    bench: bool = False  # whether files of export.bench lie beside it
 
     @property
     def description(self) -> str:
@@ -44,6 +45,7 @@ class Source(NamedTuple):
 
 def fusesoc_core(source: Source) -> str:
     """The text of a ``.core`` file; strings are written as JSON, which YAML is a superset of."""
+    bench, target = _bench(source) if source.bench else ("", "")
     core = json.dumps(f"{VENDOR}:{LIBRARY}:{source.name}:{__version__}")
     return f"""\
 CAPI=2:
@@ -53,7 +55,7 @@ filesets:
   rtl:
     files: [{json.dumps(source.file)}]
     file_type: verilogSource
-targets:
+{bench}targets:
   default: &default
     filesets: [rtl]
     toplevel: {source.name}
@@ -63,7 +65,30 @@ targets:
     flow_options:
       tool: verilator
       verilator_options: [-Wall]
+{target}"""
+
+
+def _bench(source: Source) -> tuple[str, str]:
+    """The bench's file set, and the target that runs it."""
+    data = [f"{source.name}_{kind}.hex" for kind in ("words", "beats")]
+    files = "".join(
+        f"    - {json.dumps(file)}: {{file_type: user, copyto: {json.dumps(file)}}}\n" for file in data
+    )
+    file_set = f"""\
+  bench:
+    files:
+    - {json.dumps(f"{source.name}_tb.sv")}: {{file_type: systemVerilogSource}}
+{files}"""
+    target = f"""\
+  sim:
+    filesets: [rtl, bench]
+    toplevel: {source.name}_tb
+    flow: sim
+    flow_options:
+      tool: icarus
+      iverilog_options: [-g2012]
 """
+    return file_set, target
 
 
 def ip_xact(source: Source) -> str:

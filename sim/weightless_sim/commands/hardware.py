@@ -57,6 +57,11 @@ def _add_rtl(commands: Any) -> None:
         "--package", action="store_true",
         help="also write beside the Verilog a FuseSoC core and an IP-XACT component: NAME.core, NAME.xml",
     )  # fmt: skip
+    command.add_argument(
+        "--vectors", action="store_true",
+        help="also write beside it a self-checking bench with the tables of --for: NAME_tb.sv, NAME_words.hex, "
+        "NAME_beats.hex",
+    )  # fmt: skip
 
 
 def _decoder_config(options: argparse.Namespace, lanes: int | None) -> Any:
@@ -69,9 +74,12 @@ def _decoder_config(options: argparse.Namespace, lanes: int | None) -> Any:
 def _rtl(options: argparse.Namespace) -> int:
     from weightless_hw import registers
     from weightless_hw.export import packages
+    from weightless_hw.export.bench import to_bench
     from weightless_hw.export.verilog import to_verilog
     from weightless_sw.files import write_atomically
 
+    if options.vectors and options.file is None:
+        raise ValueError("--vectors are made of the tables of a file: name it with --for")
     config = _rtl_config(options)
     largest = max(families.DEVICES.values(), key=lambda device: device.ram_bits)
     if line := families.misfit(config.table_bits, largest):
@@ -79,9 +87,12 @@ def _rtl(options: argparse.Namespace) -> int:
     written = {options.output: to_verilog(config, options.name, axi=options.axi)}
     if options.header:
         written[options.header] = registers.c_header()
+    folder = options.output.parent
+    if options.vectors:
+        made = to_bench(config, options.name, *_vectors(options, config), axi=options.axi)
+        written |= {folder / file: text for file, text in made.items()}
     if options.package:
-        source = packages.Source(config, options.name, options.output.name, options.axi)
-        folder = options.output.parent
+        source = packages.Source(config, options.name, options.output.name, options.axi, options.vectors)
         written[folder / f"{options.name}.core"] = packages.fusesoc_core(source)
         written[folder / f"{options.name}.xml"] = packages.ip_xact(source)
     for path, text in written.items():
@@ -91,6 +102,20 @@ def _rtl(options: argparse.Namespace) -> int:
         f"{options.output}{others}: module {options.name}, fill latency {config.fill_latency} cycles"
     )
     return 0
+
+
+def _vectors(options: argparse.Namespace, config: Any) -> tuple[list[int], list[int]]:
+    """Words and beats of the file's tables that the decoder serves, in turn, the last one once more, resident."""
+    from weightless_sim.cosim.agents import GoldenModel
+    from weightless_sim.cosim.scenario import frame, resident_record
+    from weightless_sw import container
+
+    tables = inputs.tables_of(container.read(options.file), options.file)
+    served = [table for name, table in tables.items() if name in (options.tensor or tables)]
+    records = [container.to_record(table) for table in served]
+    model = GoldenModel(config)
+    words = [word for record in [*records, resident_record(records[-1])] for word in frame(record)]
+    return words, [beat for word in words for beat in model.take(word)]
 
 
 def _rtl_config(options: argparse.Namespace) -> Any:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from fusesoc.capi2.json_schema import capi2_schema
@@ -17,7 +18,9 @@ from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export import packages, ports
 from weightless_hw.export.verilog import to_verilog
 from weightless_hw.registers import ADDRESS, LoadError
+from weightless_sim import cli
 from weightless_sim.cosim import runner
+from weightless_sw import codec, container
 
 CONFIG = ClassicConfig(lanes=4, max_bank_rows=64)
 NAMES = {"x": packages.NAMESPACE}
@@ -201,3 +204,50 @@ def test_lint_waivers_end_with_the_file():
     text = to_verilog(CONFIG, "my_decoder", axi=True)
     assert text.count("verilator lint_save") == text.count("verilator lint_restore") == 1
     assert text.rstrip().endswith("/* verilator lint_restore */")
+
+
+@pytest.mark.parametrize("axi", [False, True], ids=["native", "axi"])
+def test_the_bench_beside_the_core_passes_and_finds_a_planted_fault(tmp_path, need, axi):
+    """By FuseSoC's target `sim`, with two tables of a file, one of them resident once more."""
+    need(runner.missing("icarus"))
+    rng = np.random.default_rng(0)
+    tensors = {}
+    for name, shape in (("a", (20, 31)), ("b", (9, 50))):
+        weights = np.where(rng.random(shape) < 0.1, rng.integers(1, 4, shape) / 4, 0)
+        tensors[name] = codec.encode(weights, lanes=4)[0]
+    container.write(tmp_path / "x.wls", tensors)
+    command = [
+        "rtl",
+        "--for",
+        str(tmp_path / "x.wls"),
+        "--package",
+        "--vectors",
+        "--name",
+        "layer",
+        *["--axi"] * axi,
+    ]
+    assert cli.main([*command, "-o", str(tmp_path / "layer.v")]) == 0
+    program = shutil.which("fusesoc", path=str(Path(sys.executable).parent))
+    assert program
+
+    def simulate():
+        command = [program, "--cores-root", ".", "run", "--target", "sim", "weightless:decoder:layer"]
+        return subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=False, env=runner.environment()
+        )
+
+    run = simulate()
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "PASS: " in run.stdout + run.stderr
+    beats = tmp_path / "layer_beats.hex"
+    lines = beats.read_text().split("\n")
+    lines[40] = f"{int(lines[40], 16) ^ 1:x}"
+    beats.write_text("\n".join(lines))
+    run = simulate()
+    assert run.returncode != 0
+    assert "1 wrong" in run.stdout + run.stderr
+
+
+def test_vectors_need_a_file(tmp_path, capsys):
+    assert cli.main(["rtl", "--vectors", "-o", str(tmp_path / "x.v")]) == 2
+    assert "name it with --for" in capsys.readouterr().err
