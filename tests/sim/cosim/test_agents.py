@@ -57,7 +57,11 @@ def test_driver_keeps_its_offer():
         seen.append((driver.valid.value, driver.payload.value))
         if cycle in (3, 4):
             driver.taken() if driver.offering else None
-    assert seen == [(0, 0), (1, 3), (1, 3), (1, 3), (0, 3), (1, 4)]
+    assert [valid for valid, _ in seen] == [0, 1, 1, 1, 0, 1]
+    assert [payload for valid, payload in seen if valid] == [3, 3, 3, 4]
+    idle = {payload for valid, payload in seen if not valid}
+    assert len(idle) == 2  # garbage, another one each time
+    assert not idle & {3, 4}
 
 
 def test_scoreboard_finds_what_is_wrong():
