@@ -150,6 +150,11 @@ def _add_fpga(commands: Any) -> None:
     command.add_argument("--device", choices=families.DEVICES, default="ecp5-85k",
                          help="xilinx7 and gowin are synthesised only")  # fmt: skip
     command.add_argument("--seeds", type=int, default=5, help="placements per decoder; 0: synthesis alone")
+    command.add_argument(
+        "--axi",
+        action="store_true",
+        help="in the AXI shell of rtl --axi, which is synthesised and not placed",
+    )
     command.add_argument("--lanes", type=int, nargs="+", help="lane counts, a decoder each (default: 8)")
     _add_for(command)
     common.add_layout(command)
@@ -182,7 +187,7 @@ def _fpga(options: argparse.Namespace) -> int:
     step, device = common.Steps(), families.DEVICES[options.device]
     if options.seeds < 0:
         raise ValueError(f"--seeds must be at least 0, not {options.seeds}")
-    seeds = range(1, options.seeds + 1) if device.place else range(0)
+    seeds = range(1, options.seeds + 1) if device.place and not options.axi else range(0)
     configs = _configs(options)
     if options.output and (len(configs) > 1 or not seeds):
         raise ValueError("-o needs one decoder, a device that is placed, and a seed")
@@ -191,7 +196,7 @@ def _fpga(options: argparse.Namespace) -> int:
             raise ValueError(line)
     results = []
     for config in configs:
-        made = fpga.Implementation(config, device)
+        made = fpga.Implementation(config, device, axi=options.axi)
         with step(f"synthesise {config.lanes} lanes for {device.name}"):
             area = made.area()
         fmax: dict[int, float] = {}
@@ -203,7 +208,8 @@ def _fpga(options: argparse.Namespace) -> int:
                 step.console.print(f"  {fmax[seed]:.1f} MHz")
         digest = technology.digest(made.verilog)
         results.append(fpga.Result(device.name, config.lanes, config.name, area, fmax, digest, used))
-        fpga.keep(results[-1])
+        if not options.axi:
+            fpga.keep(results[-1])
         if options.output:
             made.write_bitstream(options.output, fmax)
     if options.json:

@@ -85,15 +85,20 @@ def keep(result: Result) -> None:
 
 
 class Implementation:
-    """A decoder for a device: synthesised, placed and packed when it is asked for, and only once."""
+    """A decoder for a device: synthesised, placed and packed when it is asked for, and only once.
 
-    def __init__(self, config: DecoderConfig, device: Device):
+    With ``axi`` it is the decoder in its AXI shell, which is synthesised only: the shell of a placement knows the
+    decoder's own ports.
+    """
+
+    def __init__(self, config: DecoderConfig, device: Device, *, axi: bool = False):
         self.config, self.device, self.family = config, device, FAMILIES[device.family]
+        self.axi = axi
 
     @cached_property
     def verilog(self) -> str:
         """Of the decoder."""
-        return to_verilog(self.config)
+        return to_verilog(self.config, axi=self.axi)
 
     def folder(self, *what: object) -> Path:
         """Where the results are kept that depend on the Verilog and ``what``."""

@@ -1,5 +1,6 @@
 """``weightless rtl``: what it writes, and what it refuses."""
 
+import json
 import re
 
 import pytest
@@ -156,3 +157,18 @@ def test_a_table_that_fits_is_not_spoken_of():
     for device in families.DEVICES.values():
         assert families.misfit(device.ram_bits, device) == ""
     assert families.misfit(10**9, families.DEVICES["gowin"]) == ""  # a family, whose devices differ
+
+
+def test_the_axi_shell_is_synthesised_and_not_placed(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(fpga.technology, "PLACED", tmp_path)
+    monkeypatch.setattr(fpga.Implementation, "place", lambda *_: pytest.fail("placed"))
+    seen = []
+
+    def area(made):
+        seen.append("s_axis_tdata" in made.verilog)
+        return fpga.Area(luts=1, luts_memory=0, flip_flops=2, block_rams=3, multipliers=4, tool="yosys")
+
+    monkeypatch.setattr(fpga.Implementation, "area", area)
+    assert cli.main(["fpga", "--axi", "--max-bank-rows", "32", "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert (seen, result["fmax"], list(tmp_path.iterdir())) == ([True], {}, [])
