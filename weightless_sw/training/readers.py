@@ -152,7 +152,8 @@ def _holds(network: _Copy, readers: Readers, name: str, bias: torch.Tensor | Non
         for one in involved:
             weight = network.layers[one]
             unread = readers.inputs(one, changed) == 0
-            weight.copy_(weight.flatten(1).masked_fill(unread, 0).reshape(weight.shape))
+            kept_weights = weight.flatten(1).masked_fill(unread.to(weight.device), 0)
+            weight.copy_(kept_weights.reshape(weight.shape))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return list(_tensors(network.module(inputs)))
