@@ -10,7 +10,7 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim test check model verify-model area bench bench-figure fuzz fuzz-ribbon key-sets hash-study figures clean
+.PHONY: help tools sim test check model verify-model area bench bench-figure fuzz fuzz-ribbon mutants key-sets hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make test          run the tests"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-figure  draw the plot of speed in docs/layouts.md again, two minutes"
 	@echo "make fuzz          random decoders and layers on Icarus, five minutes"
 	@echo "make fuzz-ribbon   random tensors through the ribbon's encoder, five minutes"
+	@echo "make mutants       planted faults of the RTL, each of which a test must find (ten minutes)"
 	@echo "make key-sets      what the ribbon takes of key sets of many structures"
 	@echo "make hash-study    the measurements behind docs/hash.md (half an hour)"
 	@echo "make figures       draw the pictures of the docs again"
@@ -90,6 +91,9 @@ fuzz: $(VENV)/dev.stamp
 
 fuzz-ribbon: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/fuzz_ribbon.py
+
+mutants: $(VENV)/dev.stamp
+	@$(BIN)/python tests/benchmarks/mutants.py
 
 key-sets: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/key_sets.py

@@ -96,6 +96,7 @@ def refused(config):
     payload = descriptor["payload_words"]
     row_bits = 3 * config.lanes * config.slot_bits
     other_rows = next(n for n in range(1, config.max_bank_rows + 1) if -(-n * row_bits // 32) != payload)
+    too_many = config.max_bank_rows + 1
     return {
         "layout": (changed(good, layout=2), LoadError.LAYOUT),
         "lanes": (changed(good, widths=descriptor["widths"] ^ 1), LoadError.WIDTHS),
@@ -104,6 +105,10 @@ def refused(config):
         "flags": (changed(good, flags=4), LoadError.FLAGS),
         "no weights": (changed(good, n_weights=0), LoadError.N_WEIGHTS),
         "no rows": (changed(good, bank_rows=0, payload_words=0), LoadError.BANK_ROWS),
+        "a row too many": (
+            changed(good, bank_rows=too_many, payload_words=-(-too_many * row_bits // 32)),
+            LoadError.BANK_ROWS,
+        ),
         "digest": (changed(good, digest=descriptor["digest"] ^ 1), LoadError.DIGEST),
         "codes": (changed(good, n_codes=config.max_codes + 1), LoadError.N_CODES),
         "payload words too few": (changed(good, payload_words=payload - 1), LoadError.PAYLOAD_WORDS),

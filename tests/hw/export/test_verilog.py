@@ -300,7 +300,9 @@ def test_table_memory_is_built_as_deep_as_it_is_said(rows):
 
 def test_deep_banks_take_no_more_text():
     """A bank of 20 million weights has no line, and no bit, per row on any way to the Verilog."""
-    small, deep = (to_rtlil(ClassicConfig(max_bank_rows=rows)) for rows in (1_000, 1_000_000))
+    small = to_rtlil(ClassicConfig(max_bank_rows=1_000))
+    assert "meminit" not in small
+    deep = to_rtlil(ClassicConfig(max_bank_rows=1_000_000))
     assert len(deep) < len(small) + 1_000
     assert "meminit" not in deep
     assert "reg [63:0] memory [999999:0]" in to_verilog(ClassicConfig(max_bank_rows=1_000_000))

@@ -70,6 +70,7 @@ def layers(config):
         resident_record(one),
         full_record(config),
         record(config, 17, 0, 1),
+        record(config, 64, 9, 3),  # whole beats on any of these decoders
     ]
 
 
@@ -84,7 +85,7 @@ def test_stall_matrix(config, stall, simulator):
     scenario = Scenario(config=config, records=records, source=source, sink=sink, count=True)
     result = run(scenario, stall, simulator)
     assert result.n_mismatches == 0
-    assert result.n_weights == 1003 + 1 + 1 + 999 + 17
+    assert result.n_weights == 1003 + 1 + 1 + 999 + 17 + 64
     assert result.layers == result.predicted
     assert len(result.layers) == len(records)
     units = {unit.name for unit in config.units}

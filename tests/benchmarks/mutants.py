@@ -1,0 +1,386 @@
+"""Planted faults of the RTL and its exports: each must turn a test red.  ``make mutants`` runs them all, ten minutes.
+
+A row of MUTANTS is a file, a text that stands in it once, what is put in its place, and the tests that ought to find
+it (GROUPS).  Each is applied to a copy of the tree in build/mutants; survivors are printed, and are a failure.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "build" / "mutants"
+RUNNER = "tests/sim/cosim/test_runner.py"
+GROUPS = {  # pytest's arguments
+    "stream": [RUNNER, "-k", "icarus and stall_matrix and (none or both)"],
+    "refuse": [
+        RUNNER,
+        "-k",
+        "paper and icarus and (refused or another) or paper and descriptor or crc_word or alone",
+    ],
+    "wide": [RUNNER, "-k", "8 and icarus and refused or 8 and descriptor"],
+    "soft": ["tests/hw/test_soft_reset.py"],
+    "reset": [RUNNER, "-k", "icarus and paper and reset"],
+    "parts": ["tests/hw/test_parts.py", "tests/hw/classic"],
+    "axi": ["tests/sim/cosim/test_axi.py", "-k", "icarus"],
+    "package": ["tests/hw/export/test_packages.py", "-k", "not fusesoc_lints"],
+    "verilog": ["tests/hw/export/test_verilog.py", "-k", "header or deep or built or lint"],
+    "registers": ["tests/hw/test_registers.py", "tests/test_docs.py"],
+}
+LOAD = "hw/weightless_hw/classic/load.py"
+DECODER = "hw/weightless_hw/classic/decoder.py"
+PARTS = "hw/weightless_hw/parts.py"
+AXI = "hw/weightless_hw/export/axi.py"
+PACKAGES = "hw/weightless_hw/export/packages.py"
+REGISTERS = "hw/weightless_hw/registers.py"
+VERILOG = "hw/weightless_hw/export/verilog.py"
+
+
+class Mutant(NamedTuple):
+    """A planted fault."""
+
+    file: str
+    old: str
+    new: str
+    group: str
+
+
+MUTANTS = [
+    # What a descriptor is refused for: each check left out, or blind to some bits.
+    Mutant(
+        LOAD,
+        'LoadError.LAYOUT: fields["layout"] != config',
+        'LoadError.LAYOUT: fields["layout"][:4] != config',
+        "refuse",
+    ),
+    Mutant(
+        LOAD,
+        'LoadError.WIDTHS: fields["widths"]',
+        'LoadError.WIDTHS: Const(0), LoadError(0): fields["widths"]',
+        "refuse",
+    ),
+    Mutant(LOAD, 'fields["value_format"] == f for', 'fields["value_format"][:2] == f for', "refuse"),
+    Mutant(
+        LOAD, '(fields["flags"] != 0) & ~is_resident', '(fields["flags"][:2] != 0) & ~is_resident', "refuse"
+    ),
+    Mutant(
+        LOAD, 'is_resident = fields["flags"] == FLAG_RESIDENT', 'is_resident = fields["flags"][0]', "refuse"
+    ),
+    Mutant(LOAD, 'LoadError.N_WEIGHTS: fields["n_weights"] == 0', "LoadError.N_WEIGHTS: Const(0)", "refuse"),
+    Mutant(LOAD, '(fields["bank_rows"] == 0) | (fields', "(fields", "refuse"),
+    Mutant(
+        LOAD,
+        '(fields["bank_rows"] > config.max_bank_rows)',
+        '(fields["bank_rows"][:16] > config.max_bank_rows)',
+        "refuse",
+    ),
+    Mutant(
+        LOAD,
+        'fields["bank_rows"] > config.max_bank_rows',
+        'fields["bank_rows"] > config.max_bank_rows + 1',
+        "wide",
+    ),
+    Mutant(
+        LOAD,
+        'LoadError.N_CODES: fields["n_codes"] > config',
+        "LoadError.N_CODES: self.n_codes > config",
+        "refuse",
+    ),
+    Mutant(LOAD, "is_resident & ~resident,", "Const(0),", "refuse"),
+    Mutant(
+        LOAD,
+        'LoadError.DIGEST: fields["digest"] !=',
+        'LoadError.DIGEST: fields["digest"][:31] != 0x7FFFFFFF &',
+        "refuse",
+    ),
+    Mutant(
+        LOAD,
+        'LoadError.PAYLOAD_WORDS: fields["payload_words"] !=',
+        'LoadError.PAYLOAD_WORDS: fields["payload_words"][:16] !=',
+        "refuse",
+    ),
+    Mutant(
+        LOAD,
+        'LoadError.PAYLOAD_WORDS: fields["payload_words"] !=',
+        'LoadError.PAYLOAD_WORDS: fields["payload_words"] >',
+        "refuse",
+    ),
+    Mutant(LOAD, "is_resident & resident & differs", "Const(0)", "refuse"),
+    *(
+        Mutant(LOAD, f'            "{name}": {value},\n', "", "refuse")
+        for name, value in (
+            ("value_format", 'fields["value_format"][: max(ValueFormat).bit_length()]'),
+            ("n_weights", 'fields["n_weights"]'),
+            ("bank_rows", "self.bank_rows"),
+            ("n_codes", "self.n_codes"),
+            ("seed", 'fields["seed"]'),
+            ("scale", 'fields["scale"]'),
+        )
+    ),
+    Mutant(
+        LOAD, '"scale": fields["scale"],\n        }', '"scale": fields["scale"][:31],\n        }', "refuse"
+    ),
+    Mutant(
+        LOAD,
+        "m.d.sync += [loaded[name].eq(value) for",
+        "m.d.sync += [] and [loaded[name].eq(value) for",
+        "refuse",
+    ),
+    # Frames that are short, long, or wrong.
+    Mutant(
+        LOAD,
+        "is_right.eq(self.record_crc == crc.crc)",
+        "is_right.eq(self.record_crc[:31] == crc.crc[:31])",
+        "refuse",
+    ),
+    Mutant(
+        LOAD,
+        "is_right.eq(self.record_crc == crc.crc)",
+        "is_right.eq(self.record_crc[1:] == crc.crc[1:])",
+        "refuse",
+    ),
+    Mutant(LOAD, "is_right.eq(self.record_crc == crc.crc)", "is_right.eq(1)", "refuse"),
+    Mutant(
+        LOAD, "crc.start.eq((self.phase == Phase.DESCRIPTOR) & (n_words == 0))", "crc.start.eq(0)", "stream"
+    ),
+    Mutant(LOAD, "self.faults.eq(LoadError.LONG)", "self.faults.eq(0)", "refuse"),
+    Mutant(LOAD, "self.faults.eq(LoadError.SHORT)", "self.faults.eq(0)", "refuse"),
+    Mutant(LOAD, "self.faults.eq(LoadError.CRC)", "self.faults.eq(LoadError.LONG)", "refuse"),
+    Mutant(
+        LOAD,
+        "m.d.sync += [self.phase.eq(Phase.DESCRIPTOR), n_words.eq(0)]",
+        "m.d.sync += self.phase.eq(Phase.DESCRIPTOR)",
+        "refuse",
+    ),
+    Mutant(LOAD, "with m.If(taken & self.load.payload.last):", "with m.If(taken):", "refuse"),
+    Mutant(
+        LOAD,
+        "with m.If(taken & self.load.payload.last & before_crc):",
+        "with m.If(self.load.payload.last & before_crc):",
+        "stream",
+    ),
+    Mutant(LOAD, "with m.If(~self.load.payload.last):", "with m.If(0):", "refuse"),
+    Mutant(
+        LOAD, "self.phase.eq(Phase.CHECK), self.record_crc.eq(0)]", "self.phase.eq(Phase.CHECK)]", "stream"
+    ),
+    Mutant(LOAD, "m.d.sync += self.record_crc.eq(self.load.payload.data)", "pass", "stream"),
+    Mutant(
+        LOAD,
+        "m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]",
+        "m.d.sync += self.phase.eq(Phase.CODEBOOK)",
+        "refuse",
+    ),
+    Mutant(
+        LOAD,
+        "m.d.sync += [self.phase.eq(Phase.DECODE), resident.eq(1)]",
+        "m.d.sync += self.phase.eq(Phase.DECODE)",
+        "stream",
+    ),
+    Mutant(LOAD, "m.d.comb += self.load.ready.eq(awake)", "m.d.comb += self.load.ready.eq(1)", "stream"),
+    Mutant(LOAD, "bank.eq(Cat(Const(0, 1), bank))", "bank.eq(bank)", "stream"),
+    # Registers and resets.
+    Mutant(DECODER, "errors & ~Mux(writes", "~Mux(writes", "soft"),
+    Mutant(
+        DECODER,
+        '~Mux(writes["errors"], self.reg_write_data[: len(errors)], 0)',
+        '~Mux(writes["errors"], ~0, 0)',
+        "refuse",
+    ),
+    Mutant(DECODER, "self.error.eq(errors.any())", "self.error.eq(errors[:12].any())", "refuse"),
+    Mutant(DECODER, '"beats": taken,', '"beats": self.weights.valid,', "stream"),
+    Mutant(DECODER, '"records": loader.finished,', '"records": loader.start,', "stream"),
+    Mutant(
+        DECODER,
+        '"load_stalls": self.load.valid & ~self.load.ready,',
+        '"load_stalls": ~self.load.ready,',
+        "stream",
+    ),
+    Mutant(
+        DECODER,
+        '"weights_stalls": self.weights.valid & ~self.weights.ready,',
+        '"weights_stalls": ~self.weights.ready,',
+        "stream",
+    ),
+    Mutant(
+        DECODER, "self.reg_write_data[SOFT_RESET.bit_length() - 1])", "self.reg_write_data.any())", "soft"
+    ),
+    Mutant(DECODER, "self.reg_write_data[SOFT_RESET.bit_length() - 1])", "self.reg_write_data[8])", "soft"),
+    Mutant(
+        DECODER,
+        'm.d.sync += soft_reset.eq(writes["control"]',
+        'm.d.comb += soft_reset.eq(writes["control"]',
+        "soft",
+    ),
+    Mutant(
+        DECODER,
+        '"table_size": Const(config.max_bank_rows, 32)',
+        '"table_size": Const(config.max_bank_rows + 1, 32)',
+        "stream",
+    ),
+    Mutant(
+        DECODER, '"format_version": Const(FORMAT_VERSION, 32)', '"format_version": Const(1, 32)', "stream"
+    ),
+    Mutant(
+        DECODER,
+        "config.slot_bits << 8 | config.value_bits << 16",
+        "config.slot_bits << 8 | config.value_bits << 17",
+        "stream",
+    ),
+    Mutant(
+        DECODER,
+        "write.eq(self.reg_write & (self.reg_addr == ADDRESS[name]))",
+        "write.eq(self.reg_write)",
+        "axi",
+    ),
+    # The pipeline.
+    Mutant(
+        DECODER,
+        "final.eq((self.n_weights - 1) >> lanes_log2)",
+        "final.eq(self.n_weights >> lanes_log2)",
+        "stream",
+    ),
+    Mutant(DECODER, "with m.If(tail == 0):", "with m.If(0):", "stream"),
+    Mutant(DECODER, "keep = codebook.hits[lane] & lane_valid[lane]", "keep = codebook.hits[lane]", "stream"),
+    Mutant(DECODER, "rows[0] ^ rows[1] ^ rows[2] ^ windows", "rows[0] ^ rows[1] ^ windows", "stream"),
+    Mutant(DECODER, "read.en.eq(self.en & ~self.write)", "read.en.eq(~self.write)", "stream"),
+    Mutant(DECODER, "row.eq((high + (low >> half)) >> half)", "row.eq(high >> half)", "parts"),
+    Mutant(PARTS, "Cat(code < self.n_codes for", "Cat(code <= self.n_codes for", "stream"),
+    Mutant(PARTS, "row.word_select(lane ^ 1 << k, t)", "row.word_select(lane, t)", "parts"),
+    Mutant(PARTS, "with m.If(self.o.ready | ~self.o.valid):", "with m.If(self.o.ready):", "stream"),
+    Mutant(PARTS, "self.i.ready.eq(any_left & (kept < per_item))", "self.i.ready.eq(any_left)", "parts"),
+    Mutant(PARTS, "if k % self.per_stage == 0 or k == self.n_rounds", "if k == self.n_rounds", "parts"),
+    # AXI, and what is written beside the Verilog.
+    Mutant(AXI, "self.m_axis_tlast.eq(beat.last)", "self.m_axis_tlast.eq(0)", "axi"),
+    Mutant(
+        AXI,
+        "lane.replicate(lane_bytes) for lane in beat.lane_valid",
+        "Const(1).replicate(lane_bytes) for lane in beat.lane_valid",
+        "axi",
+    ),
+    Mutant(AXI, "Mux(strobes[k], data.word_select(k, 8), 0)", "data.word_select(k, 8)", "axi"),
+    Mutant(
+        AXI, "Mux(strobes[k], data.word_select(k, 8), 0)", "Mux(strobes[0], data.word_select(k, 8), 0)", "axi"
+    ),
+    Mutant(
+        AXI,
+        "Mux(addr[2:] < Const(len(REGISTERS)), OKAY, SLVERR)",
+        "Mux(addr[2:] <= Const(len(REGISTERS)), OKAY, SLVERR)",
+        "axi",
+    ),
+    Mutant(AXI, "with m.If(has_addr & ~self.s_axi_rvalid & ~write):", "with m.If(has_addr & ~write):", "axi"),
+    Mutant(AXI, "ResetSignal().eq(~self.aresetn)", "ResetSignal().eq(self.aresetn)", "axi"),
+    Mutant(PACKAGES, '"read-write" if register.write else "read-only"', '"read-write"', "package"),
+    Mutant(PACKAGES, 'modifiedWriteValue="oneToClear"', 'modifiedWriteValue="zeroToClear"', "package"),
+    Mutant(
+        PACKAGES,
+        "baseAddress=0, range=1 << ports.AXI_ADDRESS_BITS, width=32",
+        "baseAddress=0, range=64, width=32",
+        "package",
+    ),
+    Mutant(PACKAGES, '"slave" if is_slave else "master"', '"master" if is_slave else "slave"', "package"),
+    Mutant(PACKAGES, "left=port.width - 1, right=0", "left=port.width, right=0", "package"),
+    Mutant(PACKAGES, "name=name, value=value)", "name=name, value=value + 1)", "package"),
+    Mutant(VERILOG, "/* verilator lint_restore */", "", "package"),
+    Mutant(VERILOG, "rtlil.ModuleEmitter.emit_memory = lambda *_: None", "pass", "verilog"),
+    Mutant(REGISTERS, "LONG = 2048", "LONG = 16384", "package"),
+]
+
+
+def copies(n: int) -> Iterator[Path]:
+    """Copies of what git tracks, as it is in the working tree."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    for k in range(n):
+        folder = FOLDER / str(k)
+        for name in names.decode().split("\0"):
+            if name and (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        yield folder
+
+
+def is_green(group: str, folder: Path) -> bool:
+    """Whether the tests of a group pass on a copy as it is."""
+    places = os.pathsep.join(str(folder / part) for part in ("", "hw", "sim"))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cacheprovider",
+        *GROUPS[group],
+    ]
+    environment = os.environ | {"PYTHONPATH": places}
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if run.returncode not in (0, 1, 2):
+        raise SystemExit(
+            f"{group}: pytest ended with {run.returncode}: {run.stdout[-2000:]}{run.stderr[-500:]}"
+        )
+    return run.returncode == 0
+
+
+def is_found(mutant: Mutant, folder: Path) -> bool:
+    """Whether a test of its group is red; the copy is as before afterwards."""
+    path = folder / mutant.file
+    text = path.read_text()
+    if text.count(mutant.old) != 1:
+        raise SystemExit(
+            f"{mutant.file}: {mutant.old!r} stands there {text.count(mutant.old)} times, not once"
+        )
+    path.write_text(text.replace(mutant.old, mutant.new))
+    try:
+        return not is_green(mutant.group, folder)
+    finally:
+        path.write_text(text)
+
+
+def main() -> None:
+    """All of them, or those whose number is given."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("numbers", nargs="*", type=int, help="of MUTANTS; default: all")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args()
+    numbers = options.numbers or list(range(len(MUTANTS)))
+    free: SimpleQueue[Path] = SimpleQueue()
+    for folder in copies(options.jobs):
+        free.put(folder)
+    for group in sorted(
+        {MUTANTS[number].group for number in numbers}
+    ):  # a test that is red anyhow finds nothing
+        if not is_green(group, FOLDER / "0"):
+            raise SystemExit(f"the tests of {group!r} are red without a mutant")
+    survivors = []
+
+    def one(number: int) -> None:
+        folder = free.get()
+        try:
+            found = is_found(MUTANTS[number], folder)
+        finally:
+            free.put(folder)
+        print(
+            f"{number:3} {'found' if found else 'SURVIVES'}: {MUTANTS[number].new.strip()[:70]!r}", flush=True
+        )
+        if not found:
+            survivors.append(number)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(one, numbers))
+    print(f"{len(numbers)} mutants, {len(survivors)} survivors")
+    for number in sorted(survivors):
+        print(f"  {number}: {MUTANTS[number]}")
+    sys.exit(bool(survivors))
+
+
+if __name__ == "__main__":
+    main()
