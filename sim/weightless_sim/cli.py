@@ -34,19 +34,27 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return EXIT_USAGE
     try:
-        code = _run(arguments)
-        sys.stdout.flush()
-        return code
+        return _flush(_run(arguments))
     except BrokenPipeError:  # who reads has read enough
         _drop_output()
         return 0
-    except OSError as error:  # of the last flush
-        _drop_output()
-        remark(f"weightless: standard output: {describe(error)}")
-        return EXIT_USAGE
     except KeyboardInterrupt:
         remark("weightless: interrupted")
         return 130
+
+
+def _flush(code: int) -> int:
+    """Write what is left of the results; the exit code.  Where that fails it is said, unless it was before."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        if not code:
+            remark(f"weightless: standard output: {describe(error)}")
+        return code or EXIT_USAGE
+    return code
 
 
 def _drop_output() -> None:

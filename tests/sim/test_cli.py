@@ -653,6 +653,10 @@ def test_a_closed_or_full_standard_output_is_one_line(model):
         assert run.returncode == 2
         assert said in run.stderr
         assert len(run.stderr.splitlines()) == 1, run.stderr
+    # Where each write goes out at once, the failure comes earlier, and is said once all the same.
+    run = subprocess.run(f"{command} > /dev/full", shell=True, capture_output=True, text=True, check=False,
+                         env=os.environ | {"PYTHONUNBUFFERED": "1"})  # fmt: skip
+    assert (run.returncode, len(run.stderr.splitlines())) == (2, 1), run.stderr
 
 
 def test_an_interrupt_during_imports_is_one_line(tmp_path):
