@@ -12,6 +12,7 @@ from weightless_sw.training.learn import Hook
 from weightless_sw.training.readers import NOBODY, Readers
 from weightless_sw.training.sparse import Layer
 
+UNKNOWN = "nothing that the first validation batch shows"  # reads a layer that it does not call
 STEP, SHARE = 50, 0.01  # a choice of what stays comes every 50 steps, or every 1 % of them if that is sooner
 BEGIN, SPAN, FREEZE = 0.10, 0.65, 0.80  # shares of the steps
 
@@ -55,8 +56,8 @@ def check_compactable(
     for name in units:
         if readers.open[readers.units(name)].any():
             raise ValueError(
-                f"{name}: its units can't be left out, as {readers.why[name]} uses them, which is no Linear or "
-                "Conv2d layer that reads them one by one; take it out of `units`"
+                f"{name}: its units can't be left out, as {readers.why.get(name, UNKNOWN)} uses them, which is no "
+                "Linear or Conv2d layer that reads them one by one; take it out of `units`"
             )
     first = layers[0].name
     if n_inputs and (readers.reads[first] != NOBODY).any():

@@ -255,6 +255,7 @@ class RegisterModel:
         self.n_descriptor_words = 0  # since there were that many, the fields are a record's
         self.record_crc: int | None = None  # not known before a descriptor was whole
         self.n_taken = 0  # words of the frame under way
+        self.codebook_end = self.record_end = 0  # of the record under way, in words
         self.phase: Phase | None = Phase.DESCRIPTOR  # None: between two sections
         self.then: tuple[int, Phase | None, LoadError] | None = (
             None  # cycles until a comparison ends, and how
@@ -277,9 +278,11 @@ class RegisterModel:
         value = self._fields()[name]
         return value & (1 << self.config.slot_bits) - 1 if name == "n_codes" else value
 
+    def _descriptor(self) -> bytes:
+        return b"".join(word.to_bytes(4, "little") for word in self.words)
+
     def _fields(self) -> dict[str, int]:
-        data = b"".join(word.to_bytes(4, "little") for word in self.words)
-        return unpack_fields(self.config.GEOMETRY.FIELDS, data)
+        return unpack_fields(self.config.GEOMETRY.FIELDS, self._descriptor())
 
     def step(
         self, word: int | None, model: "GoldenModel", beat: bool, last: bool, stalls: tuple[bool, bool]
@@ -317,8 +320,10 @@ class RegisterModel:
         elif self.n_taken == DESCRIPTOR_WORDS:
             self.phase = Phase.CHECK
             refused = model._refused_descriptor(self._fields())
+            if not refused:
+                self._begin()
             self.then = (self.SETTLE, Phase.DRAIN if refused else self._next_phase(), refused)
-        elif self.n_taken <= self._n_words():
+        elif self.n_taken <= self.record_end:
             self.phase = self._next_phase()
             self._end(is_last, LoadError.SHORT)
         else:
@@ -337,20 +342,20 @@ class RegisterModel:
         if is_last:
             self.phase, self.errors = Phase.DESCRIPTOR, self.errors | error
 
-    def _n_words(self) -> int:
-        """Words of the record under way, without its CRC word."""
-        record = b"".join(word.to_bytes(4, "little") for word in self.words)
-        return DESCRIPTOR_WORDS if is_resident(record) else geometry_of(record).record_words
+    def _begin(self) -> None:
+        """A descriptor that is served: where its sections end, looked up once for all words of the record."""
+        record = self._descriptor()
+        geometry = geometry_of(record)
+        self.codebook_end = DESCRIPTOR_WORDS + geometry.codebook_section.n_words
+        self.record_end = DESCRIPTOR_WORDS if is_resident(record) else geometry.record_words
 
     def _next_phase(self) -> Phase | None:
         """The phase in which the next word is taken, or None where a section ends and the next one begins."""
-        g = geometry_of(b"".join(word.to_bytes(4, "little") for word in self.words))
-        if self.n_taken == self._n_words():
+        if self.n_taken == self.record_end:
             return None if self.n_taken > DESCRIPTOR_WORDS else Phase.CRC
-        codebook = DESCRIPTOR_WORDS + g.codebook_section.n_words
-        if self.n_taken == codebook:  # at once, where the codebook is empty
+        if self.n_taken == self.codebook_end:  # at once, where the codebook is empty
             return None
-        return Phase.CODEBOOK if self.n_taken < codebook else Phase.TABLE
+        return Phase.CODEBOOK if self.n_taken < self.codebook_end else Phase.TABLE
 
 
 @dataclass

@@ -33,6 +33,7 @@ from weightless_sw.spec.record import DESCRIPTOR_BYTES, unpack_fields
 
 IDLE_CYCLES = 40  # watched after the last beat: nothing more may come
 PROGRESS_CYCLES = 500
+NAMES = tuple(ADDRESS)  # of the registers
 
 
 class Bench:
@@ -66,7 +67,7 @@ class Bench:
         sink = self.scenario.sink
         self.driver.drive(cycle)
         self.dut.weights__ready.value = int(sink[cycle % len(sink)])
-        self.reading = self.names.choice(list(ADDRESS))
+        self.reading = self.names.choice(NAMES)
         self.dut.reg_addr.value = ADDRESS[self.reading]
         await ReadOnly()
         self.check(cycle)

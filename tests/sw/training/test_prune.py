@@ -134,3 +134,22 @@ def test_a_branch_loses_nothing_by_dead_units_that_it_does_not_read(torch):
     assert int(layers["skip"].mask.sum()) == 200
     assert (layers["skip"].mask.sum(0) > 0).all()
     assert not layers["out"].mask[:, :16:2].any()  # but what reads dead units goes
+
+
+def test_a_layer_that_is_never_called_is_not_compacted(torch):
+    """Nobody is known to use its units, and that is no reason to leave them out: an error, and no KeyError."""
+    from weightless_sw.training import prune, sparse
+
+    class Idle(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.idle = torch.nn.Linear(6, 2), torch.nn.Linear(6, 5)
+
+        def forward(self, x):
+            return self.used(x)
+
+    network = Idle()
+    who = readers_of(network, torch.rand(2, 6))
+    layers = list(sparse.attach(network).values())
+    with pytest.raises(ValueError, match=r"^idle: its units can't be left out, as nothing that the first"):
+        prune.compact(layers, who, {"idle": 3})
