@@ -17,6 +17,7 @@ from weightless_hw.export import ports
 from weightless_sim import cli
 from weightless_sim.cosim import runner
 from weightless_sim.model.cycles import predict
+from weightless_sim.model.patterns import Load
 from weightless_sw import inputs
 from weightless_sw.provenance import install_line
 from weightless_sw.spec import classic as spec
@@ -201,6 +202,6 @@ def test_timing_of_loading_on_the_integration_page(lanes, slot_bits, n_codes):
     width = lanes * slot_bits
     cycles = 7 + 2 + (2 * codebook + 2 if codebook else 1)
     cycles += (table if width >= 32 else 32 * table // width) + 2
-    (layer,) = predict(config, [geometry])
+    (layer,) = predict(config, [Load(geometry)])
     assert layer.last_word - layer.first_word == cycles
     assert layer.first_valid - layer.last_word == 2 + config.fill_latency

@@ -22,7 +22,7 @@ from weightless_sw import layouts
 from weightless_sw.codebook import CODEBOOK_DTYPES
 from weightless_sw.coded import record as coded_record
 from weightless_sw.files import write_atomically
-from weightless_sw.spec.hash import WORD_BITS
+from weightless_sw.records import pack_bits, unpack_bits
 from weightless_sw.spec.record import (
     DESCRIPTOR_BYTES,
     FLAG_RESIDENT,
@@ -54,7 +54,6 @@ MAX_DIMENSIONS = 32
 SIZE_LIMIT = 1 << 32  # of a dimension, and of the product of all
 MAX_VARINT_BYTES = 9  # below 2^63
 BITMAP, GAPS = 0, 1  # forms of a live map
-BITS_CHUNK = 1 << 20  # values packed at a time; a multiple of 8, so that chunks end on whole bytes
 
 Tensor = EncodedTensor | CodedTensor | NDArray[Any]
 
@@ -68,35 +67,6 @@ class Tensors(dict[str, Tensor]):
         super().__init__(tensors or {})
         self.metadata = dict(metadata or {})
         self.n_bytes = 0  # of the file that they were read from
-
-
-def pack_bits(values: NDArray[Any], bits: int) -> bytes:
-    """``bits`` (1 to 16, or 32) low bits of each value, one after another, low bits first."""
-    if bits == WORD_BITS:
-        return values.astype("<u4").tobytes()
-    chunks = []
-    for first in range(0, len(values), BITS_CHUNK):
-        chunk = values[first : first + BITS_CHUNK].astype("<u2").view(np.uint8).reshape(-1, 2)
-        chunks.append(np.unpackbits(chunk, axis=1, count=bits, bitorder="little").reshape(-1))
-    packed = [np.packbits(chunk, bitorder="little").tobytes() for chunk in chunks]
-    return b"".join(packed)
-
-
-def unpack_bits(data: bytes, n_values: int, bits: int) -> NDArray[Any]:
-    """The inverse of :func:`pack_bits`: ``n_values`` values of ``bits`` bits, uint16, or uint32 where they need it."""
-    if bits == WORD_BITS:
-        return np.frombuffer(data, "<u4", n_values).astype(np.uint32)
-    packed = np.frombuffer(data, np.uint8)
-    values = np.empty(n_values, np.uint16)
-    for first in range(0, n_values, BITS_CHUNK):
-        n = min(BITS_CHUNK, n_values - first)
-        chunk = packed[first * bits // 8 :]
-        split = np.unpackbits(chunk[: -(-n * bits // 8)], count=n * bits, bitorder="little").reshape(n, bits)
-        both_bytes = np.packbits(split, axis=1, bitorder="little").astype(np.uint16)
-        values[first : first + n] = both_bytes[:, 0]
-        if bits > 8:
-            values[first : first + n] |= both_bytes[:, 1] << np.uint16(8)
-    return values
 
 
 def varint(number: int) -> bytes:

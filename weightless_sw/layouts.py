@@ -57,6 +57,20 @@ class Decoder(Protocol):
         """The code of every weight of the record, (n_weights,) uint16."""
 
 
+class Reader(Protocol):
+    """What turns the payload of a record into codes, a word at a time, as a decoder in hardware is sent it."""
+
+    def take(self, word: int) -> NDArray[np.uint16]:
+        """One more word: the codes that it makes known, in record order; those of N weights in all."""
+
+
+class Golden(Decoder, Protocol):
+    """``<folder>/golden.py`` of a layout that hardware reads."""
+
+    def reader(self, geometry: Geometry) -> Reader:
+        """One for a record of this geometry, whose payload has a word at least."""
+
+
 def by_name(name: str) -> Layout:
     """The layout called ``name``.  Raises ValueError when there is none."""
     if name not in BY_NAME:
@@ -69,9 +83,9 @@ def encoder(layout: Layout) -> Encoder:
     return cast(Encoder, import_module(f"{layout.folder}.encoder"))
 
 
-def golden(geometry: Geometry) -> Decoder:
+def golden(geometry: Geometry) -> Golden:
     """The golden decoder of a geometry's layout."""
-    return cast(Decoder, import_module(f"{BY_NAME[geometry.NAME].folder}.golden"))
+    return cast(Golden, import_module(f"{BY_NAME[geometry.NAME].folder}.golden"))
 
 
 def fast(geometry: Geometry) -> Decoder:

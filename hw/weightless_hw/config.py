@@ -4,11 +4,21 @@ Specification and standard library only, so that the cycle model can use it with
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, Self
 
-from weightless_sw.spec.record import MAX_SLOT_BITS, Geometry, Section, require, to_ints
+from weightless_hw.registers import LoadError
+from weightless_sw.spec.record import (
+    FLAG_RESIDENT,
+    MAX_SLOT_BITS,
+    Geometry,
+    ValueFormat,
+    require,
+    to_ints,
+)
+
+STORED = "stored"  # a way of loading: the whole table is loaded, and its CRC right, before the first beat
 
 
 class Stage(NamedTuple):
@@ -40,6 +50,25 @@ class Unit(NamedTuple):
     busy: tuple[tuple[str, ...], ...]
 
 
+class MemoryBlock(NamedTuple):
+    """Memories of a decoder that hold tables, all alike; what is as small as a codebook is none."""
+
+    name: str
+    n: int
+    rows: int  # as it is built
+    row_bits: int
+
+    @property
+    def bits(self) -> int:
+        """Of all of them."""
+        return self.n * self.rows * self.row_bits
+
+
+def option(default: int, text: str) -> Any:
+    """A parameter of a decoder that a command takes as an option, with its line of help."""
+    return field(default=default, metadata={"text": text})
+
+
 # Its registers have no enable, and what it is busy with are words.
 LOADER = Unit("loader", ((),), (("load__valid", "load__ready"),))
 
@@ -53,12 +82,14 @@ class DecoderConfig(ABC):
     """
 
     GEOMETRY: ClassVar[type[Geometry]]  # of the layers it decodes
-    LOADING: ClassVar[str]  # "stored": the whole table is loaded before the first beat
+    LOADING: ClassVar[str]  # STORED, or another that the cycle model knows
+    # In which cycles the data path holds, as a Unit's enable: every decoder has a part ``pipeline`` that is told.
+    HELD: ClassVar[tuple[tuple[str, ...], ...]] = (("~pipeline.en",),)
 
-    lanes: int = 8  # weights per beat (G)
-    slot_bits: int = 8  # t
-    max_codes: int = 16  # codebook entries
-    value_bits: int = 16  # width of a codebook entry and of a decoded weight
+    lanes: int = option(8, "weights per beat and per clock (G)")
+    slot_bits: int = option(8, "bits per slot (t)")
+    max_codes: int = option(16, "codebook entries")
+    value_bits: int = option(16, "width of a codebook entry and of a decoded weight: 8 or 16")
 
     def __post_init__(self) -> None:
         to_ints(self)
@@ -69,8 +100,28 @@ class DecoderConfig(ABC):
             raise ValueError(f"value_bits must be 8 or 16, not {self.value_bits!r}")
 
     @classmethod
+    def options(cls) -> dict[str, tuple[int, str]]:
+        """By name: what a decoder of this layout can be told, (default, help)."""
+        found: dict[str, tuple[Any, str]] = {
+            one.name: (one.default, one.metadata["text"]) for one in fields(cls)
+        }
+        return found
+
+    @classmethod
+    def check_options(cls, names: Sequence[str]) -> None:
+        """Raise ValueError for names that are none of the options."""
+        if unknown := [name for name in names if name not in cls.options()]:
+            raise ValueError(
+                f"{', '.join(unknown)}: no size of a {cls.GEOMETRY.NAME} decoder, which has: {', '.join(cls.options())}"
+            )
+
+    @classmethod
     def for_layers(cls, geometries: Sequence[Geometry], **overrides: int) -> Self:
-        """The smallest decoder that serves all these layers, one after another."""
+        """The smallest decoder that serves all these layers, one after another; ``overrides`` are its options'.
+
+        Raises ValueError for an override that the layout does not have.
+        """
+        cls.check_options(list(overrides))
         first = geometries[0]
         parameters = {
             "slot_bits": first.slot_bits,
@@ -104,6 +155,27 @@ class DecoderConfig(ABC):
     def own_limits(self, geometry: Any) -> list[tuple[str, int, str, int]]:
         """What the layout adds to the reasons of a misfit: (name, the layer's, "!=" or ">", the decoder's)."""
 
+    def faults(self, fields: Mapping[str, int]) -> dict[LoadError, bool]:
+        """What a descriptor of these fields is refused for, whatever was loaded before; the layout's own among it.
+
+        A program's form of what the loader compares; the RTL does not read it here.
+        """
+        formats = {one.value for one in ValueFormat if one.bits == self.value_bits}
+        flags = (0, FLAG_RESIDENT) if self.LOADING == STORED else (0,)
+        return {
+            LoadError.LAYOUT: fields["layout"] != self.GEOMETRY.LAYOUT,
+            LoadError.VALUE_FORMAT: fields["value_format"] not in formats,
+            LoadError.FLAGS: fields["flags"] not in flags,
+            LoadError.N_WEIGHTS: not fields["n_weights"],
+            LoadError.N_CODES: fields["n_codes"] > self.max_codes,
+            LoadError.DIGEST: fields["digest"] != self.GEOMETRY.layout_digest(),
+            **self.own_faults(fields),
+        }
+
+    @abstractmethod
+    def own_faults(self, fields: Mapping[str, int]) -> dict[LoadError, bool]:
+        """What the layout adds: its widths, its own fields, the payload's words."""
+
     @property
     @abstractmethod
     def name(self) -> str:
@@ -111,25 +183,23 @@ class DecoderConfig(ABC):
 
     @property
     @abstractmethod
-    def sections(self) -> tuple[Section, ...]:
-        """The sections of the largest record that fits."""
+    def memories(self) -> tuple[MemoryBlock, ...]:
+        """What holds tables, as it is built; empty where nothing does."""
+
+    @property
+    def table_bits(self) -> int:
+        """Bits of all of them."""
+        return sum(block.bits for block in self.memories)
 
     @property
     @abstractmethod
-    def table_bits(self) -> int:
-        """Bits of memory that hold the table."""
+    def table_size(self) -> int:
+        """The largest table, in the layout's own measure, as the register of that name shows it; 0: no limit."""
 
     @property
     @abstractmethod
     def data_path(self) -> DataPath:
         """The pipeline; the RTL, the cycle model and the pictures read its registers here."""
-
-    @abstractmethod
-    def stored_bit(self, geometry: Any, index: int) -> tuple[str, int, int]:
-        """A bit of the table in the running decoder that the code of weight ``index`` depends on.
-
-        (path of the memory below the top module, address, bit): where a bench plants a fault.
-        """
 
     @property
     @abstractmethod
@@ -139,11 +209,6 @@ class DecoderConfig(ABC):
     @abstractmethod
     def writes(self, geometry: Any) -> dict[str, int]:
         """Cycles in which loading a layer writes a unit's memories, by its name; they cannot be read meanwhile."""
-
-    @property
-    def codebook_section(self) -> Section:
-        """The largest codebook."""
-        return Section("codebook", self.max_codes, self.value_bits)
 
     @property
     def code_addr_bits(self) -> int:

@@ -27,7 +27,22 @@ BY_NAME = {kind.config.GEOMETRY.NAME: kind for kind in DECODERS}
 def configure(layout: str, **parameters: int) -> DecoderConfig:
     """The configuration of a decoder of the layout of that name.  Raises ValueError for one that can't be."""
     _check_known(layout)
-    return BY_NAME[layout].config(**parameters)
+    kind = BY_NAME[layout].config
+    kind.check_options(list(parameters))
+    return kind(**parameters)
+
+
+def options() -> dict[str, tuple[int, str]]:
+    """By name: what a decoder can be told, (default, help); what only some layouts have names them."""
+    found = DecoderConfig.options()
+    for layout, kind in BY_NAME.items():
+        for name, (default, text) in kind.config.options().items():
+            known = found.get(name)
+            if known is None:
+                found[name] = default, f"{layout}: {text}"
+            elif name not in DecoderConfig.options():
+                found[name] = default, f"{layout}, {known[1]}"
+    return found
 
 
 def _check_known(layout: str) -> None:

@@ -27,7 +27,7 @@ from cocotbext.axi.axil_channels import AxiLiteARTransaction, AxiLiteAWTransacti
 
 from weightless_hw import decoders
 from weightless_hw.registers import ADDRESS, IDENTITY, REGISTERS, SOFT_RESET, LoadError, Phase
-from weightless_sim.cosim.agents import GoldenModel
+from weightless_sim.cosim.golden import GoldenModel
 from weightless_sim.cosim.scenario import LAST
 
 limited = partial(cocotb.test, timeout_time=1, timeout_unit="ms")  # a bench that hangs ends
@@ -88,8 +88,7 @@ class Bench:
         values = b"".join(
             (beat & (1 << lanes * bits) - 1).to_bytes(lanes * bits // 8, "little") for beat in beats
         )
-        assert self.model.loaded is not None
-        return values[: self.model.loaded.geometry.n_weights * bits // 8]
+        return values[: self.model.fields["n_weights"] * bits // 8]
 
     async def receive(self):
         """The bytes of valid lanes of a frame; those that are not valid are the last ones."""

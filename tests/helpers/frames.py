@@ -1,13 +1,14 @@
-"""Records of made-up layers, and frames that a decoder must refuse."""
+"""Records of made-up layers, and frames that a decoder must refuse; what a layout adds is in its file of ``rooms``."""
 
 import numpy as np
 
+from weightless_hw.config import STORED
 from weightless_hw.registers import LoadError
-from weightless_sim.cosim.scenario import LAST, frame, resident_record
-from weightless_sw import codec, container
-from weightless_sw.spec import classic as spec
-from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sim.cosim.scenario import LAST, frame, geometry_of, resident_record
+from weightless_sw import codec, container, layouts
+from weightless_sw.codebook import CODEBOOK_DTYPES
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, ValueFormat, pack_fields, unpack_fields
+from weightless_sw.tensor import Arrangement, EncodedTensor
 
 
 def record(config, n_weights, n_nonzero, n_values, seed=0):
@@ -17,24 +18,69 @@ def record(config, n_weights, n_nonzero, n_values, seed=0):
     places = rng.choice(n_weights, n_nonzero, replace=False)
     weights[places] = rng.integers(1, n_values + 1, n_nonzero) / 4
     value_format = ValueFormat.FP16 if config.value_bits == 16 else ValueFormat.FIXED8
+    layout = config.GEOMETRY.NAME
+    options = layouts.encoder(layouts.by_name(layout)).OPTIONS
     tensor, _ = codec.encode(
-        weights, lanes=config.lanes, slot_bits=config.slot_bits, value_format=value_format, round_values=True
-    )
+        weights, layout=layout, slot_bits=config.slot_bits, value_format=value_format, round_values=True,
+        **{name: value for name, value in vars(config).items() if name in options},
+    )  # fmt: skip
     return container.to_record(tensor)
+
+
+def to_record(geometry, codebook, table):
+    """Of a layer that nobody encoded."""
+    return container.to_record(EncodedTensor(Arrangement((geometry.n_weights,)), geometry, codebook, table))
+
+
+def values_of(config):
+    """The value formats that the decoder takes."""
+    return [one for one in ValueFormat if one.bits == config.value_bits]
+
+
+def codebook(geometry, rng):
+    """As many entries as the geometry says, distinct, none zero."""
+    values = rng.permutation([*range(-100, 0), *range(1, 100)])[: geometry.n_codes]
+    return values.astype(CODEBOOK_DTYPES[geometry.value_format])
+
+
+def layers(config):
+    """Reload between layers: a usual one, N = 1, the same again from the loaded table, full tables, no weights."""
+    from rooms import of
+
+    one = record(config, 1, 1, 1)
+    return [
+        record(config, 1003, 90, 7),
+        one,
+        *([resident_record(one)] if config.LOADING == STORED else []),
+        of(config).full_record(config),
+        record(config, 17, 0, 1),
+        record(config, 64, 9, 3),  # whole beats on any of these decoders
+    ]
+
+
+def descriptor(record):
+    """The fields of a record, by name."""
+    fields = layouts.BY_NUMBER[record[0]].geometry.FIELDS
+    return unpack_fields(fields, record[:DESCRIPTOR_BYTES])
 
 
 def changed(record, **fields):
     """The record with other fields in its descriptor, and the CRC word that goes with it."""
-    old = unpack_fields(ClassicGeometry.FIELDS, record[:DESCRIPTOR_BYTES])
-    return frame(pack_fields(ClassicGeometry.FIELDS, old | fields) + record[DESCRIPTOR_BYTES:])
+    names = layouts.BY_NUMBER[record[0]].geometry.FIELDS
+    return frame(pack_fields(names, descriptor(record) | fields) + record[DESCRIPTOR_BYTES:])
 
 
-def of_other_layers(good):
+def cut(words, n):
+    """The first ``n`` words, the last of them last."""
+    return [*words[: n - 1], words[n - 1] | LAST]
+
+
+def of_other_layers(config, good):
     """By field: the resident frame of a layer that differs from ``good`` in that field alone."""
+    from rooms import of
+
     record = resident_record(good)
-    old = unpack_fields(ClassicGeometry.FIELDS, record[:DESCRIPTOR_BYTES])
-    row_bits = spec.N_BANKS * 8 * (1 << (old["widths"] & 15)) * ((old["widths"] >> 4) + 1) // 8
-    rows = {"bank_rows": old["bank_rows"] + 1, "payload_words": -(-(old["bank_rows"] + 1) * row_bits // 32)}
+    old = descriptor(record)
     bits = [
         ("n_weights", 0),
         ("n_weights", 31),
@@ -46,19 +92,18 @@ def of_other_layers(good):
     ]
     if old["value_format"] != ValueFormat.FIXED8:  # of 16 bits there are two
         bits.append(("value_format", 1))
-    fields = {f"{name}, bit {bit}": {name: old[name] ^ 1 << bit} for name, bit in bits} | {"rows": rows}
-    return {name: changed(record, **others) for name, others in fields.items()}
-
-
-def cut(words, n):
-    """The first ``n`` words, the last of them last."""
-    return [*words[: n - 1], words[n - 1] | LAST]
+    fields = {f"{name}, bit {bit}": {name: old[name] ^ 1 << bit} for name, bit in bits}
+    return {
+        name: changed(record, **others) for name, others in (fields | of(config).others(config, good)).items()
+    }
 
 
 def aliases(config):
     """Frames that are right but for bits that a careless comparison leaves out: the high ones of every field."""
+    from rooms import of
+
     good = record(config, 60, 9, 3)
-    old = unpack_fields(ClassicGeometry.FIELDS, good[:DESCRIPTOR_BYTES])
+    old = descriptor(good)
 
     def frames(field, bits, error):
         return {
@@ -68,18 +113,15 @@ def aliases(config):
     beyond = range(config.max_codes.bit_length(), 16)
     codes = {f"n_codes + 2^{bit}": (changed(good, n_codes=old["n_codes"] + (1 << bit)), LoadError.N_CODES)
              for bit in beyond}  # fmt: skip
-    rows = {f"rows + 2^{bit}": (changed(good, bank_rows=old["bank_rows"] | 1 << bit), LoadError.BANK_ROWS)
-            for bit in range(config.max_bank_rows.bit_length(), 32)}  # fmt: skip
     return {
         **frames("layout", range(1, 8), LoadError.LAYOUT),
-        **frames("widths", range(8), LoadError.WIDTHS),
+        **frames("widths", range(4, 8), LoadError.WIDTHS),
         **frames("value_format", range(2, 8), LoadError.VALUE_FORMAT),
         **frames("flags", range(1, 8), LoadError.FLAGS),
         "flags 3": (changed(good, flags=3), LoadError.FLAGS),
         **frames("digest", range(32), LoadError.DIGEST),
-        **frames("payload_words", range(32), LoadError.PAYLOAD_WORDS),
         **codes,
-        **rows,
+        **of(config).aliases(config, good),
     }
 
 
@@ -91,38 +133,23 @@ def crc_bits(config):
 
 def refused(config):
     """By name: a frame that the decoder must refuse, and why."""
+    from rooms import of
+
     good = record(config, 300, 40, 3)
-    words, descriptor = frame(good), unpack_fields(ClassicGeometry.FIELDS, good[:DESCRIPTOR_BYTES])
-    payload = descriptor["payload_words"]
-    row_bits = 3 * config.lanes * config.slot_bits
-    other_rows = next(n for n in range(1, config.max_bank_rows + 1) if -(-n * row_bits // 32) != payload)
-    too_many = config.max_bank_rows + 1
+    words, old = frame(good), descriptor(good)
+    resident = frame(resident_record(good)), LoadError.NOT_RESIDENT
     return {
-        "layout": (changed(good, layout=2), LoadError.LAYOUT),
-        "lanes": (changed(good, widths=descriptor["widths"] ^ 1), LoadError.WIDTHS),
-        "slot bits": (changed(good, widths=descriptor["widths"] ^ 16), LoadError.WIDTHS),
+        "layout": (changed(good, layout=old["layout"] + 1), LoadError.LAYOUT),
+        "slot bits": (changed(good, widths=old["widths"] ^ 16), LoadError.WIDTHS),
         "value format": (changed(good, value_format=0), LoadError.VALUE_FORMAT),
         "flags": (changed(good, flags=4), LoadError.FLAGS),
         "no weights": (changed(good, n_weights=0), LoadError.N_WEIGHTS),
-        "no rows": (changed(good, bank_rows=0, payload_words=0), LoadError.BANK_ROWS),
-        "a row too many": (
-            changed(good, bank_rows=too_many, payload_words=-(-too_many * row_bits // 32)),
-            LoadError.BANK_ROWS,
-        ),
-        "digest": (changed(good, digest=descriptor["digest"] ^ 1), LoadError.DIGEST),
+        "digest": (changed(good, digest=old["digest"] ^ 1), LoadError.DIGEST),
         "codes": (changed(good, n_codes=config.max_codes + 1), LoadError.N_CODES),
-        "payload words too few": (changed(good, payload_words=payload - 1), LoadError.PAYLOAD_WORDS),
-        "payload words too many": (changed(good, payload_words=payload + 1), LoadError.PAYLOAD_WORDS),
-        "other rows": (changed(good, bank_rows=other_rows), LoadError.PAYLOAD_WORDS),
         "one word": (cut(words, 1), LoadError.SHORT),
         "half a descriptor": (cut(words, 4), LoadError.SHORT),
         "descriptor alone": (cut(words, 7), LoadError.SHORT),
-        "ends in the codebook": (cut(words, 8), LoadError.SHORT),
-        "ends in the table": (cut(words, len(words) // 2), LoadError.SHORT),
-        "no CRC word": (cut(words, len(words) - 1), LoadError.SHORT),
-        "a word too many": ([*words[:-1], words[-1] & LAST - 1, LAST], LoadError.LONG),
-        "many too many": ([*words[:-1], *words[:-1], *words], LoadError.LONG),
-        "CRC": ([*words[:-1], words[-1] ^ 1 << 31], LoadError.CRC),
-        "a bit of the table": ([*words[:-2], words[-2] ^ 1, words[-1]], LoadError.CRC),
-        "resident, and refused before it": (frame(resident_record(good)), LoadError.NOT_RESIDENT),
+        **({"ends in the codebook": (cut(words, 8), LoadError.SHORT)} if geometry_of(good).n_codes else {}),
+        **of(config).refused(config, good),
+        **({"resident, and refused before it": resident} if config.LOADING == STORED else {}),
     }

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from amaranth.back import rtlil
 
@@ -47,3 +49,31 @@ def test_one_decoder_for_several_layers():
 def test_an_unknown_layout_is_refused():
     with pytest.raises(ValueError, match="no decoder for the layout 'cuckoo'; there are: classic"):
         decoders.configure("cuckoo")
+
+
+@pytest.mark.parametrize("name", decoders.BY_NAME)
+def test_a_size_that_a_layout_does_not_have_is_refused_by_name(name):
+    refused = f"bogus: no size of a {name} decoder, which has: lanes, slot_bits"
+    with pytest.raises(ValueError, match=refused):
+        decoders.configure(name, bogus=1)
+    with pytest.raises(ValueError, match=refused):
+        decoders.for_layers([geometry()], bogus=1)
+
+
+def test_every_size_has_a_default_and_a_line_of_help():
+    options = decoders.options()
+    for kind in decoders.DECODERS:
+        assert (
+            set(kind.config.options())
+            == {field.name for field in dataclasses.fields(kind.config)}
+            <= set(options)
+        )
+    assert options["slot_bits"] == (8, "bits per slot (t)")
+    assert options["rounds_per_stage"] == (1, "classic: hash rounds between two registers, 1 to 6")
+    assert all(text for _, text in options.values())
+
+
+def test_the_memories_are_those_that_are_built():
+    (banks,) = decoders.configure("classic", max_bank_rows=1).memories
+    assert (banks.n, banks.rows, banks.row_bits, banks.bits) == (3, 2, 64, 384)
+    assert decoders.configure("classic").table_bits == 3 * 1024 * 64

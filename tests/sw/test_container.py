@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from weightless_sw import codec, container
 from weightless_sw.codebook import ML_DTYPES
-from weightless_sw.container import HEADER, FormatError, from_bytes, pack_bits, to_bytes, unpack_bits
+from weightless_sw.container import HEADER, FormatError, from_bytes, to_bytes
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import Arrangement, EncodedTensor
@@ -91,21 +91,6 @@ def seal(data: bytes, places) -> bytes:
     for start, end in places:
         sealed[end : end + 4] = struct.pack("<I", zlib.crc32(bytes(sealed[start:end])))
     return bytes(sealed)
-
-
-@given(st.integers(1, 16), st.lists(st.integers(0, 65_535), max_size=60))
-def test_bits_round_trip(bits, numbers):
-    values = np.array(numbers, np.uint16) & np.uint16((1 << bits) - 1)
-    packed = pack_bits(values, bits)
-    assert len(packed) == -(-len(values) * bits // 8)
-    assert int.from_bytes(packed, "little") == sum(int(v) << k * bits for k, v in enumerate(values))
-    assert np.array_equal(unpack_bits(packed, len(values), bits), values)
-
-
-def test_bits_round_trip_over_chunks(monkeypatch):
-    monkeypatch.setattr(container, "BITS_CHUNK", 16)
-    values = np.arange(1000, dtype=np.uint16) % 512
-    assert np.array_equal(unpack_bits(pack_bits(values, 9), 1000, 9), values)
 
 
 def test_round_trip(tensors, data):

@@ -4,11 +4,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sw.hash_arrays import hash_words
+from weightless_sw.records import WholeTable
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.tensor import EncodedTensor
 
+reader = WholeTable  # any group may read any row
 CHUNK = 1 << 16  # groups at a time, so that a large layer needs little memory
 
 

@@ -1,14 +1,24 @@
 """What an elaborated classic decoder is built for, and the registers of its stages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from weightless_hw.config import LOADER, DataPath, DecoderConfig, Stage, Unit
+from weightless_hw.config import (
+    LOADER,
+    STORED,
+    DataPath,
+    DecoderConfig,
+    MemoryBlock,
+    Stage,
+    Unit,
+    option,
+)
+from weightless_hw.registers import LoadError
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.hash import WORD_BITS
-from weightless_sw.spec.record import Geometry, Section, require
+from weightless_sw.spec.record import Geometry, Section, require, words_for_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +26,10 @@ class ClassicConfig(DecoderConfig):
     """A decoder of three banks; ``lanes`` must equal those of a layer."""
 
     GEOMETRY: ClassVar[type[Geometry]] = ClassicGeometry
-    LOADING: ClassVar[str] = "stored"
+    LOADING: ClassVar[str] = STORED
 
-    max_bank_rows: int = 1024  # depth of each of the three banks
-    rounds_per_stage: int = 1  # hash rounds between two pipeline registers
+    max_bank_rows: int = option(1024, "rows of each of the three banks")
+    rounds_per_stage: int = option(1, "hash rounds between two registers, 1 to 6")
 
     def __post_init__(self) -> None:
         spec.check_widths(self.lanes, self.slot_bits)
@@ -39,6 +49,17 @@ class ClassicConfig(DecoderConfig):
             ("bank_rows", geometry.bank_rows, ">", self.max_bank_rows),
         ]
 
+    def own_faults(self, fields: Mapping[str, int]) -> dict[LoadError, bool]:
+        """Widths with the lanes, rows, and the words that they take."""
+        rows = fields["bank_rows"]
+        lanes_log2, slot_bits = fields["widths"] & 15, (fields["widths"] >> 4) + 1
+        return {
+            LoadError.WIDTHS: (1 << lanes_log2, slot_bits) != (self.lanes, self.slot_bits),
+            LoadError.BANK_ROWS: not 1 <= rows <= self.max_bank_rows,
+            LoadError.PAYLOAD_WORDS: fields["payload_words"]
+            != words_for_bits(spec.N_BANKS * rows * self.row_bits),
+        }
+
     @property
     def name(self) -> str:
         """A name for build folders and files."""
@@ -55,7 +76,8 @@ class ClassicConfig(DecoderConfig):
     @property
     def sections(self) -> tuple[Section, ...]:
         """The sections of the largest record that fits."""
-        return self.codebook_section, Section("table", spec.N_BANKS * self.max_bank_rows, self.row_bits)
+        codebook = Section("codebook", self.max_codes, self.value_bits)
+        return codebook, Section("table", spec.N_BANKS * self.max_bank_rows, self.row_bits)
 
     @property
     def bank_depth(self) -> int:
@@ -63,9 +85,14 @@ class ClassicConfig(DecoderConfig):
         return max(2, self.max_bank_rows)
 
     @property
-    def table_bits(self) -> int:
-        """Bits of memory in the three banks, as they are built."""
-        return spec.N_BANKS * self.bank_depth * self.row_bits
+    def memories(self) -> tuple[MemoryBlock, ...]:
+        """The three banks."""
+        return (MemoryBlock("banks", spec.N_BANKS, self.bank_depth, self.row_bits),)
+
+    @property
+    def table_size(self) -> int:
+        """Rows of a bank."""
+        return self.max_bank_rows
 
     @property
     def row_addr_bits(self) -> int:
@@ -141,9 +168,3 @@ class ClassicConfig(DecoderConfig):
             "banks": spec.N_BANKS * geometry.bank_rows,
             "codebook": codebook.n_words * WORD_BITS // codebook.item_bits,
         }
-
-    def stored_bit(self, geometry: ClassicGeometry, index: int) -> tuple[str, int, int]:
-        """The lowest bit of the slot that weight ``index`` reads in bank 0."""
-        group, lane = divmod(index, geometry.lanes)
-        row, offset = geometry.rows(group)[0], geometry.lane_offsets(group)[0]
-        return "pipeline.bank_0.memory", row, (lane ^ offset) * geometry.slot_bits

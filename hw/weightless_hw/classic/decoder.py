@@ -436,7 +436,7 @@ class Decoder(wiring.Component):
             "digest": Const(config.GEOMETRY.layout_digest(), 32),
             "format_version": Const(FORMAT_VERSION, 32),
             "widths": Const(widths, 32),
-            "table_size": Const(config.max_bank_rows, 32),
+            "table_size": Const(config.table_size, 32),
             "max_codes": Const(config.max_codes, 32),
             "fill_latency": Const(config.fill_latency, 32),
             "phase": loader.phase,

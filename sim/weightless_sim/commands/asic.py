@@ -106,20 +106,26 @@ def _print(console: Any, result: dict[str, Any]) -> None:
             cells = (f"{result['cells']:,}", f"{settled['area_um2']:,.0f}") if name == "logic" else ("", "")
             table.add_row(name, *cells, f"{settled[key]:.2f}", f"{glitches[key]:.2f}")
     library, memories = result["library"], result["memories"]
-    banks = memories["n"] * memories["area_um2"]
-    table.add_row("area of the memories", "", f"{banks:,.0f}", "", "")
-    table.add_row("area with them", "", f"{settled['area_um2'] + banks:,.0f}", "", "")
+    area = sum(block["n"] * block["area_um2"] for block in memories["blocks"])
+    table.add_row("area of the memories", "", f"{area:,.0f}", "", "")
+    table.add_row("area with them", "", f"{settled['area_um2'] + area:,.0f}", "", "")
     console.print(table)
     console.print(
         f"{result['workload']}, decoder {result['decoder']}. {library['name']}, {library['corner']}, "
         f"{library['volts']} V, {result['clock_ghz']:g} GHz asked, {result['depth']} gates on the "
         f"longest path, {'with' if result['clock_gates'] else 'no'} clock gates; "
         f"{result['window_beats']} beats, equal to the golden model. Wire {result['wire_ff']:g} fF a net; no clock "
-        f"tree, no placement. Memories: {memories['n']} of {memories['row_bits']} bits, {memories['source']}, "
-        f"{memories['node_nm']} nm {memories['cell']}."
+        f"tree, no placement. {_memories(memories)}"
     )
     if n := result["nets_equal_on_icarus"]:
         console.print(f"Icarus counts the same toggles on each of {n:,} nets.")
     console.print(
         f"Netlist, activity (SAIF) and entry.toml, which weightless sim finds: {Path(result['netlist']).parent}"
     )
+
+
+def _memories(memories: dict[str, Any]) -> str:
+    blocks = ", ".join(f"{block['n']} of {block['row_bits']} bits" for block in memories["blocks"])
+    if not blocks:
+        return "No memories."
+    return f"Memories: {blocks}, {memories['source']}, {memories['node_nm']} nm {memories['cell']}."

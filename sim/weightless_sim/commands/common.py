@@ -115,6 +115,18 @@ def add_size(command: argparse.ArgumentParser, option: str, default: int, text: 
     command.add_argument(option, type=int, help=f"{text} (default: {default})")
 
 
+def add_decoder_options(command: argparse.ArgumentParser, *but: str) -> None:
+    """What a decoder can be told, as the configurations have it, but for the options of these names."""
+    for name, (default, text) in decoders.options().items():
+        if name not in but:
+            add_size(command, f"--{name.replace('_', '-')}", default, text)
+
+
+def decoder_sizes(options: argparse.Namespace, *but: str) -> dict[str, Any]:
+    """Those of them that were typed."""
+    return typed(options, *(name for name in decoders.options() if name not in but))
+
+
 def typed(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Those of the options of these names that were typed."""
     return {name: value for name in names if (value := getattr(options, name)) is not None}
@@ -128,6 +140,7 @@ def add_layout(command: argparse.ArgumentParser) -> None:
 
 
 def add_slot_bits(command: argparse.ArgumentParser) -> None:
+    """Of an encoding, which needs more than log2 of the values."""
     add_size(command, "--slot-bits", SIZE, "bits per slot (t), 1 to 16; more than log2 of the values")
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from weightless_hw import decoders
 from weightless_sim.commands import common
 from weightless_sim.model import families
 from weightless_sw import inputs
@@ -13,17 +14,6 @@ def add(commands: Any) -> None:
     """The commands of this file."""
     _add_rtl(commands)
     _add_fpga(commands)
-
-
-# What a decoder is built for, by the names of its configuration; what is not typed has the configuration's default.
-SIZES = ("slot_bits", "max_bank_rows", "max_codes", "value_bits", "rounds_per_stage")
-
-
-def _add_decoder_sizes(command: argparse.ArgumentParser) -> None:
-    common.add_size(command, "--max-bank-rows", 1024, "rows of each of the three banks")
-    common.add_size(command, "--max-codes", 16, "codebook entries")
-    common.add_size(command, "--value-bits", 16, "width of a decoded weight: 8 or 16")
-    common.add_size(command, "--rounds-per-stage", 1, "classic: hash rounds between two registers, 1 to 6")
 
 
 def _add_for(command: argparse.ArgumentParser) -> None:
@@ -41,8 +31,8 @@ def _add_rtl(commands: Any) -> None:
         "--tensor", action="append", default=[], metavar="NAME",
         help="of --for: a table that the decoder must serve (may be repeated; else all)",
     )  # fmt: skip
-    common.add_layout_options(command)
-    _add_decoder_sizes(command)
+    common.add_layout(command)
+    common.add_decoder_options(command)
     command.add_argument(
         "--name", default="weightless_decoder", help="of the top module; those of its parts begin with it"
     )
@@ -62,13 +52,6 @@ def _add_rtl(commands: Any) -> None:
         help="also write beside it a self-checking bench with the tables of --for: NAME_tb.sv, NAME_words.hex, "
         "NAME_beats.hex",
     )  # fmt: skip
-
-
-def _decoder_config(options: argparse.Namespace, lanes: int | None) -> Any:
-    from weightless_hw import decoders
-
-    given = common.typed(options, *SIZES) | ({} if lanes is None else {"lanes": lanes})
-    return decoders.configure(options.layout or common.LAYOUT, **given)
 
 
 def _rtl(options: argparse.Namespace) -> int:
@@ -106,16 +89,15 @@ def _rtl(options: argparse.Namespace) -> int:
 
 def _vectors(options: argparse.Namespace, config: Any) -> tuple[list[int], list[int]]:
     """Words and beats of the file's tables that the decoder serves, in turn, the last one once more, resident."""
-    from weightless_sim.cosim.agents import GoldenModel
+    from weightless_sim.cosim.golden import beats_of
     from weightless_sim.cosim.scenario import frame, resident_record
     from weightless_sw import container
 
     tables = inputs.tables_of(container.read(options.file), options.file)
     served = [table for name, table in tables.items() if name in (options.tensor or tables)]
     records = [container.to_record(table) for table in served]
-    model = GoldenModel(config)
     words = [word for record in [*records, resident_record(records[-1])] for word in frame(record)]
-    return words, [beat for word in words for beat in model.take(word)]
+    return words, beats_of(config, words)
 
 
 def _rtl_config(options: argparse.Namespace) -> Any:
@@ -123,8 +105,7 @@ def _rtl_config(options: argparse.Namespace) -> Any:
     if options.tensor and options.file is None:
         raise ValueError("--tensor names a table of the file that --for names")
     if options.file is None:
-        return _decoder_config(options, options.lanes)
-    from weightless_hw import decoders
+        return decoders.configure(options.layout or common.LAYOUT, **common.decoder_sizes(options))
     from weightless_sw import container
 
     tables = inputs.tables_of(container.read(options.file), options.file)
@@ -133,7 +114,7 @@ def _rtl_config(options: argparse.Namespace) -> Any:
     geometries = {
         name: table.geometry for name, table in tables.items() if name in (options.tensor or tables)
     }
-    configs = decoders.serve(geometries, **common.typed(options, "layout", "lanes", *SIZES))
+    configs = decoders.serve(geometries, **common.typed(options, "layout"), **common.decoder_sizes(options))
     if len(configs) > 1:
         served = "; ".join(
             " ".join(
@@ -158,23 +139,27 @@ def _add_fpga(commands: Any) -> None:
     command.add_argument("--lanes", type=int, nargs="+", help="lane counts, a decoder each (default: 8)")
     _add_for(command)
     common.add_layout(command)
-    common.add_slot_bits(command)
-    _add_decoder_sizes(command)
+    common.add_decoder_options(command, "lanes")
     command.add_argument(
         "-o", "--output", type=Path, help="bitstream to write: of the fastest seed, in its shell"
     )
     common.add_json(command)
 
 
+def _each(lanes: list[int] | None) -> list[dict[str, int]]:
+    """A decoder each, or the one of the configuration's own lanes."""
+    return [{"lanes": n} for n in lanes] if lanes else [{}]
+
+
 def _configs(options: argparse.Namespace) -> list[Any]:
     if options.file is None:
-        return [_decoder_config(options, lanes) for lanes in options.lanes or [common.SIZE]]
-    from weightless_hw import decoders
+        layout, given = options.layout or common.LAYOUT, common.decoder_sizes(options, "lanes")
+        return [decoders.configure(layout, **given, **lanes) for lanes in _each(options.lanes)]
     from weightless_sw import container
 
     tables = inputs.tables_of(container.read(options.file), options.file)
     geometries = {name: tensor.geometry for name, tensor in tables.items()}
-    given = common.typed(options, "layout", *SIZES)
+    given = common.typed(options, "layout") | common.decoder_sizes(options, "lanes")
     for lanes in options.lanes or ():
         decoders.serve(geometries, lanes=lanes, **given)
     return decoders.serve(geometries, **given)

@@ -7,27 +7,21 @@ WEIGHTLESS_SCENARIO names the scenario's file, WEIGHTLESS_RESULT the file for th
 import json
 import os
 import random
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cocotb
-import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, Timer
 
 from weightless_hw.registers import ADDRESS, SOFT_RESET, LoadError, Phase
-from weightless_sim.cosim.agents import (
-    EventCounter,
-    GoldenModel,
-    RegisterModel,
-    Scoreboard,
-    SourceDriver,
-    StreamMonitor,
-)
+from weightless_sim.cosim.agents import EventCounter, Scoreboard, SourceDriver, StreamMonitor
+from weightless_sim.cosim.faults import wrong_table
+from weightless_sim.cosim.golden import GoldenModel, RegisterModel
 from weightless_sim.cosim.scenario import LAST, Scenario
 from weightless_sim.model.cycles import LayerCycles, predict
 from weightless_sim.model.events import RunEvents, UnitEvents, predict_events
-from weightless_sw import layouts
 from weightless_sw.files import write_atomically
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, unpack_fields
 
@@ -44,21 +38,25 @@ class Bench:
         self.registers = RegisterModel(scenario.config, before or dict.fromkeys(ADDRESS, 0))
         self.names = random.Random(1)  # of the registers that are read, one in each cycle
         self.reading = ""
-        self.driver = SourceDriver(dut.load__valid, dut.load__payload, scenario.words, scenario.source)
+        # The planted fault: bits by the word's place, of which monitors and models do not know.
+        self.planted = wrong_table(scenario.config, scenario.words) if scenario.fault == "slot" else {}
+        sent = [word ^ self.planted.get(place, 0) for place, word in enumerate(scenario.words)]
+        self.driver = SourceDriver(dut.load__valid, dut.load__payload, sent, scenario.source)
         self.load = StreamMonitor("load", dut.load__valid, dut.load__ready, dut.load__payload)
         self.weights = StreamMonitor("weights", dut.weights__valid, dut.weights__ready, dut.weights__payload)
         self.model = GoldenModel(scenario.config)
         self.scoreboard = Scoreboard(scenario.config)
-        self.layers: list[LayerCycles] = []
-        self.layer_starts = [(0, 0)]  # (words, beats) before each layer that is decoded
-        self.n_layers_loaded = 0
+        # Of layers that are decoded: places of their first word and their CRC word, and cycles of their beats, with
+        # the number of beats and of those that waited.  Either may end first.
+        self.loaded: list[tuple[int, int]] = []
+        self.served: list[tuple[int, int, int, int]] = []
+        self.begun = (0, 0)  # beats taken, and cycles in which one waited, when the last layer was out
         config = scenario.config
         self.last_bit = (
             config.lanes * config.value_bits + config.lanes
         )  # of a beat, behind values and valid lanes
         self.frame: list[int] = []  # words of the record under way
         self.last_record: tuple[bytes, int] | None = None  # and its CRC word
-        self.fault_planted = False
         self.events: RunEvents | None = None
         self.counter = EventCounter(dut, scenario.config) if scenario.count else None
 
@@ -80,13 +78,10 @@ class Bench:
             found = int(self.dut.reg_data.value)
             assert found == expected, f"{self.reading} is {found:#x} in cycle {cycle}, not {expected:#x}"
         if taken := self.weights.sample(cycle):
-            self.scoreboard.compare(*self.weights.transfers[-1])
-            starts = self.layer_starts
-            if (
-                len(starts) > len(self.layers) + 1
-                and len(self.weights.transfers) == starts[len(self.layers) + 1][1]
-            ):
-                self._close_layer()
+            beat = self.weights.transfers[-1][1]
+            self.scoreboard.compare(cycle, beat)
+            if self.scoreboard.expected[self.scoreboard.n_beats - 1] >> self.last_bit:
+                self._close_layer(cycle)
         assert len(self.weights.first_valid) <= len(self.scoreboard.expected), (
             f"a beat was offered in cycle {cycle} before the words that it depends on"
         )
@@ -95,40 +90,46 @@ class Bench:
         word = None
         if self.load.sample(cycle):
             self.driver.taken()
-            word = self.load.transfers[-1][1]
-            self._take(word)
+            place = len(self.load.transfers) - 1
+            word = self.load.transfers[-1][1] ^ self.planted.get(place, 0)
+            self._take(word, place)
         is_last = taken and bool(self.weights.transfers[-1][1] >> self.last_bit & 1)
         stalls = self.load.waiting is not None, self.weights.waiting is not None
         self.registers.step(word, self.model, taken, is_last, stalls)
 
-    def _take(self, word: int) -> None:
+    def _take(self, word: int, place: int) -> None:
         """A word was loaded: what it completes is expected from the next cycle on."""
         self.frame.append(word)
         beats = self.model.take(word)
         if beats and self.scenario.fault == "expectation":
             beats[len(beats) // 2] ^= 1
         self.scoreboard.expected += beats
+        if self.model.record_ended:
+            self.loaded.append((place + 1 - len(self.frame), place))
         if word & LAST:
             *words, crc = (word & LAST - 1 for word in self.frame)
             self.last_record = (b"".join(word.to_bytes(4, "little") for word in words), crc)
             self.frame = []
-        if self.model.record_ended:
-            self.n_layers_loaded += 1
-            self.layer_starts.append((len(self.load.transfers), len(self.scoreboard.expected)))
 
-    def _close_layer(self) -> None:
+    def _close_layer(self, cycle: int) -> None:
         """The last beat of a layer was taken: note when it was served."""
-        k = len(self.layers)
-        (word, beat), (next_word, next_beat) = self.layer_starts[k : k + 2]
-        self.layers.append(
-            LayerCycles(
-                first_word=self.load.transfers[word][0],
-                last_word=self.load.transfers[next_word - 1][0],
-                first_valid=self.weights.first_valid[beat],
-                last_beat=self.weights.transfers[-1][0],
-                n_beats=next_beat - beat,
-            )
+        beats, waited = self.begun
+        self.begun = len(self.weights.transfers), self.weights.stalled
+        self.served.append(
+            (self.weights.first_valid[beats], cycle, self.begun[0] - beats, self.begun[1] - waited)
         )
+
+    @property
+    def layers(self) -> list[LayerCycles]:
+        """When each layer was served, as far as words and beats of it are all through."""
+        result = []
+        for (first, last), (first_valid, last_beat, n_beats, waited) in zip(
+            self.loaded, self.served, strict=False
+        ):
+            bubbles = last_beat - first_valid + 1 - n_beats - waited
+            words = self.load.transfers[first][0], self.load.transfers[last][0]
+            result.append(LayerCycles(*words, first_valid, last_beat, n_beats, bubbles))
+        return result
 
     def counted(self) -> RunEvents | None:
         """The events up to this cycle, where they are counted."""
@@ -137,21 +138,6 @@ class Bench:
         cycles, held, units = self.counter.events()
         by_name = {name: UnitEvents(*counts) for name, counts in units.items()}
         return RunEvents(cycles, held, len(self.load.transfers), by_name)
-
-    def flip_table_bit(self) -> None:
-        """The planted fault: a bit of the table that the last non-zero weight depends on.
-
-        The weight gets another code, and so another value or none: the fault can't stay hidden.
-        """
-        tensor = self.model.loaded
-        assert tensor is not None and tensor.geometry.n_codes > 0
-        g = tensor.geometry
-        index = int(np.flatnonzero(layouts.golden(g).decode_codes(tensor) < g.n_codes)[-1])
-        path, address, bit = self.scenario.config.stored_bit(g, index)
-        memory = self.dut
-        for name in path.split("."):
-            memory = getattr(memory, name)
-        memory[address].value = int(memory[address].value) ^ 1 << bit
 
     async def run(self, n_cycles: int, progress: Path) -> None:
         """Run to the end, then watch some idle cycles; ``n_cycles`` is the model's prediction.
@@ -164,9 +150,6 @@ class Bench:
                 self.events = self.counted()
                 self.counter = None
             await self.cycle(cycle)
-            if self.scenario.fault == "slot" and self.n_layers_loaded == 1 and not self.fault_planted:
-                self.flip_table_bit()
-                self.fault_planted = True
             if cycle % PROGRESS_CYCLES == 0:
                 progress.write_text(f"{cycle} {n_cycles}")
             if self.scenario.frames:
@@ -258,9 +241,9 @@ async def run_scenario(dut: Any) -> None:
     scenario = Scenario.load(Path(os.environ["WEIGHTLESS_SCENARIO"]))
     result_path = Path(os.environ["WEIGHTLESS_RESULT"])
     progress = result_path.with_suffix(".progress")
-    asked = scenario.config, scenario.geometries, scenario.source, scenario.sink, scenario.resident
+    asked = scenario.config, scenario.loads, scenario.source, scenario.sink
     predicted, events = predict(*asked), predict_events(*asked)
-    n_cycles = predicted[-1].last_beat + 1
+    n_cycles = predicted[-1].end
     if scenario.frames:  # refused ones take their time, too, which no model knows
         n_cycles += 40 * len(scenario.words)
     Clock(dut.clk, 10, unit="ns").start(start_high=False)
@@ -289,8 +272,8 @@ async def run_scenario(dut: Any) -> None:
         "first_mismatch": board.first_mismatch,
         "registers": registers,
         "errors": int(board_errors),
-        "layers": [layer.as_dict() for layer in bench.layers],
-        "predicted": [layer.as_dict() for layer in predicted],
+        "layers": [asdict(layer) for layer in bench.layers],
+        "predicted": [asdict(layer) for layer in predicted],
         "events": bench.events.as_dict() if bench.events else None,
         "predicted_events": events.as_dict() if scenario.count else None,
         "output_transfers": [cycle for cycle, _ in bench.weights.transfers],

@@ -22,6 +22,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP, to_rtlil, to_verilog
 from weightless_sim import system
 from weightless_sim.cosim.scenario import Scenario
+from weightless_sim.model.cycles import LayerCycles
 from weightless_sw.files import locked
 from weightless_sw.progress import Progress
 from weightless_sw.provenance import install_line
@@ -48,11 +49,19 @@ class CosimResult:
     first_mismatch: str
     registers: list[int]
     errors: int  # LoadError, of all records
-    layers: list[dict[str, int]]
-    predicted: list[dict[str, int]]
+    layers: list[LayerCycles]
+    predicted: list[LayerCycles]
     events: dict[str, Any] | None  # where they were counted
     predicted_events: dict[str, Any] | None
     output_transfers: list[int]
+
+    @classmethod
+    def read(cls, path: Path) -> "CosimResult":
+        """From the bench's result file."""
+        fields = json.loads(path.read_text())
+        for name in ("layers", "predicted"):
+            fields[name] = [LayerCycles(**layer) for layer in fields[name]]
+        return cls(**fields)
 
 
 # What simulators, make and Python would obey, and only we set: a user's own must not change a result.  Without
@@ -184,7 +193,7 @@ def run(
             print(f"waveform: {_wave_file(folder, build_folder)}", file=sys.stderr)
         if failure:
             raise SimulationError(f"{name} on {simulator}: {failure}; see {folder / 'run.log'}")
-        result = CosimResult(**json.loads(result_path.read_text()))
+        result = CosimResult.read(result_path)
     if result.scenario_sha256 != scenario.digest:
         raise SimulationError(f"{name} on {simulator}: {result_path} is of another run")
     return result

@@ -11,7 +11,7 @@ import numpy as np
 
 from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
-from weightless_sim.model.cycles import ALWAYS, Pattern
+from weightless_sim.model.patterns import ALWAYS, Load, Pattern
 from weightless_sw.layouts import read_descriptor
 from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import (
@@ -82,14 +82,9 @@ class Scenario:
         return [word for words in self.frames or map(frame, self.records) for word in words]
 
     @property
-    def geometries(self) -> list[Geometry]:
-        """The geometry of each record."""
-        return [geometry_of(record) for record in self.records]
-
-    @property
-    def resident(self) -> list[bool]:
-        """Which records decode the tables that are loaded."""
-        return [is_resident(record) for record in self.records]
+    def loads(self) -> list[Load]:
+        """The records, as the cycle model takes them."""
+        return [load_of(record) for record in self.records]
 
     @property
     def digest(self) -> str:
@@ -141,6 +136,11 @@ def is_resident(record: bytes) -> bool:
 def geometry_of(record: bytes) -> Geometry:
     """The geometry in a record or in a resident descriptor."""
     return read_descriptor(_with_flags(record, _flags(record) & ~FLAG_RESIDENT))
+
+
+def load_of(record: bytes) -> Load:
+    """A record, or a resident descriptor, as the cycle model takes it."""
+    return Load(geometry_of(record), record, is_resident(record))
 
 
 def stall_patterns(seed: int = 0, length: int = 997) -> dict[str, tuple[Pattern, Pattern]]:

@@ -18,7 +18,6 @@ TOP = "decoder"
 def tables(result: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """(ERT, ART) of what characterise.run gave; leakage is an action of its own, once a cycle."""
     settled, glitches = result["delay_models"][SETTLED], result["delay_models"][UNIT_DELAY]
-    memories = result["memories"]
     energies = {
         _name(part): {
             "beat_settled": settled["parts"][part]["energy"] / 1000,
@@ -27,8 +26,10 @@ def tables(result: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         for part in settled["parts"]
     }
     areas = {_name(part): settled["parts"][part]["area"] for part in settled["parts"]}
-    energies[_name("sram")] = {"read": memories["read_pj"]}  # one bank
-    areas[_name("sram")] = memories["n"] * memories["area_um2"]
+    for k, block in enumerate(result["memories"]["blocks"]):
+        name = _name(f"sram_{block['name']}" if k else "sram")
+        energies[name] = {"read": block["read_pj"]}  # of one memory
+        areas[name] = block["n"] * block["area_um2"]
     energies[TOP] = {"leak": settled["leakage_pj_per_beat"]}
     areas[TOP] = 0.0
     ert = [

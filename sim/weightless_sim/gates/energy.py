@@ -20,7 +20,7 @@ GATED = "clock gates"
 
 @dataclass
 class Part:
-    """A part of the decoder: energies in fJ per cycle, area in um2, leakage in nW."""
+    """A part of the decoder: energies in fJ per beat, area in um2, leakage in nW."""
 
     internal: float = 0.0
     switching: float = 0.0
@@ -50,9 +50,9 @@ def part_of(name: str) -> str:
     return re.sub(r"_\d+$", "", modules[-1]) if modules else "top"
 
 
-def energies(simulator: Simulator, wire_ff: float = WIRE_FF) -> dict[str, Part]:
-    """By part, per cycle of the window in which ``simulator`` counted."""
-    n, cycles = simulator.netlist, max(1, simulator.cycles)
+def energies(simulator: Simulator, n_beats: int, wire_ff: float = WIRE_FF) -> dict[str, Part]:
+    """By part, per beat of the window of ``n_beats`` in which ``simulator`` counted."""
+    n = simulator.netlist
     library = n.library
     volts2 = library.voltage**2
     load = np.full(n.n_nets, wire_ff)
@@ -61,7 +61,7 @@ def energies(simulator: Simulator, wire_ff: float = WIRE_FF) -> dict[str, Part]:
             if not library.cells[kind].pins[pin].is_output:
                 load[net] += library.cells[kind].pins[pin].capacitance
     parts: dict[str, Part] = defaultdict(Part)
-    rate = simulator.toggles / cycles
+    rate = simulator.toggles / n_beats
 
     def toggled(part: Part, kind: str, pin: str, net: int) -> None:
         part.internal += rate[net] * library.cells[kind].pins[pin].toggle_energy(load[net])
@@ -78,7 +78,7 @@ def energies(simulator: Simulator, wire_ff: float = WIRE_FF) -> dict[str, Part]:
             if cell.pins[pin].is_output:
                 toggled(part, kind, pin, net)
         clock = cell.pins[cell.clock]
-        part.clock += simulator.clocked[k] / cycles * (clock.cycle_energy + clock.capacitance * volts2)
+        part.clock += simulator.clocked[k] / n_beats * (clock.cycle_energy + clock.capacitance * volts2)
         part.flip_flops += 1
     for place, (_, kind, pins) in enumerate(n.cells):
         cell = library.cells[kind]
@@ -88,7 +88,7 @@ def energies(simulator: Simulator, wire_ff: float = WIRE_FF) -> dict[str, Part]:
         part.cells += 1
         if cell.gate:
             clock, out = cell.pins[cell.gate["clock"]], cell.gate["out"]
-            open_ = simulator.ones[pins[cell.gate["enable"]]] / cycles
+            open_ = simulator.ones[pins[cell.gate["enable"]]] / n_beats
             part.clock += clock.cycle_energy + clock.capacitance * volts2
             # Its own load is counted with the flip-flops; here its inside and the wire, twice a cycle while open.
             part.clock += open_ * (2 * cell.pins[out].toggle_energy(load[pins[out]]) + wire_ff * volts2)

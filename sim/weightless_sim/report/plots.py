@@ -16,6 +16,7 @@ from matplotlib.patches import BoxStyle, FancyBboxPatch
 from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
 from weightless_hw.config import DecoderConfig
+from weightless_sim.model.cycles import STATES
 
 INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
@@ -111,24 +112,24 @@ def false_positives(report: dict[str, Any], path: Path) -> None:
 
 
 def throughput(report: dict[str, Any], path: Path) -> None:
-    """Where the cycles of each run went: loading, filling the pipeline, beats, waiting for the sink."""
+    """Where the cycles of each run went: a beat, waiting for the sink, a bubble, or loading alone."""
     runs = [run for name, run in report["runs"].items() if name == run["stall"]]
     lanes = report["decoders"][report["runs"]["none"]["decoder"]]["config"]["lanes"]
     figure, axes = _figure(f"Cycles of {report['layer']}, {lanes} lanes, by stalls", 0.5 * len(runs) + 1.4)
-    names = ("load", "fill", "decode", "stalled")
-    colors = dict(zip(names, (MUTED, INK, SECOND, ACCENT), strict=True))
+    states = [state for state in STATES if any(run["states"][state] for run in runs)]
+    colors = dict(zip(STATES, (MUTED, SECOND, INK, ACCENT), strict=True))
     for place, run in enumerate(reversed(runs)):
         left, cycles = 0, run["cycles_rtl_sim"]
-        for name, width in run["phases"].items():
-            label = name if place == len(runs) - 1 else None
-            axes.barh(place, width, left=left, color=colors[name], height=0.6, label=label)
+        for state in states:
+            label, width = STATES[state] if place == len(runs) - 1 else None, run["states"][state]
+            axes.barh(place, width, left=left, color=colors[state], height=0.6, label=label)
             left += width
         text = f" {run['weights_per_cycle']:.2f} weights per cycle decoding, {run['n_weights'] / cycles:.2f} in all"
         axes.text(left, place, text, va="center", fontsize=8, color=INK)
     axes.set_yticks(range(len(runs)), [run["stall"] for run in reversed(runs)])
     axes.set_xlim(0, max(run["cycles_rtl_sim"] for run in runs))
-    axes.set_xlabel("clock cycles from reset to the last beat")
-    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.08), ncols=len(names))
+    axes.set_xlabel("clock cycles from reset to the last transfer")
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.08), ncols=len(states))
     figure.savefig(path)
 
 
@@ -183,9 +184,9 @@ FUNCTIONS = {
 
 
 def parts(report: dict[str, Any], path: Path) -> None:
-    """Where the energy of a beat goes in the largest layer's decoder: functions of the logic, bank reads, leakage."""
+    """Where the energy of a beat goes in the largest layer's decoder: functions of the logic, memory reads, leakage."""
     known = report["decoders"][report["runs"]["none"]["decoder"]]["energy"][0]
-    sums = {f"bank reads ({_memory(known)})": np.array([known["memory_pj"]] * 2)}
+    sums = {f"memory reads ({_memory(known)})": np.array([known["memory_pj"]] * 2)}
     for name, pair in [*known["parts"].items(), ("leakage", [known["leakage_pj"]] * 2)]:
         function = FUNCTIONS.get(name, name)
         sums[function] = sums.get(function, np.zeros(2)) + np.array(pair)

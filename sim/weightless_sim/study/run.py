@@ -23,7 +23,7 @@ from weightless_hw.export.verilog import to_verilog
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import Scenario, resident_record, stall_patterns
 from weightless_sim.model import comparison, technology
-from weightless_sim.model.cycles import predict
+from weightless_sim.model.cycles import by_state, predict
 from weightless_sim.study import subject
 from weightless_sim.study.subject import Subject
 from weightless_sw import baselines, codec, container, inputs, layouts
@@ -33,14 +33,14 @@ from weightless_sw.progress import Progress
 from weightless_sw.spec.record import FORMAT_VERSION, MAX_SLOT_BITS
 from weightless_sw.tensor import EncodedTensor
 
-SCHEMA = "weightless-report/3"
+SCHEMA = "weightless-report/4"
 # How figures were got, by the field of the report; those of decoders say it with each entry.
 HOW = {
     "table": "file", "file": "file", "accuracy": "recorded", "encoding": "encoder", "sizes": "counted",
     "layouts": "encoder",
     "false_positives": "encoder", "expected_false_positive_rate": "theory", "n_mismatches": "rtl_sim",
     "cycles_rtl_sim": "rtl_sim", "cycles_cycle_model": "cycle_model", "weights_per_cycle": "rtl_sim",
-    "phases": "rtl_sim", "events": "rtl_sim", "fill_latency_cycles": "cycle_model", "fpga": "place_and_route",
+    "states": "rtl_sim", "events": "rtl_sim", "fill_latency_cycles": "cycle_model", "fpga": "place_and_route",
     "energy": "gate_sim",
 }  # fmt: skip
 SWEEP_SEEDS = 4096  # between the first seeds of two widths: more than an encoder tries
@@ -247,36 +247,21 @@ def _simulate(
 def _run_entry(
     layers: list[str], stall: str, scenario: Scenario, result: runner.CosimResult
 ) -> dict[str, Any]:
-    model = predict(
-        scenario.config, scenario.geometries, scenario.source, scenario.sink, resident=scenario.resident
-    )
-    measured = result.layers[-1]
+    model = predict(scenario.config, scenario.loads, scenario.source, scenario.sink)
+    last = result.layers[-1]
     return {
         "decoder": scenario.config.name,
         "layers": layers,
         "stall": stall,
         "n_weights": result.n_weights,
         "n_mismatches": result.n_mismatches,
-        "cycles_rtl_sim": result.layers[-1]["last_beat"] + 1,
-        "cycles_cycle_model": model[-1].last_beat + 1,
-        "transfers": result.layers,
+        "cycles_rtl_sim": last.end,
+        "cycles_cycle_model": model[-1].end,
+        "transfers": [layer.as_dict() for layer in result.layers],
         "events": result.events,
-        "weights_per_cycle": scenario.geometries[-1].n_weights / measured["decode_cycles"],
-        "phases": _phases(result.layers),
+        "weights_per_cycle": scenario.loads[-1].geometry.n_weights / last.decode_cycles,
+        "states": by_state(result.layers),
     }
-
-
-def _phases(layers: list[dict[str, int]]) -> dict[str, int]:
-    """Cycles up to the last beat: before and in loading, in filling the pipeline, with a beat taken, stalled."""
-    phases = dict.fromkeys(("load", "fill", "decode", "stalled"), 0)
-    start = 0
-    for layer in layers:
-        phases["load"] += layer["last_word"] + 1 - start
-        phases["fill"] += layer["first_valid"] - layer["last_word"] - 1
-        phases["decode"] += layer["n_beats"]
-        phases["stalled"] += layer["decode_cycles"] - layer["n_beats"]
-        start = layer["last_beat"] + 1
-    return phases
 
 
 def _energy(

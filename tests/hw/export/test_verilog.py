@@ -10,7 +10,7 @@ from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export import ports
 from weightless_hw.export.verilog import LINT_WAIVERS, TOP, to_rtlil, to_verilog
 from weightless_sim.cosim import runner
-from weightless_sim.cosim.agents import GoldenModel
+from weightless_sim.cosim.golden import GoldenModel
 from weightless_sim.cosim.scenario import frame
 from weightless_sim.model import fpga
 from weightless_sw.provenance import install_line

@@ -142,7 +142,7 @@ def test_a_table_that_no_device_holds_is_said_before_any_work(tmp_path, capsys, 
     command = ["fpga", "--device", "up5k", "--lanes", "8", "--max-bank-rows", "4096", "--seeds", "0"]
     assert cli.main(command) == 2
     told = capsys.readouterr().err
-    assert "the decoder's banks have 786,432 bits, 640% of the block RAM of up5k (122,880 bits)" in told
+    assert "the decoder's memories have 786,432 bits, 640% of the block RAM of up5k (122,880 bits)" in told
     assert "ecp5-25k holds them" in told
     path = tmp_path / "x.v"
     assert cli.main(["rtl", "--lanes", "64", "--max-bank-rows", "4096", "-o", str(path)]) == 0

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_hw.registers import LoadError
-from weightless_sim.cosim.agents import GoldenModel, Scoreboard, SourceDriver, StreamMonitor
+from weightless_sim.cosim.agents import Scoreboard, SourceDriver, StreamMonitor
 from weightless_sim.cosim.bench import Bench
-from weightless_sim.cosim.scenario import LAST, Scenario, frame, resident_record
-from weightless_sw import codec, container
+from weightless_sim.cosim.scenario import Scenario
 
 
 class Wire:
@@ -86,43 +84,3 @@ def test_bench_finds_a_beat_before_its_words():
     dut.weights__valid.value = 1
     with pytest.raises(AssertionError, match="a beat was offered in cycle 1 before the words"):
         bench.check(1)
-
-
-def test_model_knows_only_the_words(sparse_layer):
-    weights = sparse_layer(10, 3, n_values=3)
-    tensor, _ = codec.encode(weights, lanes=4)
-    model = GoldenModel(ClassicConfig(lanes=4))
-    record = container.to_record(tensor)
-    words = frame(record)
-    assert all(model.take(word) == [] and not model.record_ended for word in words[:-1])
-    beats = model.take(words[-1])
-    assert model.record_ended
-    entries = [beat >> 16 * lane & 0xFFFF for beat in beats for lane in range(4)]
-    values = np.array(entries, np.uint16).view(np.float16)
-    assert values[:10].tolist() == codec.decode(tensor).tolist()
-    assert [beat >> 64 for beat in beats] == [0b01111, 0b01111, 0b10011]
-    again = [model.take(word) for word in frame(resident_record(record))]
-    assert again[-1] == beats
-    assert not model.errors
-
-
-def test_model_refuses_what_is_wrong(sparse_layer):
-    """Bit by bit of the CRC word, cut anywhere, and what a refused record means for a resident one."""
-    tensor, _ = codec.encode(sparse_layer(10, 3, n_values=3), lanes=4)
-    record = container.to_record(tensor)
-    words, again = frame(record), frame(resident_record(record))
-
-    def after(*frames):
-        model = GoldenModel(ClassicConfig(lanes=4))
-        decoded = [bool([beat for word in one for beat in model.take(word)]) for one in frames]
-        return decoded, model.errors
-
-    for bit in range(32):
-        bad = [*words[:-1], words[-1] ^ 1 << bit]
-        assert after(bad, words) == ([False, True], LoadError.CRC)
-    for n in range(1, len(words)):
-        assert after([*words[: n - 1], words[n - 1] | LAST], words) == ([False, True], LoadError.SHORT)
-    assert after([*words[:-1], words[-1] & LAST - 1, LAST]) == ([False], LoadError.LONG)
-    assert after(again, words, again) == ([False, True, True], LoadError.NOT_RESIDENT)
-    assert after(words, bad, again) == ([True, False, False], LoadError.CRC | LoadError.NOT_RESIDENT)
-    assert after(words, [*again[:-1], again[-1] ^ 1], again) == ([True, False, True], LoadError.CRC)

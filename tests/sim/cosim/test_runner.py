@@ -13,26 +13,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frames import aliases, crc_bits, of_other_layers, record, refused
+from frames import aliases, crc_bits, layers, of_other_layers, record, refused
+from rooms import CONFIGS
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.registers import ADDRESS, IDENTITY, LoadError
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.runner import SimulationError
-from weightless_sim.cosim.scenario import Scenario, frame, geometry_of, resident_record, stall_patterns
+from weightless_sim.cosim.scenario import (
+    Scenario,
+    frame,
+    geometry_of,
+    load_of,
+    resident_record,
+    stall_patterns,
+)
+from weightless_sim.model.cycles import predict
 from weightless_sw import codec, container, inputs
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
-from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import Arrangement, EncodedTensor
 
-CONFIGS = {
-    "paper's table": ClassicConfig(lanes=1, slot_bits=8, max_bank_rows=120, max_codes=16),
-    "8 lanes, rows of 72 bits": ClassicConfig(lanes=8, slot_bits=9, max_bank_rows=40, max_codes=40),
-    "16 lanes, 8-bit values": ClassicConfig(
-        lanes=16, slot_bits=5, max_bank_rows=16, max_codes=7, value_bits=8, rounds_per_stage=4
-    ),
-}
 SIMULATORS = [pytest.param(name, id=name) for name in runner.SIMULATORS]
 
 
@@ -47,33 +48,6 @@ def config(request):
     return request.param
 
 
-def full_record(config):
-    """The largest table that fits, every slot random: any table is a valid one."""
-    rng = np.random.default_rng(9)
-    geometry = ClassicGeometry(
-        n_weights=999, lanes=config.lanes, slot_bits=config.slot_bits, bank_rows=config.max_bank_rows,
-        n_codes=config.max_codes, seed=11,
-        value_format=ValueFormat.FIXED16 if config.value_bits == 16 else ValueFormat.FIXED8,
-    )  # fmt: skip
-    table = rng.integers(0, 1 << config.slot_bits, geometry.n_slots).astype(np.uint16)
-    entries = rng.permutation(np.arange(1, 100) * rng.choice([-1, 1], 99))[: config.max_codes]
-    codebook = entries.astype(np.int16 if config.value_bits == 16 else np.int8)
-    return container.to_record(EncodedTensor(Arrangement((999,)), geometry, codebook, table))
-
-
-def layers(config):
-    """Reload between layers: a usual one, N = 1, the same again from the loaded table, full tables, no weights."""
-    one = record(config, 1, 1, 1)
-    return [
-        record(config, 1003, 90, 7),
-        one,
-        resident_record(one),
-        full_record(config),
-        record(config, 17, 0, 1),
-        record(config, 64, 9, 3),  # whole beats on any of these decoders
-    ]
-
-
 def run(scenario, name, simulator):
     return runner.run(scenario, re.sub(r"\W+", "_", f"{scenario.config.name}-{name}"), simulator=simulator)
 
@@ -85,7 +59,7 @@ def test_stall_matrix(config, stall, simulator):
     scenario = Scenario(config=config, records=records, source=source, sink=sink, count=True)
     result = run(scenario, stall, simulator)
     assert result.n_mismatches == 0
-    assert result.n_weights == 1003 + 1 + 1 + 999 + 17 + 64
+    assert result.n_weights == sum(load.geometry.n_weights for load in scenario.loads) > 2000
     assert result.layers == result.predicted
     assert len(result.layers) == len(records)
     units = {unit.name for unit in config.units}
@@ -94,6 +68,29 @@ def test_stall_matrix(config, stall, simulator):
     assert registers[ADDRESS["identity"]] == IDENTITY
     assert registers[ADDRESS["digest"]] == spec.DIGEST
     assert registers[ADDRESS["fill_latency"]] == config.fill_latency
+
+
+@pytest.mark.parametrize("sink", ["none", "sink"])
+def test_a_source_that_delays_the_crc_word(config, sink, simulator):
+    """By 150 cycles: a layer that streams may be out by then, one that is stored has not begun."""
+    records, sink = [layers(config)[0]], stall_patterns(seed=3)[sink][1]
+    loads = [load_of(records[0])]
+    end = predict(config, loads, sink=sink)[0].last_word
+
+    def pausing(begin):
+        source = np.ones(end + 500, np.bool_)
+        source[begin : begin + 150] = False
+        return source
+
+    # The latest pause that still delays a word delays the CRC word alone.
+    source = next(
+        pausing(end - back)
+        for back in range(40)
+        if predict(config, loads, pausing(end - back), sink)[0].last_word > end + 50
+    )
+    scenario = Scenario(config=config, records=records, source=source, sink=sink, count=True)
+    (layer,) = run(scenario, f"late CRC {len(sink)}", simulator).layers
+    assert layer.last_word > end + 50
 
 
 @pytest.mark.parametrize("soft", [False, True], ids=["reset", "soft"])
@@ -172,8 +169,8 @@ def test_a_resident_record_of_another_layer_is_refused(config, simulator):
     """Each field that may differ, alone; what was refused or cut between leaves the loaded layer alone."""
     good, wrong = record(config, 123, 10, 2, seed=1), refused(config)
     again = resident_record(good)
-    assert len(of_other_layers(good)) >= 8
-    for k, (name, bad) in enumerate(of_other_layers(good).items()):
+    assert len(of_other_layers(config, good)) >= 8
+    for k, (name, bad) in enumerate(of_other_layers(config, good).items()):
         between = wrong["digest"][0] if k % 2 else wrong["half a descriptor"][0]
         frames = [frame(good), bad, frame(again), between, bad, frame(again)]
         scenario = Scenario(config=config, records=[good, again, again], frames=frames)
@@ -246,7 +243,7 @@ def test_whole_first_layer_of_lenet(need):
     result = run(scenario, "lenet300 fc1", "verilator")
     assert result.n_weights == 235_200
     assert result.n_mismatches == 0
-    assert result.layers[0]["decode_cycles"] == 29_400
+    assert result.layers[0].decode_cycles == 29_400
 
 
 def test_waveform_is_written_and_named(need, monkeypatch, capsys):

@@ -12,9 +12,10 @@ from weightless_sim.cosim.scenario import (
     resident_record,
     stall_patterns,
 )
+from weightless_sim.model.patterns import Load
 from weightless_sw import codec, container
 from weightless_sw.spec.classic import ClassicGeometry
-from weightless_sw.spec.record import DESCRIPTOR_BYTES
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS
 
 GEOMETRY = ClassicGeometry(n_weights=100, lanes=4, slot_bits=8, bank_rows=20, n_codes=7, seed=3)
 RECORD = GEOMETRY.to_descriptor() + bytes(4 * (GEOMETRY.record_words - 7))
@@ -35,8 +36,8 @@ def test_what_is_saved_is_loaded(tmp_path, fault):
     assert loaded.digest == scenario.digest
     assert np.array_equal(loaded.source, source)
     assert np.array_equal(loaded.sink, sink)
-    assert loaded.geometries == [GEOMETRY, GEOMETRY]
-    assert loaded.resident == [False, True]
+    assert loaded.loads == [Load(GEOMETRY, RECORD, False), Load(GEOMETRY, resident_record(RECORD), True)]
+    assert [load.n_words for load in loaded.loads] == [len(frame(RECORD)), DESCRIPTOR_WORDS + 1]
 
 
 def test_a_resident_record_is_a_descriptor_with_its_flag():

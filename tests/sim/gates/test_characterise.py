@@ -40,8 +40,9 @@ def test_figures_add_up(result):
     assert result["cells"] == sum(part["cells"] for part in result["delay_models"][SETTLED]["parts"].values())
     assert 700 < result["flip_flops"] < 2000
     rows = int(re.search(r"_r(\d+)_", result["decoder"])[1])  # of one byte, as many as are built
-    assert result["memories"]["bytes"] == rows
-    assert result["memories"]["area_um2"] == 1e6 * sram.area_mm2(rows, 8, 65, "itrs-lop")
+    (block,) = result["memories"]["blocks"]
+    assert (block["name"], block["n"], block["bytes"]) == ("banks", 3, rows)
+    assert block["area_um2"] == 1e6 * sram.area_mm2(rows, 8, 65, "itrs-lop")
     for figures in result["delay_models"].values():
         logic = sum(part["energy"] for part in figures["parts"].values()) / 1000
         assert figures["logic_pj_per_beat"] == pytest.approx(logic)

@@ -4,14 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_sim.model.cycles import ALWAYS, LayerCycles, predict
+from weightless_sim.model.cycles import STATES, LayerCycles, by_state, predict
+from weightless_sim.model.patterns import ALWAYS, Load
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import DESCRIPTOR_WORDS
 
 patterns = st.lists(st.booleans(), min_size=1, max_size=13).filter(any).map(lambda bits: np.array(bits))
 
 
-def step_by_step(config, layers, source, sink, resident):
+def step_by_step(config, loads, source, sink):
     """The same run, cycle by cycle, from the rules alone: slow, and written without the model's formulas."""
     result, cycle, offering = [], 0, False
 
@@ -25,7 +26,7 @@ def step_by_step(config, layers, source, sink, resident):
         return went
 
     tick(False)  # nothing is taken in the first cycle after a reset
-    for layer, again in zip(layers, resident, strict=True):
+    for layer, _, again in loads:
         taken = []
         while len(taken) < DESCRIPTOR_WORDS:
             if tick(True):
@@ -70,22 +71,20 @@ def runs(draw):
         for _ in range(draw(st.integers(1, 3)))
     ]  # fmt: skip
     resident = [k > 0 and draw(st.booleans()) for k in range(len(layers))]
-    return config, layers, draw(patterns | st.just(ALWAYS)), draw(patterns | st.just(ALWAYS)), resident
+    loads = [Load(layer, None, again) for layer, again in zip(layers, resident, strict=True)]
+    return config, loads, draw(patterns | st.just(ALWAYS)), draw(patterns | st.just(ALWAYS))
 
 
 @settings(max_examples=300, deadline=None)
 @given(runs())
 def test_model_is_the_rules_step_by_step(run):
-    config, layers, source, sink, resident = run
-    assert predict(config, layers, source, sink, resident) == step_by_step(
-        config, layers, source, sink, resident
-    )
+    assert predict(*run) == step_by_step(*run)
 
 
 def test_no_bubble_without_stalls():
     config = ClassicConfig(lanes=8)
     layer = ClassicGeometry(n_weights=235_200, lanes=8, slot_bits=8, bank_rows=480, n_codes=15, seed=0)
-    (cycles,) = predict(config, [layer])
+    (cycles,) = predict(config, [Load(layer)])
     assert cycles.decode_cycles == cycles.n_beats == 29_400
     # Descriptor, check, 15 codebook entries and their padding at one a clock, table and its last row, CRC word;
     # between sections a cycle each.
@@ -97,10 +96,22 @@ def test_a_layer_that_does_not_fit_is_refused():
     with pytest.raises(
         ValueError, match="refuses this layer: bank_rows: the layer has 2000, the decoder 1024"
     ):
-        predict(ClassicConfig(lanes=8), [layer])
+        predict(ClassicConfig(lanes=8), [Load(layer)])
 
 
 def test_a_pattern_that_never_comes_is_refused():
     layer = ClassicGeometry(n_weights=8, lanes=8, slot_bits=8, bank_rows=2, n_codes=1, seed=0)
     with pytest.raises(ValueError, match="must be true in at least one cycle"):
-        predict(ClassicConfig(lanes=8), [layer], sink=np.zeros(3, dtype=bool))
+        predict(ClassicConfig(lanes=8), [Load(layer)], sink=np.zeros(3, dtype=bool))
+
+
+def test_every_cycle_is_in_one_state():
+    """By hand: a layer whose beats begin before its words end, with a bubble and a stall, and one loaded whole."""
+    streamed = LayerCycles(first_word=1, last_word=30, first_valid=10, last_beat=19, n_beats=7, bubbles=2)
+    stored = LayerCycles(first_word=31, last_word=40, first_valid=46, last_beat=49, n_beats=4)
+    assert (streamed.stalled, streamed.end, stored.stalled, stored.end) == (1, 31, 0, 50)
+    states = by_state([streamed, stored])
+    assert states == {"load": 10 + 11 + 15, "beat": 11, "bubble": 2, "stalled": 1}
+    assert sum(states.values()) == stored.end
+    assert set(states) == set(STATES)
+    assert by_state([streamed])["load"] == 10 + 11  # behind its last beat, until the CRC word is in

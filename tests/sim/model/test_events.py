@@ -4,8 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_sim.model.cycles import ALWAYS, Events, LayerCycles, predict
-from weightless_sim.model.events import _held, predict_events
+from weightless_sim.model.cycles import predict
+from weightless_sim.model.events import predict_events
+from weightless_sim.model.patterns import ALWAYS, Events, Load
+from weightless_sim.model.stored import _held
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.hash import WORD_BITS
 
@@ -42,7 +44,7 @@ def test_held_cycles_are_the_output_buffers(first_valid, n_beats, sink):
     takes = Events(sink)
     held, last = buffer_step_by_step(first_valid, n_beats, sink)
     assert last == takes.at_or_after(first_valid, n_beats - 1)
-    assert _held(LayerCycles(0, 0, first_valid, last, n_beats), takes) == held
+    assert _held(first_valid, n_beats, takes) == held
 
 
 def vgg16(config):
@@ -63,7 +65,8 @@ def vgg16(config):
 def test_all_layers_of_vgg16():
     config = ClassicConfig(lanes=8, max_bank_rows=1 << 20)
     layers = list(vgg16(config))
-    events = predict_events(config, layers)
+    loads = [Load(layer) for layer in layers]
+    events = predict_events(config, loads)
     beats = sum(layer.n_groups for layer in layers)
     assert events.held == 0
     assert events.words == sum(layer.record_words + 1 for layer in layers)
@@ -74,14 +77,14 @@ def test_all_layers_of_vgg16():
     codebooks = len(layers) * -(-15 * 16 // WORD_BITS) * 2
     assert events.units["codebook"].enabled == events.cycles - codebooks
     assert events.units["output"].enabled == events.cycles
-    assert events.cycles == predict(config, layers)[-1].last_beat + 1
+    assert events.cycles == predict(config, loads)[-1].last_beat + 1
 
 
 def test_a_stalled_sink_holds_all_but_the_output_register():
     config = ClassicConfig(lanes=8)
     layer = ClassicGeometry(n_weights=800, lanes=8, slot_bits=8, bank_rows=10, n_codes=3, seed=0)
     free, slow = (
-        predict_events(config, [layer], sink=sink) for sink in (ALWAYS, np.array([True, False, False]))
+        predict_events(config, [Load(layer)], sink=sink) for sink in (ALWAYS, np.array([True, False, False]))
     )
     assert slow.units["hash"].useful == free.units["hash"].useful == 100
     assert slow.held == slow.cycles - slow.units["hash"].enabled > 150
@@ -92,4 +95,4 @@ def test_a_stalled_sink_holds_all_but_the_output_register():
 def test_a_layer_that_does_not_fit_is_refused():
     layer = ClassicGeometry(n_weights=8, lanes=4, slot_bits=8, bank_rows=2, n_codes=1, seed=0)
     with pytest.raises(ValueError, match="refuses this layer: lanes"):
-        predict_events(ClassicConfig(lanes=8), [layer])
+        predict_events(ClassicConfig(lanes=8), [Load(layer)])

@@ -50,7 +50,7 @@ def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
         "library": "x", "volts": 1.1, "clock_ghz": 1.0, "clock_gates": False, "logic_settled_pj": 8.0,
         "logic_glitches_pj": 16.0, "memory_pj": 8.0, "pj_per_weight_settled": 2.0, "pj_per_weight_glitches": 3.0,
         "area_um2": 9.0, "how": "gate_sim", "origin": "shipped", "accuracy": "no clock tree", "older_decoder": True,
-        "source": "weightless asic; bank reads: CACTI, 22 nm itrs-hp",
+        "source": "weightless asic; memory reads: CACTI, 22 nm itrs-hp",
     }  # fmt: skip
     next(iter(told["decoders"].values()))["energy"] = [entry]
     assert (
@@ -66,7 +66,7 @@ def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
     line = lines(markdown.summary(told))["energy"]
     assert (
         line == "2.0 to 3.0 pJ per weight, 23 to 34 per non-zero "
-        "(x 1.1 V, bank reads from CACTI, shipped, of an older decoder)"
+        "(x 1.1 V, memory reads from CACTI, shipped, of an older decoder)"
     )
     assert (
         "| 8.0 (22 nm itrs-hp) | 2.00 to 3.00 | 9 | gate_sim | shipped, of an older decoder | no clock tree |"
@@ -111,7 +111,7 @@ def test_energy_beside_others(result, tmp_path):
             "library": "x", "volts": 1.1, "clock_ghz": 1.0, "clock_gates": False, "logic_settled_pj": 3.0,
             "logic_glitches_pj": 4.0, "pj_per_weight_settled": 0.6, "pj_per_weight_glitches": 0.8, "area_um2": 9.0,
             "how": "gate_sim", "origin": "shipped", "accuracy": "no clock tree", "older_decoder": False,
-            "source": "weightless asic; bank reads: CACTI, 45 nm itrs-lop",
+            "source": "weightless asic; memory reads: CACTI, 45 nm itrs-lop",
         }
     ]  # fmt: skip
     paths = markdown.write(told, tmp_path)

@@ -40,7 +40,7 @@ STORED = [{"name": f"table, {n}", "bytes": n, "error": 0.02, "decoder": "serial"
 ENTRY = {
     "library": "lib",
     "volts": 1.1,
-    "source": "weightless asic; bank reads: CACTI, 45 nm itrs-lop",
+    "source": "weightless asic; memory reads: CACTI, 45 nm itrs-lop",
     "lanes": 8,
     "memory_pj": 8.0,
     "leakage_pj": 0.5,
@@ -71,9 +71,13 @@ def texts(draw, path):
 
 def test_parts_are_functions_and_equal_figures_stand_once(result, tmp_path):
     said = texts(lambda path: plots.parts(known(result), path), tmp_path / "x.svg")
-    assert {"hash", "output buffer", "registers and counts", "bank reads (45 nm itrs-lop)", "leakage"} <= set(
-        said
-    )
+    assert {
+        "hash",
+        "output buffer",
+        "registers and counts",
+        "memory reads (45 nm itrs-lop)",
+        "leakage",
+    } <= set(said)
     assert any(text.strip() == "14.0 to 15.0" for text in said)
     assert any(text.strip() == "2.7" for text in said)
     assert not any("2.7 to" in text for text in said)

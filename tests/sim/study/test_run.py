@@ -32,8 +32,9 @@ def test_every_run_compared_every_weight(result):
         **dict.fromkeys(study.STALLS, stored["a"]),
     }
     for run in runs.values():
-        assert run["cycles_rtl_sim"] == run["cycles_cycle_model"] == sum(run["phases"].values())
-    assert runs["none"]["phases"]["stalled"] == 0 < runs["sink"]["phases"]["stalled"]
+        assert run["cycles_rtl_sim"] == run["cycles_cycle_model"] == sum(run["states"].values())
+    assert runs["none"]["states"]["stalled"] == 0 < runs["sink"]["states"]["stalled"]
+    assert {run["states"]["bubble"] for run in runs.values()} == {0}
     assert runs["none"]["weights_per_cycle"] == pytest.approx(8.0, abs=0.05)  # the last beat is not full
 
 

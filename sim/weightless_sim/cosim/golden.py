@@ -1,0 +1,285 @@
+"""What must come of the words that a decoder was sent: its beats, its errors, its registers.
+
+A layout's own part is ``<folder>/golden.py``, which turns the payload's words into codes, and what its configuration
+says a descriptor is refused for; framing, codebook, CRC and resident records are the same for all.
+"""
+
+import zlib
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightless_hw.config import STORED, DecoderConfig
+from weightless_hw.registers import IDENTITY, LoadError, Phase
+from weightless_sim.cosim.scenario import LAST, geometry_of
+from weightless_sw import layouts
+from weightless_sw.spec.record import (
+    DESCRIPTOR_WORDS,
+    FLAG_RESIDENT,
+    FORMAT_VERSION,
+    Geometry,
+    unpack_fields,
+)
+
+
+def to_bytes(words: Iterable[int]) -> bytes:
+    """Words as they lie in a file, ``last`` left out."""
+    return b"".join((word & LAST - 1).to_bytes(4, "little") for word in words)
+
+
+class Beats:
+    """Codes in record order, to the beats of a layer as payload integers: values, valid lanes, last."""
+
+    def __init__(self, config: DecoderConfig, geometry: Geometry):
+        self.config, self.left = config, geometry.n_weights
+        self.entries: NDArray[np.uint16 | np.uint8] = np.zeros(1, f"<u{config.value_bits // 8}")
+        self.waiting: NDArray[np.uint16] = np.zeros(0, np.uint16)  # codes of a beat that is not whole yet
+
+    def set_codebook(self, data: bytes, n_codes: int) -> None:
+        """Entries as they lie in the record; any other code is a zero."""
+        self.entries = np.append(np.frombuffer(data, self.entries.dtype, n_codes), self.entries.dtype.type(0))
+
+    def take(self, codes: NDArray[np.uint16]) -> list[int]:
+        """The beats that these codes complete."""
+        lanes, value_bits = self.config.lanes, self.config.value_bits
+        self.waiting = np.concatenate([self.waiting, codes])
+        n_beats = len(self.waiting) // lanes
+        if len(self.waiting) == self.left:
+            n_beats = -(-self.left // lanes)
+        taken, self.waiting = self.waiting[: n_beats * lanes], self.waiting[n_beats * lanes :]
+        self.left -= len(taken)
+        values = np.zeros((n_beats, lanes), self.entries.dtype)
+        values.reshape(-1)[: len(taken)] = self.entries[np.minimum(taken, len(self.entries) - 1)]
+        flags = [(1 << lanes) - 1 << lanes * value_bits] * n_beats
+        if n_beats and not self.left:
+            tail = len(taken) - (n_beats - 1) * lanes
+            flags[-1] = ((1 << tail) - 1 | 1 << lanes) << lanes * value_bits
+        rows = zip(values, flags, strict=True)
+        return [int.from_bytes(row.tobytes(), "little") | flag for row, flag in rows]
+
+
+class GoldenModel:
+    """Turns the words that the load monitor saw into the beats that must come, as payload integers.
+
+    The layout's golden decoder says which codes a word makes known; where the table is stored, nothing comes before
+    the frame's CRC word, which must be right.  ``errors`` are those that the decoder must have found.
+    """
+
+    def __init__(self, config: DecoderConfig):
+        self.config = config
+        self.words: list[int] = []  # of the frame under way
+        self.fields: dict[str, int] = {}  # what its descriptor says, once it is whole
+        self.ends = self.codebook_end = (
+            0  # its words without the CRC word, and those up to the codebook's last
+        )
+        self.stored: list[int] = []  # its beats, where they wait for the CRC word
+        self.loaded: list[int] | None = None  # beats of the last record that began to load, if it was whole
+        self.loaded_fields: dict[str, int] = {}  # what its descriptor said
+        self.errors = LoadError(0)
+        self.refused = LoadError(0)  # why the frame under way is, or the last one was
+        self.record_ended = False  # with the word that was taken last, and it is decoded
+
+    def take(self, word: int) -> list[int]:
+        """One more word; the beats that it completes."""
+        if not self.words:
+            self.refused = LoadError(0)
+        self.words.append(word)
+        self.record_ended = False
+        if word & LAST:
+            beats = self._end()
+            self.words = []
+            return beats
+        n = len(self.words)
+        if n == DESCRIPTOR_WORDS:
+            self._begin()
+        if self.refused or not DESCRIPTOR_WORDS < n <= self.ends:
+            return []
+        return self._payload(n, word)
+
+    def _begin(self) -> None:
+        """The descriptor is whole."""
+        config = self.config
+        self.fields = unpack_fields(config.GEOMETRY.FIELDS, to_bytes(self.words))
+        is_resident = config.LOADING == STORED and self.fields["flags"] == FLAG_RESIDENT
+        is_true = config.faults(self.fields) | {
+            LoadError.NOT_RESIDENT: is_resident and self.loaded is None,
+            LoadError.RESIDENT_MISMATCH: is_resident and self.loaded is not None and self._differs(),
+        }
+        self.refused = LoadError(sum(error for error, holds in is_true.items() if holds))
+        if self.refused:
+            return
+        self.ends = self.codebook_end = DESCRIPTOR_WORDS
+        if not is_resident:
+            geometry = geometry_of(to_bytes(self.words))
+            self.loaded, self.loaded_fields, self.stored = None, self.fields, []
+            self.codebook_end += geometry.codebook_section.n_words
+            self.ends = geometry.record_words
+            self.reader, self.beats = layouts.golden(geometry).reader(geometry), Beats(config, geometry)
+
+    def _differs(self) -> bool:
+        """Whether a resident record is another layer's than that which is loaded."""
+        return any(
+            value != self.loaded_fields[name] for name, value in self.fields.items() if name != "flags"
+        )
+
+    def _payload(self, n: int, word: int) -> list[int]:
+        """Word ``n`` of the frame, behind the descriptor."""
+        if n == self.codebook_end:
+            codebook = to_bytes(self.words[DESCRIPTOR_WORDS:])
+            self.beats.set_codebook(codebook, self.fields["n_codes"])
+        if n <= self.codebook_end:
+            return []
+        beats = self.beats.take(self.reader.take(word))
+        if self.config.LOADING != STORED:
+            return beats
+        self.stored += beats
+        return []
+
+    def _end(self) -> list[int]:
+        """The frame's last word came; why it is refused, or the beats that waited for it."""
+        n = len(self.words) - 1
+        if not self.refused:
+            record, crc = to_bytes(self.words[:-1]), self.words[-1] & LAST - 1
+            if n < DESCRIPTOR_WORDS or n < self.ends:
+                self.refused = LoadError.SHORT
+            elif n > self.ends:
+                self.refused = LoadError.LONG
+            elif crc != zlib.crc32(record):
+                self.refused = LoadError.CRC
+        self.errors |= self.refused
+        self.record_ended = not self.refused
+        if self.refused or self.config.LOADING != STORED:
+            return []
+        if self.fields["flags"] != FLAG_RESIDENT:
+            self.loaded = self.stored
+        assert self.loaded is not None
+        return list(self.loaded)
+
+
+def beats_of(config: DecoderConfig, words: Iterable[int]) -> list[int]:
+    """The beats that must come of these words of frames."""
+    model = GoldenModel(config)
+    return [beat for word in words for beat in model.take(word)]
+
+
+class RegisterModel:
+    """What each register shows in a cycle, of what was transferred in the cycles before; names as in REGISTERS.
+
+    ``phase`` and ``errors`` follow the loader's states, which begin and end with a transfer, or two cycles after one:
+    the model knows them where they do, and leaves out the cycles between two sections of a record.
+    """
+
+    SETTLE = 2  # cycles of a comparison, of the descriptor and of the CRC word
+
+    def __init__(self, config: DecoderConfig, before: Mapping[str, int]):
+        self.config = config
+        widths = config.lanes.bit_length() - 1 | config.slot_bits << 8 | config.value_bits << 16
+        self.constants: dict[str, int | None] = {
+            "identity": IDENTITY, "digest": config.GEOMETRY.layout_digest(), "format_version": FORMAT_VERSION,
+            "widths": widths, "table_size": config.table_size, "max_codes": config.max_codes,
+            "fill_latency": None, "control": 0,  # a wrong latency is for the cycles to find
+        }  # fmt: skip
+        names = ("records", "beats", "load_stalls", "weights_stalls")
+        self.counts = {name: before[name] for name in names}
+        self.errors = LoadError(before["errors"])
+        self.words: deque[int] = deque(
+            [0] * DESCRIPTOR_WORDS, DESCRIPTOR_WORDS
+        )  # of descriptors, the last ones
+        self.n_descriptor_words = 0  # since there were that many, the fields are a record's
+        self.record_crc: int | None = None  # not known before a descriptor was whole
+        self.n_taken = 0  # words of the frame under way
+        self.codebook_end = self.record_end = 0  # of the record under way, in words
+        self.phase: Phase | None = Phase.DESCRIPTOR  # None: between two sections
+        self.is_out = False  # the layer under way: before its CRC word is in, where it streams
+        # Cycles until a comparison ends, and how.
+        self.then: tuple[int, Phase | None, LoadError] | None = None
+
+    def expected(self, name: str) -> int | None:
+        """What the register of that name shows in this cycle; None where the model does not know."""
+        if name in self.constants:
+            return self.constants[name]
+        if name in self.counts:
+            return self.counts[name] & 0xFFFFFFFF
+        if name == "phase":
+            return self.phase
+        if name == "errors":
+            return int(self.errors)
+        if name == "record_crc":
+            return self.record_crc
+        if self.n_descriptor_words < DESCRIPTOR_WORDS:
+            return None
+        value = self._fields()[name]
+        return value & (1 << self.config.slot_bits) - 1 if name == "n_codes" else value
+
+    def _fields(self) -> dict[str, int]:
+        return unpack_fields(self.config.GEOMETRY.FIELDS, to_bytes(self.words))
+
+    def step(
+        self, word: int | None, model: GoldenModel, beat: bool, last: bool, stalls: tuple[bool, bool]
+    ) -> None:
+        """A cycle ends: the word that was taken in it, if one was, which ``model`` has seen; whether a beat was taken.
+
+        ``last`` is that of the beat, ``stalls`` are of the load stream and of the weights.
+        """
+        self.counts["beats"] += beat
+        self.counts["records"] += beat and last
+        self.counts["load_stalls"] += stalls[0]
+        self.counts["weights_stalls"] += stalls[1]
+        self.is_out |= beat and last
+        if self.then:
+            left, phase, errors = self.then
+            self.then = (left - 1, phase, errors) if left > 1 else None
+            if left == 1:
+                self.phase, self.errors = phase, self.errors | errors
+                self.is_out &= phase is not Phase.DESCRIPTOR
+        if self.is_out and self.phase is Phase.DECODE:
+            self.phase, self.is_out = Phase.DESCRIPTOR, False
+        if word is not None:
+            self._take(word, model)
+
+    def _take(self, word: int, model: GoldenModel) -> None:
+        """A word of a frame: where in the record it stands says what comes next."""
+        data, is_last = word & LAST - 1, bool(word & LAST)
+        self.n_taken += 1
+        if self.n_taken <= DESCRIPTOR_WORDS:
+            self.words.append(data)
+            self.n_descriptor_words += 1
+            self.record_crc = 0 if self.n_taken == DESCRIPTOR_WORDS else self.record_crc
+        if self.phase is Phase.DRAIN:
+            self.phase = Phase.DESCRIPTOR if is_last else Phase.DRAIN
+        elif self.n_taken < DESCRIPTOR_WORDS or (self.n_taken == DESCRIPTOR_WORDS and is_last):
+            self._end(is_last, LoadError.SHORT)
+        elif self.n_taken == DESCRIPTOR_WORDS:
+            self.phase = Phase.CHECK
+            if not model.refused:
+                self.codebook_end, self.record_end = model.codebook_end, model.ends
+            after = Phase.DRAIN if model.refused else self._next_phase()
+            self.then = (self.SETTLE, after, model.refused)
+        elif self.n_taken <= self.record_end:
+            self.phase = self._next_phase()
+            self._end(is_last, LoadError.SHORT)
+        else:
+            self.record_crc = data
+            if is_last:
+                wrong = LoadError.CRC & model.refused
+                after = Phase.DESCRIPTOR if wrong else Phase.DECODE
+                self.phase, self.then = Phase.VERIFY, (self.SETTLE, after, wrong)
+            else:
+                self.phase, self.errors = Phase.DRAIN, self.errors | LoadError.LONG
+        if is_last:
+            self.n_taken = 0
+
+    def _end(self, is_last: bool, error: LoadError) -> None:
+        """A frame that ends too soon."""
+        if is_last:
+            self.phase, self.errors = Phase.DESCRIPTOR, self.errors | error
+
+    def _next_phase(self) -> Phase | None:
+        """The phase in which the next word is taken, or None where a section ends and the next one begins."""
+        if self.n_taken == self.record_end:
+            return None if self.n_taken > DESCRIPTOR_WORDS else Phase.CRC
+        if self.n_taken == self.codebook_end:  # at once, where the codebook is empty
+            return None
+        return Phase.CODEBOOK if self.n_taken < self.codebook_end else Phase.TABLE
