@@ -17,11 +17,11 @@ def record(config, n_weights, n_nonzero, n_values, seed=0):
     weights = np.zeros(n_weights, np.float32)
     places = rng.choice(n_weights, n_nonzero, replace=False)
     weights[places] = rng.integers(1, n_values + 1, n_nonzero) / 4
-    value_format = ValueFormat.FP16 if config.value_bits == 16 else ValueFormat.FIXED8
     layout = config.GEOMETRY.NAME
     options = layouts.encoder(layouts.by_name(layout)).OPTIONS
     tensor, _ = codec.encode(
-        weights, layout=layout, slot_bits=config.slot_bits, value_format=value_format, round_values=True,
+        weights, layout=layout, slot_bits=config.slot_bits, round_values=True,
+        value_format=ValueFormat.FP16 if config.value_bits == 16 else ValueFormat.FIXED8,
         **{name: value for name, value in vars(config).items() if name in options},
     )  # fmt: skip
     return container.to_record(tensor)
@@ -32,9 +32,10 @@ def to_record(geometry, codebook, table):
     return container.to_record(EncodedTensor(Arrangement((geometry.n_weights,)), geometry, codebook, table))
 
 
-def values_of(config):
-    """The value formats that the decoder takes."""
-    return [one for one in ValueFormat if one.bits == config.value_bits]
+def value_format(config, rng):
+    """One of those that the decoder takes."""
+    formats = [one for one in ValueFormat if one.bits == config.value_bits]
+    return formats[int(rng.integers(len(formats)))]
 
 
 def codebook(geometry, rng):

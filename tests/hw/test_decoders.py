@@ -53,10 +53,9 @@ def test_an_unknown_layout_is_refused():
 
 @pytest.mark.parametrize("name", decoders.BY_NAME)
 def test_a_size_that_a_layout_does_not_have_is_refused_by_name(name):
-    refused = f"bogus: no size of a {name} decoder, which has: lanes, slot_bits"
-    with pytest.raises(ValueError, match=refused):
+    with pytest.raises(ValueError, match=f"bogus: no size of a {name} decoder, which has: lanes, slot_bits"):
         decoders.configure(name, bogus=1)
-    with pytest.raises(ValueError, match=refused):
+    with pytest.raises(ValueError, match="bogus: no size of a classic decoder"):
         decoders.for_layers([geometry()], bogus=1)
 
 

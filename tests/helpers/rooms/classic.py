@@ -1,7 +1,7 @@
 """Decoders, records and bad frames of the classic layout."""
 
 import numpy as np
-from frames import changed, codebook, cut, descriptor, frame, to_record, values_of
+from frames import changed, codebook, cut, descriptor, frame, to_record, value_format
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.registers import LoadError
@@ -53,7 +53,7 @@ def random_record(config, rng):
         bank_rows=int(rng.integers(1, config.max_bank_rows + 1)),
         n_codes=int(rng.integers(0, config.max_codes + 1)),
         seed=int(rng.integers(0, 1 << 16)),
-        value_format=rng.choice(values_of(config)),
+        value_format=value_format(config, rng),
     )
     table = rng.integers(0, 1 << config.slot_bits, geometry.n_slots).astype(np.uint16)
     return to_record(geometry, codebook(geometry, rng), table)
