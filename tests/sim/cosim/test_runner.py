@@ -31,7 +31,6 @@ from weightless_sim.cosim.scenario import (
 )
 from weightless_sim.model.cycles import predict
 from weightless_sw import codec, container, inputs
-from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.tensor import Arrangement, EncodedTensor
 
