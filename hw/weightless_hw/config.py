@@ -100,6 +100,11 @@ class DecoderConfig(ABC):
             raise ValueError(f"value_bits must be 8 or 16, not {self.value_bits!r}")
 
     @classmethod
+    def keeps_table(cls) -> bool:
+        """Whether a table stays loaded, for a resident record to decode it once more."""
+        return cls.LOADING == STORED
+
+    @classmethod
     def options(cls) -> dict[str, tuple[int, str]]:
         """By name: what a decoder of this layout can be told, (default, help)."""
         found: dict[str, tuple[Any, str]] = {
@@ -161,7 +166,7 @@ class DecoderConfig(ABC):
         A program's form of what the loader compares; the RTL does not read it here.
         """
         formats = {one.value for one in ValueFormat if one.bits == self.value_bits}
-        flags = (0, FLAG_RESIDENT) if self.LOADING == STORED else (0,)
+        flags = (0, FLAG_RESIDENT) if self.keeps_table() else (0,)
         return {
             LoadError.LAYOUT: fields["layout"] != self.GEOMETRY.LAYOUT,
             LoadError.VALUE_FORMAT: fields["value_format"] not in formats,

@@ -59,6 +59,11 @@ def for_layers(geometries: Sequence[Geometry], **overrides: int) -> DecoderConfi
     return BY_NAME[geometries[0].NAME].config.for_layers(geometries, **overrides)
 
 
+def keeps_table(layout: str) -> bool:
+    """Whether a resident record decodes the layout's table once more; where no hardware reads it, it may."""
+    return layout not in BY_NAME or BY_NAME[layout].config.keeps_table()
+
+
 def serve(
     geometries: Mapping[str, Geometry], *, layout: str | None = None, **given: int
 ) -> list[DecoderConfig]:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from weightless_hw.config import STORED
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import Scenario, resident_record
 
@@ -29,7 +28,7 @@ def random_scenario(seed: int) -> Scenario:
     records = []
     for _ in range(int(rng.integers(1, 4))):
         records.append(room.random_record(config, rng))
-        if config.LOADING == STORED and rng.random() < 0.3:
+        if config.keeps_table() and rng.random() < 0.3:
             records.append(resident_record(records[-1]))
     source, sink = (
         np.append(rng.random(int(rng.integers(1, 50))) < rng.uniform(0.1, 1), True) for _ in range(2)

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from weightless_hw.config import STORED
 from weightless_hw.registers import LoadError
 from weightless_sim.cosim.scenario import LAST, frame, geometry_of, resident_record
 from weightless_sw import codec, container, layouts
@@ -52,7 +51,7 @@ def layers(config):
     return [
         record(config, 1003, 90, 7),
         one,
-        *([resident_record(one)] if config.LOADING == STORED else []),
+        *([resident_record(one)] if config.keeps_table() else []),
         of(config).full_record(config),
         record(config, 17, 0, 1),
         record(config, 64, 9, 3),  # whole beats on any of these decoders
@@ -152,5 +151,5 @@ def refused(config):
         "descriptor alone": (cut(words, 7), LoadError.SHORT),
         **({"ends in the codebook": (cut(words, 8), LoadError.SHORT)} if geometry_of(good).n_codes else {}),
         **of(config).refused(config, good),
-        **({"resident, and refused before it": resident} if config.LOADING == STORED else {}),
+        **({"resident, and refused before it": resident} if config.keeps_table() else {}),
     }

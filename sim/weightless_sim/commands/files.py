@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from weightless_hw import decoders
 from weightless_sim.commands import common
 from weightless_sim.shown import to_json
 from weightless_sw import codec, container, inputs, layouts, plan
@@ -383,7 +384,9 @@ def _frames(options: argparse.Namespace) -> int:
         if options.tensor and name not in options.tensor:
             continue
         stem = f"{number:03}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[:80]}"
-        written = {"frame": (f"{stem}.bin", False), "resident": (f"{stem}.resident.bin", True)}
+        written = {"frame": (f"{stem}.bin", False)}
+        if decoders.keeps_table(tensor.geometry.NAME):
+            written["resident"] = f"{stem}.resident.bin", True
         for file, resident in written.values():
             write_atomically(options.folder / file, container.to_frame(tensor, resident=resident))
         rows.append(

@@ -88,7 +88,7 @@ def _rtl(options: argparse.Namespace) -> int:
 
 
 def _vectors(options: argparse.Namespace, config: Any) -> tuple[list[int], list[int]]:
-    """Words and beats of the file's tables that the decoder serves, in turn, the last one once more, resident."""
+    """Words and beats of the file's tables that the decoder serves, in turn, the last one once more where a table stays."""
     from weightless_sim.cosim.golden import beats_of
     from weightless_sim.cosim.scenario import frame, resident_record
     from weightless_sw import container
@@ -96,7 +96,9 @@ def _vectors(options: argparse.Namespace, config: Any) -> tuple[list[int], list[
     tables = inputs.tables_of(container.read(options.file), options.file)
     served = [table for name, table in tables.items() if name in (options.tensor or tables)]
     records = [container.to_record(table) for table in served]
-    words = [word for record in [*records, resident_record(records[-1])] for word in frame(record)]
+    if config.keeps_table():
+        records.append(resident_record(records[-1]))
+    words = [word for record in records for word in frame(record)]
     return words, beats_of(config, words)
 
 

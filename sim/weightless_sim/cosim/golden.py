@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_hw.config import STORED, DecoderConfig
+from weightless_hw.config import DecoderConfig
 from weightless_hw.registers import IDENTITY, LoadError, Phase
 from weightless_sim.cosim.scenario import LAST, geometry_of
 from weightless_sw import layouts
@@ -102,7 +102,7 @@ class GoldenModel:
         """The descriptor is whole."""
         config = self.config
         self.fields = unpack_fields(config.GEOMETRY.FIELDS, to_bytes(self.words))
-        is_resident = config.LOADING == STORED and self.fields["flags"] == FLAG_RESIDENT
+        is_resident = config.keeps_table() and self.fields["flags"] == FLAG_RESIDENT
         is_true = config.faults(self.fields) | {
             LoadError.NOT_RESIDENT: is_resident and self.loaded is None,
             LoadError.RESIDENT_MISMATCH: is_resident and self.loaded is not None and self._differs(),
@@ -132,7 +132,7 @@ class GoldenModel:
         if n <= self.codebook_end:
             return []
         beats = self.beats.take(self.reader.take(word))
-        if self.config.LOADING != STORED:
+        if not self.config.keeps_table():
             return beats
         self.stored += beats
         return []
@@ -150,7 +150,7 @@ class GoldenModel:
                 self.refused = LoadError.CRC
         self.errors |= self.refused
         self.record_ended = not self.refused
-        if self.refused or self.config.LOADING != STORED:
+        if self.refused or not self.config.keeps_table():
             return []
         if self.fields["flags"] != FLAG_RESIDENT:
             self.loaded = self.stored

@@ -165,11 +165,15 @@ def _check_decoders(about: Subject, progress: Progress) -> None:
 def _sweep(array: NDArray[Any], tensor: EncodedTensor, progress: Progress) -> list[dict[str, Any]]:
     """The layer at other slot widths: false positives and size."""
     points = []
-    fewest = (len(np.unique(array[array != 0])) + 1).bit_length()
-    widths = range(fewest, min(fewest + SWEEP_POINTS, MAX_SLOT_BITS + 1))
     geometry = tensor.geometry
     options = layouts.encoder(layouts.by_name(geometry.NAME)).OPTIONS
     own = {name: value for name, value in geometry.as_dict().items() if name in options}
+    fewest = (len(np.unique(array[array != 0])) + 1).bit_length()
+    widths = [
+        slot_bits
+        for slot_bits in range(fewest, min(fewest + SWEEP_POINTS, MAX_SLOT_BITS + 1))
+        if _has_width(geometry.NAME, slot_bits, own)
+    ]
     for k, slot_bits in enumerate(widths):
         progress(k, len(widths), f"t = {slot_bits}")
         # A draw of its own for each width: with one seed the false positives at t + 1 are among those at t.
@@ -177,6 +181,15 @@ def _sweep(array: NDArray[Any], tensor: EncodedTensor, progress: Progress) -> li
         report = codec.encode(array, layout=geometry.NAME, slot_bits=slot_bits, round_values=True, **own)[1]
         points.append({"slot_bits": slot_bits} | report.as_dict())
     return points
+
+
+def _has_width(layout: str, slot_bits: int, options: dict[str, Any]) -> bool:
+    """Whether the layout has slots of that width."""
+    try:
+        codec.check_options(layout, slot_bits, options)
+    except ValueError:
+        return False
+    return True
 
 
 def _groups(about: Subject) -> dict[DecoderConfig, list[str]]:
@@ -220,14 +233,15 @@ def _simulate(
 ) -> dict[str, dict[str, Any]]:
     """By name: the tables of each decoder in turn without a stall, then the largest one through the stall patterns.
 
-    In turn means: all of them, a single one twice, and then the last one resident.
+    In turn means: all of them, a single one twice, and then the last one resident, where a table stays.
     """
     records = {name: container.to_record(tensor) for name, tensor in about.tables.items()}
     plans = []
     for k, (config, names) in enumerate(groups.items()):
         again = names if len(names) > 1 else 2 * names
-        sent = [records[name] for name in again] + [resident_record(records[again[-1]])]
-        layers = [*again, f"{again[-1]} (resident)"]
+        sent, layers = [records[name] for name in again], list(again)
+        if config.keeps_table():
+            sent, layers = [*sent, resident_record(sent[-1])], [*layers, f"{again[-1]} (resident)"]
         plans.append((f"{IN_TURN}, {config.name}" if k else IN_TURN, config, layers, sent, "none"))
         if not k:
             plans += [(stall, config, [about.layer], [records[about.layer]], stall) for stall in STALLS]

@@ -17,7 +17,6 @@ from frames import aliases, crc_bits, layers, of_other_layers, record, refused
 from rooms import CONFIGS
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_hw.config import STORED
 from weightless_hw.registers import ADDRESS, IDENTITY, LoadError
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.runner import SimulationError
@@ -34,7 +33,7 @@ from weightless_sw import codec, container, inputs
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.tensor import Arrangement, EncodedTensor
 
-STORING = {name: config for name, config in CONFIGS.items() if config.LOADING == STORED}
+STORING = {name: config for name, config in CONFIGS.items() if config.keeps_table()}
 SIMULATORS = [pytest.param(name, id=name) for name in runner.SIMULATORS]
 
 
@@ -108,7 +107,7 @@ def test_reset_in_mid_stream(config, cycle, soft, simulator):
 def test_what_is_wrong_is_refused_and_the_next_record_decodes(config, simulator):
     """Every kind twice, then a record that decodes; no reset between.  A resident one after a record that was cut."""
     good = record(config, 123, 10, 2, seed=1)
-    sent = [good, resident_record(good)] if config.LOADING == STORED else [good]
+    sent = [good, resident_record(good)] if config.keeps_table() else [good]
     wrong = refused(config)
     frames, errors = [], LoadError(0)
     for bad, error in wrong.values():
