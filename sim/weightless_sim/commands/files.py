@@ -410,7 +410,7 @@ def _frames(options: argparse.Namespace) -> int:
 def _for_a_driver(tensor: EncodedTensor) -> dict[str, Any]:
     """What comes of a frame: the live block's weights in record order; where they belong; what a value stands for."""
     a, g = tensor.arrangement, tensor.geometry
-    lanes = g.as_dict().get("lanes")
+    lanes = decoders.for_layers([g]).lanes if g.NAME in decoders.BY_NAME else None
     return {
         "frame_bytes": tensor.record_bytes + 4,
         "shape": list(tensor.shape),
