@@ -88,7 +88,7 @@ def _rtl(options: argparse.Namespace) -> int:
 
 
 def _vectors(options: argparse.Namespace, config: Any) -> tuple[list[int], list[int]]:
-    """Words and beats of the file's tables that the decoder serves, in turn; where a table stays, the last one twice."""
+    """Words and beats of the tables that the decoder serves, in turn; where a table stays, the last one twice."""
     from weightless_sim.cosim.golden import beats_of
     from weightless_sim.cosim.scenario import frame, resident_record
     from weightless_sw import container
