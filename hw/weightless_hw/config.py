@@ -48,6 +48,7 @@ class Unit(NamedTuple):
     name: str
     enable: tuple[tuple[str, ...], ...]
     busy: tuple[tuple[str, ...], ...]
+    with_sink: bool = False  # it waits as long as the sink does, not as long as the pipeline is held
 
 
 class MemoryBlock(NamedTuple):
@@ -73,6 +74,20 @@ def option(default: int, text: str) -> Any:
 LOADER = Unit("loader", ((),), (("load__valid", "load__ready"),))
 
 
+# Every decoder's data path ends with the code stage; reading the codebook waits while it is written.
+CODE_UNITS = (
+    Unit("xor", (("pipeline.en",),), (("pipeline.valid",),)),
+    Unit(
+        "codebook",
+        (("code.codebook.en", "~code.codebook.writing"),),
+        (("code.valid",), ("code.spare_full",)),
+        with_sink=True,
+    ),
+    Unit("output", (("code.codebook.en",),), (("code.looked_up",),), with_sink=True),
+)
+BEATS_WITH_SINK = sum(unit.with_sink for unit in CODE_UNITS)  # registers behind what holds the pipeline
+
+
 @dataclass(frozen=True, kw_only=True)
 class DecoderConfig(ABC):
     """Parameters of one elaborated decoder; they are also the names of its build.
@@ -90,12 +105,14 @@ class DecoderConfig(ABC):
     slot_bits: int = option(8, "bits per slot (t)")
     max_codes: int = option(16, "codebook entries")
     value_bits: int = option(16, "width of a codebook entry and of a decoded weight: 8 or 16")
+    counters: int = option(1, "1: registers count records, beats and stalls; 0: they are left out")
 
     def __post_init__(self) -> None:
         to_ints(self)
         require("slot_bits", self.slot_bits, 1, MAX_SLOT_BITS)
         require("max_codes", self.max_codes, 1, (1 << self.slot_bits) - 1)
         require("value_bits", self.value_bits, 8, 16)
+        require("counters", self.counters, 0, 1)
         if self.value_bits not in (8, 16):
             raise ValueError(f"value_bits must be 8 or 16, not {self.value_bits!r}")
 
@@ -200,6 +217,30 @@ class DecoderConfig(ABC):
     @abstractmethod
     def table_size(self) -> int:
         """The largest table, in the layout's own measure, as the register of that name shows it; 0: no limit."""
+
+    @property
+    def payload_bits(self) -> int:
+        """Bits that count the words of the largest payload."""
+        return 32
+
+    @property
+    def layer_bits(self) -> dict[str, int]:
+        """The descriptor's fields in which layers that the decoder serves differ, and how many low bits of them can."""
+        return {
+            "value_format": max(ValueFormat).bit_length(),
+            "n_weights": 32,
+            "n_codes": self.slot_bits,
+            "seed": 16,
+            "scale": 32,
+        }
+
+    def code_stages(self, xor: str) -> tuple[Stage, ...]:
+        """Of a data path, the stages that every decoder ends with; ``xor`` says what is masked."""
+        return (
+            Stage("xor", xor, 1),
+            Stage("codebook", "code < K ?\nvalue : 0", 1),
+            Stage("output", f"{self.lanes} weights,\nlast", 1),
+        )
 
     @property
     @abstractmethod

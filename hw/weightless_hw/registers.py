@@ -28,19 +28,40 @@ class LoadError(IntFlag):
     """Why a record was refused; the rest of it is drained, and the next one is served."""
 
     LAYOUT = 1
-    WIDTHS = 2  # lanes or slot_bits
+    WIDTHS = 2
     VALUE_FORMAT = 4
     FLAGS = 8
     N_WEIGHTS = 16
     BANK_ROWS = 32
     N_CODES = 64
-    NOT_RESIDENT = 128  # FLAG_RESIDENT, and the tables are not those of a whole record
-    DIGEST = 256  # another form of the layout
-    PAYLOAD_WORDS = 512  # other than the sizes need
-    SHORT = 1024  # last before the CRC word
-    LONG = 2048  # the CRC word was not last
+    NOT_RESIDENT = 128
+    DIGEST = 256
+    PAYLOAD_WORDS = 512
+    SHORT = 1024
+    LONG = 2048
     CRC = 4096
-    RESIDENT_MISMATCH = 8192  # FLAG_RESIDENT, and the loaded tables are another layer's
+    RESIDENT_MISMATCH = 8192
+
+
+# What each of them says.
+WHY = {
+    LoadError.LAYOUT: "the record is of a layout that this decoder does not read",
+    LoadError.WIDTHS: "its lanes or slot bits are not the decoder's",
+    LoadError.VALUE_FORMAT: "its values are not of the decoder's width, or of no known format",
+    LoadError.FLAGS: "a flag is set that the decoder does not know",
+    LoadError.N_WEIGHTS: "it has no weights",
+    LoadError.BANK_ROWS: "classic: it has no rows, or more than a bank holds",
+    LoadError.N_CODES: "it has more codes than the codebook holds",
+    LoadError.NOT_RESIDENT: "a resident record, and the table of no whole record is loaded",
+    LoadError.DIGEST: "it was written for another form of the layout",
+    LoadError.PAYLOAD_WORDS: "its payload has another number of words than its sizes need",
+    LoadError.SHORT: "last came before the CRC word",
+    LoadError.LONG: "the CRC word was not last",
+    LoadError.CRC: "the CRC word is not that of the words before it",
+    LoadError.RESIDENT_MISMATCH: "a resident record, and the loaded table is another layer's",
+}
+# What is counted, by the register's name.
+COUNTS = ("records", "beats", "load_stalls", "weights_stalls")
 
 
 class Register(NamedTuple):
@@ -66,7 +87,7 @@ REGISTERS = (
     Register("n_codes", "its K"),
     Register("scale", "its scale, a 32-bit float"),
     Register("record_crc", "its CRC-32, as sent; 0 before the CRC word came"),
-    Register("records", "records that were decoded, modulo 2^32"),
+    Register("records", "records that were decoded, modulo 2^32; this and the next three: 0 without counters"),
     Register("beats", "beats that were taken, modulo 2^32"),
     Register("load_stalls", "cycles in which a word waited for the decoder, modulo 2^32"),
     Register("weights_stalls", "cycles in which a beat waited for its taker, modulo 2^32"),
@@ -86,8 +107,8 @@ def table() -> str:
 
 def error_table() -> str:
     """The bits of ``errors``, in Markdown."""
-    rows = "".join(f"| {bit} | {error.name} |\n" for bit, error in enumerate(LoadError))
-    return "| bit | error |\n|---|---|\n" + rows
+    rows = "".join(f"| {bit} | {error.name} | {WHY[error]} |\n" for bit, error in enumerate(LoadError))
+    return "| bit | error | why |\n|---|---|---|\n" + rows
 
 
 def c_header() -> str:
@@ -99,7 +120,8 @@ def c_header() -> str:
     lines += ["", f"#define WEIGHTLESS_CONTROL_SOFT_RESET {SOFT_RESET}u", ""]
     lines += [f"#define WEIGHTLESS_PHASE_{phase.name} {phase.value}u" for phase in Phase]
     lines.append("")
-    lines += [f"#define WEIGHTLESS_ERROR_{error.name} 0x{error.value:x}u" for error in LoadError]
+    for error in LoadError:
+        lines += [f"/* {WHY[error]} */", f"#define WEIGHTLESS_ERROR_{error.name} 0x{error.value:x}u"]
     body = "\n".join(lines)
     return f"""/* Weightless streaming decoder: registers, by number; behind AXI4-Lite number k is at byte 4 k.
    Generated; do not edit. */

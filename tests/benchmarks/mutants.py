@@ -28,15 +28,24 @@ GROUPS = {  # pytest's arguments
     "wide": [RUNNER, "-k", "8 and icarus and refused or 8 and descriptor"],
     "soft": ["tests/hw/test_soft_reset.py"],
     "reset": [RUNNER, "-k", "icarus and paper and reset"],
-    "parts": ["tests/hw/test_parts.py", "tests/hw/classic"],
+    "parts": ["tests/hw/parts", "tests/hw/classic"],
     "axi": ["tests/sim/cosim/test_axi.py", "-k", "icarus"],
     "package": ["tests/hw/export/test_packages.py", "-k", "not fusesoc_lints"],
     "verilog": ["tests/hw/export/test_verilog.py", "-k", "header or deep or built or lint"],
     "registers": ["tests/hw/test_registers.py", "tests/test_docs.py"],
+    "counters": [RUNNER, "-k", "counters and icarus"],
 }
+FRAME = "hw/weightless_hw/frame.py"
+FILE = "hw/weightless_hw/register_file.py"
+HASH = "hw/weightless_hw/parts/hash.py"
+ITEMS = "hw/weightless_hw/parts/items.py"
+BEATS = "hw/weightless_hw/parts/beats.py"
+CODES = "hw/weightless_hw/parts/codes.py"
+CONFIG = "hw/weightless_hw/config.py"
 LOAD = "hw/weightless_hw/classic/load.py"
+STAGES = "hw/weightless_hw/classic/stages.py"
 DECODER = "hw/weightless_hw/classic/decoder.py"
-PARTS = "hw/weightless_hw/parts.py"
+CLASSIC = "hw/weightless_hw/classic/config.py"
 AXI = "hw/weightless_hw/export/axi.py"
 PACKAGES = "hw/weightless_hw/export/packages.py"
 REGISTERS = "hw/weightless_hw/registers.py"
@@ -55,207 +64,176 @@ class Mutant(NamedTuple):
 MUTANTS = [
     # What a descriptor is refused for: each check left out, or blind to some bits.
     Mutant(
+        FRAME,
+        "LoadError.LAYOUT: fields.layout != config",
+        "LoadError.LAYOUT: fields.layout[:4] != config",
+        "refuse",
+    ),
+    Mutant(LOAD, "LoadError.WIDTHS: fields.widths !=", "LoadError.WIDTHS: 0 & fields.widths !=", "refuse"),
+    Mutant(FRAME, "fields.value_format == one for", "fields.value_format[:2] == one for", "refuse"),
+    Mutant(FRAME, "LoadError.FLAGS: fields.flags != 0", "LoadError.FLAGS: fields.flags[:2] != 0", "refuse"),
+    Mutant(FRAME, "is_resident = fields.flags == FLAG_RESIDENT", "is_resident = fields.flags[0]", "refuse"),
+    Mutant(FRAME, "LoadError.N_WEIGHTS: fields.n_weights == 0", "LoadError.N_WEIGHTS: Signal()", "refuse"),
+    Mutant(LOAD, "(fields.bank_rows == 0) | (fields", "(fields", "refuse"),
+    Mutant(
         LOAD,
-        'LoadError.LAYOUT: fields["layout"] != config',
-        'LoadError.LAYOUT: fields["layout"][:4] != config',
+        "(fields.bank_rows > config.max_bank_rows)",
+        "(fields.bank_rows[:16] > config.max_bank_rows)",
+        "refuse",
+    ),
+    Mutant(
+        LOAD, "fields.bank_rows > config.max_bank_rows", "fields.bank_rows > config.max_bank_rows + 1", "wide"
+    ),
+    Mutant(
+        FRAME,
+        "LoadError.N_CODES: fields.n_codes > config",
+        "LoadError.N_CODES: fields.n_codes[:8] > config",
+        "refuse",
+    ),
+    Mutant(FRAME, "= is_resident & ~resident\n", "= Signal()\n", "refuse"),
+    Mutant(
+        FRAME,
+        "LoadError.DIGEST: fields.digest !=",
+        "LoadError.DIGEST: fields.digest[:31] != 0x7FFFFFFF &",
         "refuse",
     ),
     Mutant(
         LOAD,
-        'LoadError.WIDTHS: fields["widths"]',
-        'LoadError.WIDTHS: Const(0), LoadError(0): fields["widths"]',
-        "refuse",
-    ),
-    Mutant(LOAD, 'fields["value_format"] == f for', 'fields["value_format"][:2] == f for', "refuse"),
-    Mutant(
-        LOAD, '(fields["flags"] != 0) & ~is_resident', '(fields["flags"][:2] != 0) & ~is_resident', "refuse"
-    ),
-    Mutant(
-        LOAD, 'is_resident = fields["flags"] == FLAG_RESIDENT', 'is_resident = fields["flags"][0]', "refuse"
-    ),
-    Mutant(LOAD, 'LoadError.N_WEIGHTS: fields["n_weights"] == 0', "LoadError.N_WEIGHTS: Const(0)", "refuse"),
-    Mutant(LOAD, '(fields["bank_rows"] == 0) | (fields', "(fields", "refuse"),
-    Mutant(
-        LOAD,
-        '(fields["bank_rows"] > config.max_bank_rows)',
-        '(fields["bank_rows"][:16] > config.max_bank_rows)',
+        "LoadError.PAYLOAD_WORDS: fields.payload_words !=",
+        "LoadError.PAYLOAD_WORDS: fields.payload_words[:16] !=",
         "refuse",
     ),
     Mutant(
         LOAD,
-        'fields["bank_rows"] > config.max_bank_rows',
-        'fields["bank_rows"] > config.max_bank_rows + 1',
-        "wide",
-    ),
-    Mutant(
-        LOAD,
-        'LoadError.N_CODES: fields["n_codes"] > config',
-        "LoadError.N_CODES: self.n_codes > config",
+        "LoadError.PAYLOAD_WORDS: fields.payload_words !=",
+        "LoadError.PAYLOAD_WORDS: fields.payload_words >",
         "refuse",
     ),
-    Mutant(LOAD, "is_resident & ~resident,", "Const(0),", "refuse"),
-    Mutant(
-        LOAD,
-        'LoadError.DIGEST: fields["digest"] !=',
-        'LoadError.DIGEST: fields["digest"][:31] != 0x7FFFFFFF &',
-        "refuse",
-    ),
-    Mutant(
-        LOAD,
-        'LoadError.PAYLOAD_WORDS: fields["payload_words"] !=',
-        'LoadError.PAYLOAD_WORDS: fields["payload_words"][:16] !=',
-        "refuse",
-    ),
-    Mutant(
-        LOAD,
-        'LoadError.PAYLOAD_WORDS: fields["payload_words"] !=',
-        'LoadError.PAYLOAD_WORDS: fields["payload_words"] >',
-        "refuse",
-    ),
-    Mutant(LOAD, "is_resident & resident & differs", "Const(0)", "refuse"),
+    Mutant(FRAME, "= is_resident & resident & self._differs(m, fields)", "= Signal()", "refuse"),
     *(
-        Mutant(LOAD, f'            "{name}": {value},\n', "", "refuse")
-        for name, value in (
-            ("value_format", 'fields["value_format"][: max(ValueFormat).bit_length()]'),
-            ("n_weights", 'fields["n_weights"]'),
-            ("bank_rows", "self.bank_rows"),
-            ("n_codes", "self.n_codes"),
-            ("seed", 'fields["seed"]'),
-            ("scale", 'fields["scale"]'),
+        Mutant(CONFIG, f'            "{name}": {bits},\n', "", "refuse")
+        for name, bits in (
+            ("value_format", "max(ValueFormat).bit_length()"),
+            ("n_weights", "32"),
+            ("n_codes", "self.slot_bits"),
+            ("seed", "16"),
+            ("scale", "32"),
         )
     ),
+    Mutant(CLASSIC, ' | {"bank_rows": self.max_bank_rows.bit_length()}', "", "refuse"),
+    Mutant(CONFIG, '"scale": 32,', '"scale": 31,', "refuse"),
     Mutant(
-        LOAD, '"scale": fields["scale"],\n        }', '"scale": fields["scale"][:31],\n        }', "refuse"
-    ),
-    Mutant(
-        LOAD,
+        FRAME,
         "m.d.sync += [loaded[name].eq(value) for",
         "m.d.sync += [] and [loaded[name].eq(value) for",
         "refuse",
     ),
+    Mutant(
+        FRAME, "with m.If(self.phase == Phase.CODEBOOK):", "with m.If(self.phase == Phase.CHECK):", "refuse"
+    ),
     # Frames that are short, long, or wrong.
     Mutant(
-        LOAD,
+        FRAME,
         "is_right.eq(self.record_crc == crc.crc)",
         "is_right.eq(self.record_crc[:31] == crc.crc[:31])",
         "refuse",
     ),
     Mutant(
-        LOAD,
+        FRAME,
         "is_right.eq(self.record_crc == crc.crc)",
         "is_right.eq(self.record_crc[1:] == crc.crc[1:])",
         "refuse",
     ),
-    Mutant(LOAD, "is_right.eq(self.record_crc == crc.crc)", "is_right.eq(1)", "refuse"),
+    Mutant(FRAME, "is_right.eq(self.record_crc == crc.crc)", "is_right.eq(1)", "refuse"),
     Mutant(
-        LOAD, "crc.start.eq((self.phase == Phase.DESCRIPTOR) & (n_words == 0))", "crc.start.eq(0)", "stream"
+        FRAME, "crc.start.eq((self.phase == Phase.DESCRIPTOR) & (n_words == 0))", "crc.start.eq(0)", "stream"
     ),
-    Mutant(LOAD, "self.faults.eq(LoadError.LONG)", "self.faults.eq(0)", "refuse"),
-    Mutant(LOAD, "self.faults.eq(LoadError.SHORT)", "self.faults.eq(0)", "refuse"),
-    Mutant(LOAD, "self.faults.eq(LoadError.CRC)", "self.faults.eq(LoadError.LONG)", "refuse"),
+    Mutant(FRAME, "self.faults.eq(LoadError.LONG)", "self.faults.eq(0)", "refuse"),
+    Mutant(FRAME, "self.faults.eq(LoadError.SHORT)", "self.faults.eq(0)", "refuse"),
+    Mutant(FRAME, "self.faults.eq(LoadError.CRC)", "self.faults.eq(LoadError.LONG)", "refuse"),
     Mutant(
-        LOAD,
-        "m.d.sync += [self.phase.eq(Phase.DESCRIPTOR), n_words.eq(0)]",
-        "m.d.sync += self.phase.eq(Phase.DESCRIPTOR)",
-        "refuse",
+        FRAME, "m.d.sync += [self.phase.eq(home), n_words.eq(0)]", "m.d.sync += self.phase.eq(home)", "refuse"
     ),
-    Mutant(LOAD, "with m.If(taken & self.load.payload.last):", "with m.If(taken):", "refuse"),
+    Mutant(FRAME, "with m.If(taken & self.load.payload.last):", "with m.If(taken):", "refuse"),
     Mutant(
-        LOAD,
+        FRAME,
         "with m.If(taken & self.load.payload.last & before_crc):",
         "with m.If(self.load.payload.last & before_crc):",
         "stream",
     ),
-    Mutant(LOAD, "with m.If(~self.load.payload.last):", "with m.If(0):", "refuse"),
+    Mutant(FRAME, "with m.If(~self.load.payload.last):", "with m.If(0):", "refuse"),
     Mutant(
-        LOAD, "self.phase.eq(Phase.CHECK), self.record_crc.eq(0)]", "self.phase.eq(Phase.CHECK)]", "stream"
+        FRAME, "self.phase.eq(Phase.CHECK), self.record_crc.eq(0)]", "self.phase.eq(Phase.CHECK)]", "stream"
     ),
-    Mutant(LOAD, "m.d.sync += self.record_crc.eq(self.load.payload.data)", "pass", "stream"),
+    Mutant(FRAME, "m.d.sync += self.record_crc.eq(self.load.payload.data)", "pass", "stream"),
     Mutant(
-        LOAD,
+        FRAME,
         "m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]",
         "m.d.sync += self.phase.eq(Phase.CODEBOOK)",
         "refuse",
     ),
     Mutant(
-        LOAD,
+        FRAME,
         "m.d.sync += [self.phase.eq(Phase.DECODE), resident.eq(1)]",
         "m.d.sync += self.phase.eq(Phase.DECODE)",
         "stream",
     ),
-    Mutant(LOAD, "m.d.comb += self.load.ready.eq(awake)", "m.d.comb += self.load.ready.eq(1)", "stream"),
+    Mutant(FRAME, "m.d.comb += self.load.ready.eq(awake)", "m.d.comb += self.load.ready.eq(1)", "stream"),
+    Mutant(FRAME, "m.d.sync += left.eq(left - 1)", "m.d.sync += left.eq(left - 2)", "stream"),
+    Mutant(FRAME, "with m.Elif(self.body_done):", "with m.Else():", "stream"),
+    Mutant(CLASSIC, "* self.row_bits).bit_length()", "* self.row_bits).bit_length() - 1", "stream"),
     Mutant(LOAD, "bank.eq(Cat(Const(0, 1), bank))", "bank.eq(bank)", "stream"),
     # Registers and resets.
-    Mutant(DECODER, "errors & ~Mux(writes", "~Mux(writes", "soft"),
+    Mutant(FILE, "errors & ~Mux(writes", "~Mux(writes", "soft"),
     Mutant(
-        DECODER,
-        '~Mux(writes["errors"], self.reg_write_data[: len(errors)], 0)',
-        '~Mux(writes["errors"], ~0, 0)',
-        "refuse",
+        FILE, '~Mux(writes["errors"], self.write_data[:FAULTS], 0)', '~Mux(writes["errors"], ~0, 0)', "refuse"
     ),
-    Mutant(DECODER, "self.error.eq(errors.any())", "self.error.eq(errors[:12].any())", "refuse"),
-    Mutant(DECODER, '"beats": taken,', '"beats": self.weights.valid,', "stream"),
-    Mutant(DECODER, '"records": loader.finished,', '"records": loader.start,', "stream"),
+    Mutant(FILE, "self.error.eq(errors.any())", "self.error.eq(errors[:12].any())", "refuse"),
+    Mutant(FILE, '"beats": taken,', '"beats": decoder.weights.valid,', "stream"),
+    Mutant(FILE, '"records": loader.finished,', '"records": loader.start,', "stream"),
+    Mutant(FILE, '"load_stalls": decoder.load.valid & ~', '"load_stalls": ~', "stream"),
+    Mutant(FILE, '"weights_stalls": decoder.weights.valid & ~', '"weights_stalls": ~', "stream"),
+    Mutant(FILE, "self.write_data[SOFT_RESET.bit_length() - 1])", "self.write_data.any())", "soft"),
+    Mutant(FILE, "self.write_data[SOFT_RESET.bit_length() - 1])", "self.write_data[8])", "soft"),
     Mutant(
-        DECODER,
-        '"load_stalls": self.load.valid & ~self.load.ready,',
-        '"load_stalls": ~self.load.ready,',
-        "stream",
-    ),
-    Mutant(
-        DECODER,
-        '"weights_stalls": self.weights.valid & ~self.weights.ready,',
-        '"weights_stalls": ~self.weights.ready,',
-        "stream",
-    ),
-    Mutant(
-        DECODER, "self.reg_write_data[SOFT_RESET.bit_length() - 1])", "self.reg_write_data.any())", "soft"
-    ),
-    Mutant(DECODER, "self.reg_write_data[SOFT_RESET.bit_length() - 1])", "self.reg_write_data[8])", "soft"),
-    Mutant(
-        DECODER,
-        'm.d.sync += soft_reset.eq(writes["control"]',
-        'm.d.comb += soft_reset.eq(writes["control"]',
+        FILE,
+        'm.d.sync += self.soft_reset.eq(writes["control"]',
+        'm.d.comb += self.soft_reset.eq(writes["control"]',
         "soft",
     ),
+    Mutant(FILE, '"table_size": config.table_size,', '"table_size": config.table_size + 1,', "stream"),
+    Mutant(FILE, '"format_version": FORMAT_VERSION,', '"format_version": 1,', "stream"),
     Mutant(
-        DECODER,
-        '"table_size": Const(config.max_bank_rows, 32)',
-        '"table_size": Const(config.max_bank_rows + 1, 32)',
-        "stream",
-    ),
-    Mutant(
-        DECODER, '"format_version": Const(FORMAT_VERSION, 32)', '"format_version": Const(1, 32)', "stream"
-    ),
-    Mutant(
-        DECODER,
+        FILE,
         "config.slot_bits << 8 | config.value_bits << 16",
         "config.slot_bits << 8 | config.value_bits << 17",
         "stream",
     ),
-    Mutant(
-        DECODER,
-        "write.eq(self.reg_write & (self.reg_addr == ADDRESS[name]))",
-        "write.eq(self.reg_write)",
-        "axi",
-    ),
+    Mutant(FILE, "write.eq(self.write & (self.addr == ADDRESS[name]))", "write.eq(self.write)", "axi"),
+    Mutant(FILE, "if self.config.counters:", "if True:", "counters"),
     # The pipeline.
     Mutant(
-        DECODER,
+        BEATS,
         "final.eq((self.n_weights - 1) >> lanes_log2)",
         "final.eq(self.n_weights >> lanes_log2)",
         "stream",
     ),
-    Mutant(DECODER, "with m.If(tail == 0):", "with m.If(0):", "stream"),
-    Mutant(DECODER, "keep = codebook.hits[lane] & lane_valid[lane]", "keep = codebook.hits[lane]", "stream"),
-    Mutant(DECODER, "rows[0] ^ rows[1] ^ rows[2] ^ windows", "rows[0] ^ rows[1] ^ windows", "stream"),
-    Mutant(DECODER, "read.en.eq(self.en & ~self.write)", "read.en.eq(~self.write)", "stream"),
-    Mutant(DECODER, "row.eq((high + (low >> half)) >> half)", "row.eq(high >> half)", "parts"),
-    Mutant(PARTS, "Cat(code < self.n_codes for", "Cat(code <= self.n_codes for", "stream"),
-    Mutant(PARTS, "row.word_select(lane ^ 1 << k, t)", "row.word_select(lane, t)", "parts"),
-    Mutant(PARTS, "with m.If(self.o.ready | ~self.o.valid):", "with m.If(self.o.ready):", "stream"),
-    Mutant(PARTS, "self.i.ready.eq(any_left & (kept < per_item))", "self.i.ready.eq(any_left)", "parts"),
-    Mutant(PARTS, "if k % self.per_stage == 0 or k == self.n_rounds", "if k == self.n_rounds", "parts"),
+    Mutant(BEATS, "with m.If(tail == 0):", "with m.If(0):", "stream"),
+    Mutant(BEATS, "with m.Elif(self.valid & self.go):", "with m.Elif(self.valid):", "parts"),
+    Mutant(CODES, "keep = codebook.hits[lane] & lane_valid[lane]", "keep = codebook.hits[lane]", "stream"),
+    Mutant(CODES, "looked_up.eq(valid | spare_full)", "looked_up.eq(valid)", "parts"),
+    Mutant(CODES, "with m.Elif(valid & ~spare_full):", "with m.Elif(valid):", "parts"),
+    Mutant(CODES, "chosen.eq(Mux(spare_full, spare, arrived))", "chosen.eq(arrived)", "parts"),
+    Mutant(CODES, "items.i.valid.eq(self.i.valid & any_left)", "items.i.valid.eq(self.i.valid)", "parts"),
+    Mutant(CODES, "moves.eq(self.o.ready | ~self.o.valid)", "moves.eq(self.o.ready)", "stream"),
+    Mutant(CODES, "Cat(code < self.n_codes for", "Cat(code <= self.n_codes for", "stream"),
+    Mutant(DECODER, "rows[0] ^ rows[1] ^ rows[2]", "rows[0] ^ rows[1]", "stream"),
+    Mutant(STAGES, "read.en.eq(self.en & ~self.write)", "read.en.eq(~self.write)", "stream"),
+    Mutant(STAGES, "row.eq((high + (low >> half)) >> half)", "row.eq(high >> half)", "parts"),
+    Mutant(STAGES, "row.word_select(lane ^ 1 << k, t)", "row.word_select(lane, t)", "parts"),
+    Mutant(ITEMS, "self.i.ready.eq(kept < per_item)", "self.i.ready.eq(1)", "parts"),
+    Mutant(ITEMS, "given.eq(self.o.valid & self.o.ready)", "given.eq(self.o.valid)", "parts"),
+    Mutant(HASH, "if k % self.per_stage == 0 or k == self.n_rounds", "if k == self.n_rounds", "parts"),
     # AXI, and what is written beside the Verilog.
     Mutant(AXI, "self.m_axis_tlast.eq(beat.last)", "self.m_axis_tlast.eq(0)", "axi"),
     Mutant(

@@ -22,6 +22,7 @@ def test_phases_and_errors_are_bits_of_a_word():
     assert len(Phase) <= 8
     assert [error.value for error in LoadError] == [1 << k for k in range(len(LoadError))]
     assert max(LoadError) < 1 << 32
+    assert list(registers.WHY) == list(LoadError)
 
 
 def test_the_header_says_the_same_to_c(tmp_path, need):

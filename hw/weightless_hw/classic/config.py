@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from weightless_hw.config import (
+    CODE_UNITS,
     LOADER,
     STORED,
     DataPath,
@@ -18,7 +19,7 @@ from weightless_hw.registers import LoadError
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.hash import WORD_BITS
-from weightless_sw.spec.record import Geometry, Section, require, words_for_bits
+from weightless_sw.spec.record import Geometry, require, words_for_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class ClassicConfig(DecoderConfig):
         """A name for build folders and files."""
         return (
             f"g{self.lanes}_t{self.slot_bits}_r{self.max_bank_rows}_k{self.max_codes}_v{self.value_bits}"
-            f"_h{self.rounds_per_stage}"
+            f"_h{self.rounds_per_stage}{'' if self.counters else '_n'}"
         )
 
     @property
@@ -74,10 +75,14 @@ class ClassicConfig(DecoderConfig):
         return self.lanes * self.slot_bits
 
     @property
-    def sections(self) -> tuple[Section, ...]:
-        """The sections of the largest record that fits."""
-        codebook = Section("codebook", self.max_codes, self.value_bits)
-        return codebook, Section("table", spec.N_BANKS * self.max_bank_rows, self.row_bits)
+    def payload_bits(self) -> int:
+        """As many as the words of the largest banks take."""
+        return words_for_bits(spec.N_BANKS * self.max_bank_rows * self.row_bits).bit_length()
+
+    @property
+    def layer_bits(self) -> dict[str, int]:
+        """Rows as well."""
+        return super().layer_bits | {"bank_rows": self.max_bank_rows.bit_length()}
 
     @property
     def bank_depth(self) -> int:
@@ -114,9 +119,10 @@ class ClassicConfig(DecoderConfig):
         """Lane permutation: three bits of the offset (one 8:1 multiplexer) per register."""
         return -(-(self.lanes.bit_length() - 1) // 3)
 
-    XOR_STAGES = 1
-    CODEBOOK_STAGES = 1
-    OUTPUT_STAGES = 1
+    @property
+    def slots_stages(self) -> int:
+        """Registers from the group counter on, up to the slots that are XORed."""
+        return 1 + self.hash_stages + self.RANGE_STAGES + self.BANK_STAGES + self.permute_stages
 
     @property
     def data_path(self) -> DataPath:
@@ -129,9 +135,7 @@ class ClassicConfig(DecoderConfig):
                 Stage("range", "row = word × rows\n3 multiply-shifts", self.RANGE_STAGES),
                 Stage("banks", f"3 rows of\n{g} × {t} bits", self.BANK_STAGES),
                 Stage("permute", "lane l reads\nslot l ⊕ offset", self.permute_stages),
-                Stage("xor", "3 slots ⊕ mask\nper lane", self.XOR_STAGES),
-                Stage("codebook", "code < K ?\nvalue : 0", self.CODEBOOK_STAGES),
-                Stage("output", f"{g} weights,\nlast", self.OUTPUT_STAGES),
+                *self.code_stages("3 slots ⊕ mask\nper lane"),
             ),
             beside=(("hash", "permute", "lane offsets"), ("hash", "xor", "masks")),
             loaded=(("index", "descriptor"), ("banks", "table"), ("codebook", "codebook")),
@@ -141,24 +145,22 @@ class ClassicConfig(DecoderConfig):
     def units(self) -> tuple[Unit, ...]:
         """A stage, a mask hash, a bank each; what a stage works on is the group whose ``valid`` is at its input."""
         depth, units = -1, []  # registers between the index generator and the stage's input
-        for stage in self.data_path.stages:
+        for stage in self.data_path.stages[: -len(CODE_UNITS)]:
             name, busy = (
                 stage.name,
                 ((f"pipeline.valid_{depth - 1}" if depth > 0 else "pipeline.index.valid",),),
             )
-            memories = {"banks": [f"bank_{k}" for k in range(spec.N_BANKS)], "codebook": ["codebook"]}
-            if name in memories:  # reading waits while a memory is written
-                for part in memories[name]:
-                    units.append(Unit(name, ((f"pipeline.{part}.en", f"~pipeline.{part}.write"),), busy))
-            elif name == "output":
-                arriving = ("output.i__valid",), ("output.spare_full",)
-                units.append(Unit(name, (("output.o__ready",), ("~output.o__valid",)), arriving))
+            if name == "banks":  # reading waits while a memory is written
+                for bank in range(spec.N_BANKS):
+                    units.append(
+                        Unit(name, ((f"pipeline.bank_{bank}.en", f"~pipeline.bank_{bank}.write"),), busy)
+                    )
             elif stage.registers:
                 units.append(Unit(name, (("pipeline.en",),), busy))
             depth += stage.registers
             if name == "hash":
                 units.append(Unit("mask hash", (("pipeline.en",),), ((f"pipeline.valid_{depth - 1}",),)))
-        return (*units, LOADER)
+        return (*units, *CODE_UNITS, LOADER)
 
     def writes(self, geometry: ClassicGeometry) -> dict[str, int]:
         """Rows of each bank; entries of the codebook with the padding of its last word."""

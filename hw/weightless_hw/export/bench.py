@@ -4,7 +4,9 @@ Plain SystemVerilog, for any simulator: no cocotb, no Python.  Words and beats a
 number a line.
 """
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export import ports
@@ -54,22 +56,17 @@ module {name}_tb;
   end
 endmodule
 """
-_NATIVE = """\
-  {name} dut(
-    .clk(clk), .rst(rst), .load__valid(offered), .load__ready(ready), .load__payload(now),
-    .weights__valid(valid), .weights__ready(!pause_out), .weights__payload(came),
-    .reg_addr(5'd0), .reg_data(), .reg_write(1'b0), .reg_write_data(32'd0), .error(error));
-"""
-_AXI = """\
-  {name} dut(
-    .aclk(clk), .aresetn(!rst), .s_axis_tvalid(offered), .s_axis_tready(ready), .s_axis_tdata(now[31:0]),
-    .s_axis_tlast(now[32]), .m_axis_tvalid(valid), .m_axis_tready(!pause_out), .m_axis_tdata(came[{last_data}:0]),
-    .m_axis_tkeep(came[{last_keep}:{keep}]), .m_axis_tlast(came[{beat}]), .error(error),
-    .s_axi_awvalid(1'b0), .s_axi_awaddr(7'd0), .s_axi_wvalid(1'b0), .s_axi_wdata(32'd0), .s_axi_wstrb(4'd0),
-    .s_axi_bready(1'b0), .s_axi_arvalid(1'b0), .s_axi_araddr(7'd0), .s_axi_rready(1'b0), .s_axi_awready(),
-    .s_axi_wready(), .s_axi_bvalid(), .s_axi_bresp(), .s_axi_arready(), .s_axi_rvalid(), .s_axi_rdata(),
-    .s_axi_rresp());
-"""
+# What the bench connects, by the decoder's port; the others rest.
+_NATIVE = {
+    "clk": "clk", "rst": "rst", "load__valid": "offered", "load__ready": "ready", "load__payload": "now",
+    "weights__valid": "valid", "weights__ready": "!pause_out", "weights__payload": "came", "error": "error",
+}  # fmt: skip
+_AXI = {
+    "aclk": "clk", "aresetn": "!rst", "s_axis_tvalid": "offered", "s_axis_tready": "ready",
+    "s_axis_tdata": "now[31:0]", "s_axis_tlast": "now[32]", "m_axis_tvalid": "valid", "m_axis_tready": "!pause_out",
+    "m_axis_tdata": "came[{last_data}:0]", "m_axis_tkeep": "came[{last_keep}:{keep}]", "m_axis_tlast": "came[{beat}]",
+    "error": "error",
+}  # fmt: skip
 
 
 def to_bench(
@@ -98,7 +95,7 @@ def to_bench(
     }
     text = _TEXT.format(
         **fields, word=32, n_words=len(words), n_beats=len(beats),
-        instance=(_AXI if axi else _NATIVE).format(**fields),
+        instance=_instance(config, name, fields, axi),
     )  # fmt: skip
     files = {f"{name}_tb.sv": text}
     for kind, values in (
@@ -117,3 +114,10 @@ def _axi_beat(beat: int, lanes: int, bits: int) -> int:
     last = beat >> lanes * bits + lanes
     n_bytes = lanes * bits // 8
     return data | keep << 8 * n_bytes | last << 9 * n_bytes
+
+
+def _instance(config: DecoderConfig, name: str, fields: Mapping[str, Any], axi: bool) -> str:
+    listed = ports.axi(config) if axi else ports.native(config)
+    given = {port: value.format(**fields) for port, value in (_AXI if axi else _NATIVE).items()}
+    return "\n".join(textwrap.wrap(f"{name} dut({ports.connected(listed, given)});", 110, initial_indent="  ",
+                                   subsequent_indent="    ", break_long_words=False)) + "\n"  # fmt: skip

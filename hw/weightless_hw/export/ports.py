@@ -2,8 +2,12 @@
 
 from typing import NamedTuple
 
+from amaranth import Shape
+from amaranth.lib.wiring import In
+
 from weightless_hw.config import DecoderConfig
 from weightless_hw.registers import ADDRESS_BITS
+from weightless_hw.signature import DecoderSignature
 
 WORD_BYTES = 4
 AXI_ADDRESS_BITS = ADDRESS_BITS + 2  # of bytes
@@ -24,23 +28,20 @@ def beat_bits(config: DecoderConfig) -> int:
 
 
 def native(config: DecoderConfig) -> tuple[Port, ...]:
-    """Of the decoder itself."""
+    """Of the decoder itself, as its signature has them."""
+    signature = DecoderSignature(config)
+    texts = signature.texts()
+    members = [("__".join(path), member) for path, member, _ in signature.flatten(signature.create())]
     return (
         Port("clk", "input", 1, "clock"),
         Port("rst", "input", 1, "synchronous reset, high for one cycle at least"),
-        Port("load__payload", "input", 33, "a word of a record; bit 32: last, with its CRC word"),
-        Port("load__valid", "input", 1, "a word is offered"),
-        Port("load__ready", "output", 1, "it is taken"),
-        Port("weights__payload", "output", beat_bits(config) + config.lanes + 1,
-             f"a beat: {config.lanes} x {config.value_bits} bits of values, {config.lanes} lane valid, last"),
-        Port("weights__valid", "output", 1, "a beat is offered"),
-        Port("weights__ready", "input", 1, "it is taken"),
-        Port("reg_addr", "input", ADDRESS_BITS, "number of a register"),
-        Port("reg_data", "output", 32, "its content, in the same cycle"),
-        Port("reg_write", "input", 1, "write the register"),
-        Port("reg_write_data", "input", 32, "what is written"),
-        Port("error", "output", 1, "a bit of the register errors is set"),
-    )  # fmt: skip
+        *(
+            Port(
+                name, "input" if member.flow is In else "output", Shape.cast(member.shape).width, texts[name]
+            )
+            for name, member in members
+        ),
+    )
 
 
 def axi(config: DecoderConfig) -> tuple[Port, ...]:
@@ -85,3 +86,9 @@ def template(name: str, ports: tuple[Port, ...]) -> str:
         kept = f"  .{port.name:<{longest}} ({port.name:<{longest}}){comma}"
         lines.append(f"{kept} // {port.direction} {port.width}{text}")
     return "\n".join([*lines, ");"])
+
+
+def connected(ports: tuple[Port, ...], given: dict[str, str]) -> str:
+    """The ports of an instance in Verilog: those that are ``given``, other inputs 0, other outputs open."""
+    others = {port.name: f"{port.width}'d0" if port.direction == "input" else "" for port in ports}
+    return ", ".join(f".{name}({value})" for name, value in (others | given).items())

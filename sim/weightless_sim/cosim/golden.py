@@ -23,6 +23,8 @@ from weightless_sw.spec.record import (
     unpack_fields,
 )
 
+PAYLOAD_WORDS = 4  # the descriptor's word of that name, which is counted down as they are taken
+
 
 def to_bytes(words: Iterable[int]) -> bytes:
     """Words as they lie in a file, ``last`` left out."""
@@ -201,7 +203,7 @@ class RegisterModel:
         if name in self.constants:
             return self.constants[name]
         if name in self.counts:
-            return self.counts[name] & 0xFFFFFFFF
+            return self.counts[name] & 0xFFFFFFFF if self.config.counters else 0
         if name == "phase":
             return self.phase
         if name == "errors":
@@ -258,6 +260,7 @@ class RegisterModel:
             after = Phase.DRAIN if model.refused else self._next_phase()
             self.then = (self.SETTLE, after, model.refused)
         elif self.n_taken <= self.record_end:
+            self.words[PAYLOAD_WORDS] -= self.n_taken > self.codebook_end
             self.phase = self._next_phase()
             self._end(is_last, LoadError.SHORT)
         else:

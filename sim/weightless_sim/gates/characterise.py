@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from weightless_hw.config import DecoderConfig
+from weightless_hw.export import ports
 from weightless_hw.export.verilog import TOP, to_verilog
 from weightless_sim.cosim.golden import beats_of
 from weightless_sim.cosim.scenario import frame
@@ -254,10 +255,10 @@ def simulate(
     words = frame(to_record(tensor))
     beats = beats_of(config, words)
     n_beats = min(len(beats), WARM_BEATS + options.window_beats)
+    inputs = [port.name for port in ports.native(config) if port.direction == "input" and port.name != "clk"]
+    idle = dict.fromkeys(inputs, 0)
     for _ in range(3):
-        simulator.step(
-            rst=1, load__valid=0, load__payload=0, weights__ready=1, reg_addr=0, reg_write=0, reg_write_data=0
-        )
+        simulator.step(**idle | {"rst": 1, "weights__ready": 1})
     sent = taken = 0
     limit = 8 * len(words) + n_beats + 1000
     simulator.step(rst=0, load__valid=1, load__payload=words[0])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_hw.config import DecoderConfig
+from weightless_hw.export import ports
 from weightless_hw.export.verilog import TOP
 from weightless_sim.cosim.runner import environment
 from weightless_sim.gates.netlist import SRAM, Netlist
@@ -42,11 +43,7 @@ module bench;
   integer sent = 0, taken = 0, cycle = 0;
   wire ready, valid;
   wire [{beat}:0] payload;
-  wire [31:0] data;
-  {top} dut(.clk(clk), .rst(rst), .load__payload(words[sent < {n_words} ? sent : {n_words} - 1]),
-    .load__valid(!rst && sent < {n_words}), .load__ready(ready), .weights__valid(valid), .weights__ready(1'b1),
-    .weights__payload(payload), .reg_addr(5'b0), .reg_data(data),
-    .reg_write(1'b0), .reg_write_data(32'b0), .error());
+  {top} dut({ports});
   always #{half} clk = ~clk;
   initial begin $readmemh("words.hex", words); $dumpfile("dump.vcd"); $dumpvars(1, dut); end
   always @(posedge clk) begin
@@ -80,9 +77,10 @@ def run(
         MEMORY.format(sram=SRAM, width=width, a=bits - 1, d=width - 1, last=(1 << bits) - 1)
         for width, bits in sorted(sizes)
     )
+    instance = ports.connected(ports.native(config), _given(len(words)))
     bench = BENCH.format(
-        n_words=len(words), beat=config.lanes * (config.value_bits + 1), top=TOP, half=HALF_PERIOD, warm=warm,
-        n_beats=n_beats, limit=8 * len(words) + n_beats + 1000,
+        n_words=len(words), ports=instance, beat=config.lanes * (config.value_bits + 1), top=TOP, half=HALF_PERIOD,
+        warm=warm, n_beats=n_beats, limit=8 * len(words) + n_beats + 1000,
     )  # fmt: skip
     (folder / "bench.v").write_text(bench + models + cells)
     (folder / "words.hex").write_text("\n".join(f"{word:09x}" for word in words) + "\n")
@@ -94,6 +92,15 @@ def run(
     toggles = _toggles(folder / "dump.vcd", netlist, 1000 * int(times["begin"]), 1000 * int(times["end"]))
     (folder / "dump.vcd").unlink()  # a hundred megabytes
     return toggles, [int(beat, 16) for beat in re.findall(r"^beat (\w+)$", printed, re.M)]
+
+
+def _given(n_words: int) -> dict[str, str]:
+    """What the bench connects to the decoder."""
+    return {
+        "clk": "clk", "rst": "rst", "load__payload": f"words[sent < {n_words} ? sent : {n_words} - 1]",
+        "load__valid": f"!rst && sent < {n_words}", "load__ready": "ready", "weights__valid": "valid",
+        "weights__ready": "1'b1", "weights__payload": "payload",
+    }  # fmt: skip
 
 
 def compare(counted: NDArray[np.int64], simulator: Simulator) -> int:

@@ -6,6 +6,7 @@ Energy follows: an enabled unit is clocked, a useful one switches.  Counted is f
 (see :mod:`weightless_sim.model.cycles`); a bench counts the same in the running decoder.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -52,11 +53,9 @@ def predict_events(
     cycles, held = layers[-1].end, sum(one.held for one in found)
     stalled, n_beats = (sum(getattr(layer, name) for layer in layers) for name in ("stalled", "n_beats"))
     words = sum(load.n_words for load in loads)
-    names = [unit.name for unit in config.units if unit != LOADER]
     units = {}
-    for name in names:
-        n = names.count(name)
-        waits = stalled if name == "output" else held  # the output's registers hold with the sink
+    for (name, with_sink), n in Counter((u.name, u.with_sink) for u in config.units if u != LOADER).items():
+        waits = stalled if with_sink else held
         writes = sum(config.writes(load.geometry).get(name, 0) for load in loads if not load.resident)
         units[name] = UnitEvents(n * (cycles - waits) - writes, n * n_beats)
     units[LOADER.name] = UnitEvents(cycles, words)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from weightless_hw.config import DecoderConfig
+from weightless_hw.config import BEATS_WITH_SINK, DecoderConfig
 from weightless_sim.model.patterns import Events, Load, Transfers
 from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import DESCRIPTOR_WORDS
@@ -27,14 +27,13 @@ def transfers(config: DecoderConfig, loads: Sequence[Load], offers: Events, take
 
 
 def _held(first_valid: int, n_beats: int, takes: Events) -> int:
-    """Cycles in which the output buffer's spare entry is full, and so the pipeline held.
+    """Cycles in which the code stage's spare entry is full, and so the pipeline held.
 
-    A beat that waits for the sink in its first cycle lets the next one into the spare entry; from then on the
-    pipeline is held until it is taken.  Behind the last beat there is no next one.
+    A beat that waits for the sink in its first cycle lets the one that arrives, BEATS_WITH_SINK behind it, into the
+    spare entry; from then on the pipeline is held until it is taken.  Behind the last beat there is no next one.
     """
-    if n_beats < 2:
-        return 0
-    return takes.at_or_after(first_valid, n_beats - 2) - first_valid + 1 - (n_beats - 1)
+    n = n_beats - BEATS_WITH_SINK  # beats that hold when they wait
+    return takes.at_or_after(first_valid, n - 1) - first_valid + 1 - n if n > 0 else 0
 
 
 def _load(load: Load, offers: Events, offered: int, free: int) -> tuple[int, int, int, int]:

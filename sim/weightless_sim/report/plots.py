@@ -177,8 +177,9 @@ def _memory(entry: dict[str, Any]) -> str:
 # What the parts of a decoder do; those of other names stand for themselves.
 FUNCTIONS = {
     "address_hash": "hash", "mask_hash": "hash", "index": "group counter", "range": "row numbers",
-    "bank": "registers behind the banks", "permute": "lane permutation", "pipeline": "XOR, masks and what waits",
-    "codebook": "codebook", "output": "output buffer", "loader": "loading", "table": "loading", "crc": "loading",
+    "bank": "registers behind the banks", "permute": "lane permutation", "pipeline": "XOR, and what goes beside",
+    "codebook": "codebook", "code": "codes that wait, and output", "loader": "loading", "entries": "loading",
+    "table": "loading", "items": "loading", "crc": "loading", "registers": "registers and counts",
     "top": "registers and counts",
 }  # fmt: skip
 

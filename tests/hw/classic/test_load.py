@@ -1,10 +1,13 @@
-"""The loader on Amaranth's own simulator."""
+"""Frames and banks, that is FrameReader and BankLoader, on Amaranth's own simulator."""
 
 import pytest
+from amaranth import Elaboratable, Module
+from amaranth.lib.wiring import connect
 from amaranth.sim import Simulator
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_hw.classic.load import Loader
+from weightless_hw.classic.load import BankLoader, own_faults
+from weightless_hw.frame import FrameReader
 from weightless_hw.registers import LoadError, Phase
 from weightless_sim.cosim.scenario import LAST, frame
 from weightless_sw.spec import classic as spec
@@ -18,9 +21,30 @@ GOOD = ClassicGeometry(n_weights=100, lanes=4, slot_bits=8, bank_rows=20, n_code
 RECORD = GOOD.to_descriptor() + bytes(4 * sum(section.n_words for section in GOOD.sections))
 
 
+class Loader(Elaboratable):
+    """As a decoder connects them."""
+
+    def __init__(self):
+        self.reader = FrameReader(CONFIG)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.reader = reader = self.reader
+        m.submodules.table = table = BankLoader(CONFIG)
+        connect(m, reader.body, table.i)
+        m.d.comb += [
+            reader.own_faults.eq(own_faults(CONFIG, reader.fields)),
+            reader.body_done.eq(table.done),
+            table.start.eq(reader.body_start),
+            table.bank_rows.eq(reader.fields.bank_rows),
+        ]
+        return m
+
+
 def load(*frames):
     """Phase, errors of all frames and how often decoding started, after these frames; each decoding ends at once."""
-    dut = Loader(CONFIG)
+    loader = Loader()
+    dut = loader.reader
     state = {}
 
     async def bench(ctx):
@@ -49,7 +73,7 @@ def load(*frames):
             await tick()
         state.update(phase=Phase(ctx.get(dut.phase)), errors=errors, started=started)
 
-    simulator = Simulator(dut)
+    simulator = Simulator(loader)
     simulator.add_clock(1e-6)
     simulator.add_testbench(bench)
     simulator.run()

@@ -223,6 +223,17 @@ def test_a_wrong_cycle_model_turns_the_run_red(simulator, monkeypatch):
         run(Scenario(config=other, records=layers(config)[:1]), "wrong model", simulator)
 
 
+def test_a_decoder_without_counters(config, need):
+    """They read as 0 in every cycle; identity, errors and the soft reset are as they were."""
+    need(runner.missing("icarus"))
+    config = dataclasses.replace(config, counters=0)
+    good, bad = record(config, 50, 9, 2), refused(config)["digest"][0]
+    scenario = Scenario(config=config, records=[good], frames=[bad, frame(good)], reset_at=60, soft=True)
+    result = run(scenario, "no counters", "icarus")
+    assert LoadError(result.errors) == LoadError.DIGEST
+    assert result.n_weights == 50
+
+
 def test_vectors_layers(vectors, simulator):
     """The frozen layers, each on a decoder made for it; what comes out is the frozen codes by the golden model."""
     for number, case in enumerate(vectors["layers"]):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_hw.classic.decoder import RangeReduction
+from weightless_hw.classic.stages import LanePermutation, RangeReduction
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.hash import hash_words
@@ -53,3 +53,17 @@ def test_no_group_reaches_a_row_that_is_not_built(max_bank_rows, clock_through):
 def test_rows_of_the_specification_are_below_the_layers(group, seed, bank_rows):
     geometry = ClassicGeometry(n_weights=8, lanes=8, slot_bits=8, bank_rows=bank_rows, n_codes=1, seed=seed)
     assert max(geometry.rows(group)) < bank_rows
+
+
+@pytest.mark.parametrize("lanes", [2, 8, 16, 64])
+def test_permutation(lanes, clock_through):
+    dut = LanePermutation(lanes, 6)
+    config = ClassicConfig(lanes=lanes)
+    row = sum(lane << 6 * lane for lane in range(lanes))
+
+    def feed(ctx, offset):
+        ctx.set(dut.offset, offset)
+        ctx.set(dut.i, row)
+
+    outputs = clock_through(dut, feed, lambda ctx: ctx.get(dut.o), list(range(lanes)), config.permute_stages)
+    assert outputs == [sum((lane ^ offset) << 6 * lane for lane in range(lanes)) for offset in range(lanes)]

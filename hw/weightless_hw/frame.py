@@ -1,0 +1,273 @@
+"""Framed records: descriptor and codebook are read here, the CRC is checked, and what lies between is passed on.
+
+A record is a stream of little-endian 32-bit words: descriptor, codebook, the layout's payload (docs/format.md); behind
+it comes its CRC word, with ``last``.
+"""
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.crc import catalog
+from amaranth.lib.wiring import In, Out
+
+from weightless_hw.config import DecoderConfig
+from weightless_hw.parts.codes import CodebookLoader, entry_layout
+from weightless_hw.registers import LoadError, Phase
+from weightless_hw.signature import WORD_LAYOUT
+from weightless_sw.spec.record import DESCRIPTOR_WORDS, FLAG_RESIDENT, Geometry, ValueFormat
+
+FAULTS = len(LoadError)  # bits
+
+
+def descriptor_layout(geometry: type[Geometry]) -> data.StructLayout:
+    """The fields of a layout's descriptor, by name."""
+    return data.StructLayout(dict(geometry.FIELDS))
+
+
+class FrameReader(wiring.Component):
+    """Takes frames from ``load``: checks the descriptor, fills the codebook, passes the payload on, checks the CRC.
+
+    A record that this decoder can't serve, one that is too short or too long, and one whose CRC is wrong, is
+    drained up to ``last``; ``faults`` says why, for a cycle, and the next record is served.  Where the layout stores
+    its table nothing of it was decoded; where it streams, ``abort`` says that no more words will come for the layer
+    under way, and its last beat is waited for.
+
+    Parameters
+    ----------
+    config : DecoderConfig
+        What the decoder can serve.
+
+    Attributes
+    ----------
+    load : Stream(WORD_LAYOUT), in
+        The words of records, each record followed by its CRC word, which is ``last``.
+    fields : descriptor_layout(GEOMETRY), out
+        The descriptor's, from the end of the check on, but for ``payload_words``, which is counted down.
+    own_faults : unsigned(FAULTS), in
+        Why the layout refuses these fields.
+    entry : entry_layout(config), out
+        What is written into the codebook.
+    body_start : unsigned(1), out
+        The codebook is in; the payload's words follow, from the next cycle on.
+    body : Stream(32), out
+        Those words, as many as the descriptor says; they may be stalled.
+    body_done : unsigned(1), in
+        Nothing of the words that were taken is left to be stored.
+    body_faults : unsigned(FAULTS), in
+        What is wrong with the words, where the layout streams.
+    start : unsigned(1), out
+        The decoding begins: the CRC was right, or, where the layout streams, the codebook is in.
+    abort : unsigned(1), out
+        The layer under way ends here.
+    finished : unsigned(1), in
+        The layer's last beat was taken; the next record may come.
+    record_crc : unsigned(32), out
+        The CRC word of the record, once it came.
+    phase : Phase, out
+        What goes on.
+    faults : unsigned(FAULTS), out
+        Why a record is refused, in the cycle in which it is.
+    """
+
+    def __init__(self, config: DecoderConfig):
+        self.config = config
+        super().__init__(
+            {
+                "load": In(stream.Signature(WORD_LAYOUT)),
+                "fields": Out(descriptor_layout(config.GEOMETRY)),
+                "own_faults": In(FAULTS),
+                "entry": Out(entry_layout(config)),
+                "body_start": Out(1),
+                "body": Out(stream.Signature(32)),
+                "body_done": In(1),
+                "body_faults": In(FAULTS),
+                "start": Out(1),
+                "abort": Out(1),
+                "finished": In(1),
+                "record_crc": Out(32),
+                "phase": Out(Phase),
+                "faults": Out(FAULTS),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """``words`` holds the descriptor, whose *fields* are named as in the specification; ``n_words`` counts it.
+
+        *Taken*: a word is.  *Awake*: from the second cycle after a reset on; nothing is taken before.  *Settled*: the
+        second cycle of a comparison, when a register holds what came of it; the comparisons are the longest paths
+        here.  *Home*: the phase after a record, which is its decoding's while beats are still to come.
+        """
+        m = Module()
+        words = Signal(32 * DESCRIPTOR_WORDS, reset_less=True)
+        fields = data.View(descriptor_layout(self.config.GEOMETRY), words)
+        awake, taken, settled = (Signal(name=name) for name in ("awake", "taken", "settled"))
+        n_words = Signal(range(DESCRIPTOR_WORDS))
+        refused = Signal(FAULTS, reset_less=True)
+        resident = Signal()
+        m.submodules.entries = codebook = CodebookLoader(self.config)
+        home = self._home(m)
+        crc_is_right = self._crc(m, taken, n_words)
+        m.d.sync += [
+            awake.eq(1),
+            settled.eq(0),
+            refused.eq(self.own_faults | self._faults(m, fields, resident)),
+        ]
+        m.d.comb += [
+            self.fields.eq(fields),
+            codebook.n_codes.eq(fields.n_codes),
+            codebook.i.payload.eq(self.load.payload.data),
+            self.body.payload.eq(self.load.payload.data),
+            self.entry.eq(codebook.entry),
+            taken.eq(self.load.valid & self.load.ready),
+        ]
+        with m.Switch(self.phase):
+            with m.Case(Phase.DESCRIPTOR):
+                m.d.comb += self.load.ready.eq(awake)
+                with m.If(taken):
+                    m.d.sync += [words.eq(Cat(words[32:], self.load.payload.data)), n_words.eq(n_words + 1)]
+                    with m.If(n_words == DESCRIPTOR_WORDS - 1):
+                        m.d.sync += [n_words.eq(0), self.phase.eq(Phase.CHECK), self.record_crc.eq(0)]
+            with m.Case(Phase.CHECK):
+                with m.If(~settled):
+                    m.d.sync += settled.eq(1)
+                with m.Elif(refused.any()):
+                    m.d.comb += self.faults.eq(refused)
+                    m.d.sync += self.phase.eq(Phase.DRAIN)
+                with m.Elif(fields.flags == FLAG_RESIDENT):
+                    m.d.sync += self.phase.eq(Phase.CRC)
+                with m.Else():
+                    m.d.comb += codebook.start.eq(1)
+                    m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]
+            with m.Case(Phase.CODEBOOK):
+                m.d.comb += [self.load.ready.eq(codebook.i.ready), codebook.i.valid.eq(self.load.valid)]
+                with m.If(codebook.done):
+                    m.d.comb += self.body_start.eq(1)
+                    m.d.sync += self.phase.eq(Phase.TABLE)
+            with m.Case(Phase.TABLE):
+                self._pass_on(m, words, taken)
+            with m.Case(Phase.CRC):
+                m.d.comb += self.load.ready.eq(1)
+                with m.If(taken):
+                    m.d.sync += self.record_crc.eq(self.load.payload.data)
+                    with m.If(~self.load.payload.last):
+                        m.d.comb += self.faults.eq(LoadError.LONG)
+                        m.d.sync += self.phase.eq(Phase.DRAIN)
+                    with m.Else():
+                        m.d.sync += self.phase.eq(Phase.VERIFY)
+            with m.Case(Phase.VERIFY):
+                with m.If(~settled):
+                    m.d.sync += settled.eq(1)
+                with m.Elif(crc_is_right):
+                    self._accept(m, resident, home)
+                with m.Else():
+                    m.d.comb += self.faults.eq(LoadError.CRC)
+                    m.d.sync += self.phase.eq(home)
+            with m.Case(Phase.DECODE):
+                with m.If(self.finished):
+                    m.d.sync += self.phase.eq(Phase.DESCRIPTOR)
+            with m.Case(Phase.DRAIN):
+                m.d.comb += self.load.ready.eq(1)
+                with m.If(taken & self.load.payload.last):
+                    m.d.sync += self.phase.eq(home)
+        # A record that ends before its CRC word; of a refused one the end is what is waited for.
+        before_crc = (self.phase != Phase.CRC) & (self.phase != Phase.DRAIN)
+        with m.If(taken & self.load.payload.last & before_crc):
+            m.d.comb += self.faults.eq(LoadError.SHORT)
+            m.d.sync += [self.phase.eq(home), n_words.eq(0)]
+        return m
+
+    def _home(self, m: Module) -> Any:
+        """What is waited for when a record is over, and what a fault means for the layer *under way*."""
+        if self.config.keeps_table():
+            return Phase.DESCRIPTOR
+        under_way = Signal()
+        with m.If(self.finished):
+            m.d.sync += under_way.eq(0)
+        with m.Elif(self.start):
+            m.d.sync += under_way.eq(1)
+        m.d.comb += self.abort.eq(under_way & self.faults.any())
+        return Mux(under_way & ~self.finished, Phase.DECODE, Phase.DESCRIPTOR)
+
+    def _pass_on(self, m: Module, words: Signal, taken: Value) -> None:
+        """The payload: its words are counted in the descriptor's own field, which nobody needs any more."""
+        place, bits = self._place("payload_words")
+        left = words[place : place + min(bits, self.config.payload_bits)]
+        with m.If(left != 0):
+            m.d.comb += [self.load.ready.eq(self.body.ready), self.body.valid.eq(self.load.valid)]
+            with m.If(taken):
+                m.d.sync += left.eq(left - 1)
+        with m.Elif(self.body_done):
+            m.d.sync += self.phase.eq(Phase.CRC)
+        if not self.config.keeps_table():
+            m.d.comb += self.start.eq(self.body_start)
+            with m.If(self.body_faults.any()):
+                m.d.comb += self.faults.eq(self.body_faults)
+                m.d.sync += self.phase.eq(Phase.DRAIN)
+
+    def _place(self, field: str) -> tuple[int, int]:
+        """First bit of a field in the descriptor, and how many it has."""
+        place = 0
+        for name, bits in self.config.GEOMETRY.FIELDS:
+            if name == field:
+                return place, bits
+            place += bits
+        raise KeyError(field)
+
+    def _accept(self, m: Module, resident: Value, home: Any) -> None:
+        """The CRC is right."""
+        if self.config.keeps_table():
+            m.d.comb += self.start.eq(1)
+            m.d.sync += [self.phase.eq(Phase.DECODE), resident.eq(1)]
+        else:
+            m.d.sync += self.phase.eq(home)
+
+    def _crc(self, m: Module, taken: Value, n_words: Value) -> Value:
+        """Whether the CRC word is that of the words before it, known two cycles after it came.
+
+        The words wait in a register first: their way from outside is long enough.
+        """
+        m.submodules.crc = crc = catalog.CRC32_ISO_HDLC(data_width=32).create()
+        is_right = Signal(reset_less=True)
+        word = Signal(32, reset_less=True)
+        m.d.comb += crc.data.eq(word)
+        m.d.sync += [
+            word.eq(self.load.payload.data),
+            crc.valid.eq(taken & (self.phase != Phase.CRC)),
+            crc.start.eq((self.phase == Phase.DESCRIPTOR) & (n_words == 0)),
+            is_right.eq(self.record_crc == crc.crc),
+        ]
+        return is_right
+
+    def _faults(self, m: Module, fields: Any, resident: Value) -> Value:
+        """What a descriptor is refused for, whatever the layout, a bit each."""
+        config = self.config
+        formats = [one for one in ValueFormat if one.bits == config.value_bits]
+        faults = {
+            LoadError.LAYOUT: fields.layout != config.GEOMETRY.LAYOUT,
+            LoadError.VALUE_FORMAT: ~Cat(fields.value_format == one for one in formats).any(),
+            LoadError.FLAGS: fields.flags != 0,
+            LoadError.N_WEIGHTS: fields.n_weights == 0,
+            LoadError.N_CODES: fields.n_codes > config.max_codes,
+            LoadError.DIGEST: fields.digest != config.GEOMETRY.layout_digest(),
+        }
+        if config.keeps_table():
+            is_resident = fields.flags == FLAG_RESIDENT
+            faults[LoadError.FLAGS] &= ~is_resident
+            faults[LoadError.NOT_RESIDENT] = is_resident & ~resident
+            faults[LoadError.RESIDENT_MISMATCH] = is_resident & resident & self._differs(m, fields)
+        return Cat(faults.get(error, 0) for error in LoadError)
+
+    def _differs(self, m: Module, fields: Any) -> Value:
+        """Whether a descriptor is of another layer than that whose table is loaded.
+
+        What the descriptor said that loaded it is kept, since others may have come and been refused.
+        """
+        compared = {name: fields[name][:bits] for name, bits in self.config.layer_bits.items()}
+        loaded = {
+            name: Signal(len(value), name=f"loaded_{name}", reset_less=True)
+            for name, value in compared.items()
+        }
+        with m.If(self.phase == Phase.CODEBOOK):  # it was taken, and its fields stay
+            m.d.sync += [loaded[name].eq(value) for name, value in compared.items()]
+        return Cat(value != loaded[name] for name, value in compared.items()).any()

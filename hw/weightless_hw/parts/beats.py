@@ -1,0 +1,97 @@
+"""Beats, the counter that numbers them, and what goes down a pipeline beside them."""
+
+from typing import Any
+
+from amaranth import Const, Module, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from weightless_hw.config import DecoderConfig
+
+
+def beat_layout(config: DecoderConfig) -> data.StructLayout:
+    """A beat: ``values`` are raw codebook entries, zero for a zero weight or a lane that is not valid.
+
+    ``lane_valid`` is all ones but for the last beat of a layer whose size is no multiple of ``lanes``.
+    """
+    return data.StructLayout(
+        {
+            "values": data.ArrayLayout(config.value_bits, config.lanes),
+            "lane_valid": config.lanes,
+            "last": 1,
+        }
+    )
+
+
+def delayed(
+    m: Module, en: Value, value: Value, n_stages: int, name: str, *, reset_less: bool = True
+) -> Value:
+    """``value`` behind ``n_stages`` registers that hold while ``en`` is low."""
+    for k in range(n_stages):
+        register = Signal(len(value), name=f"{name}_{k}", reset_less=reset_less)
+        with m.If(en):
+            m.d.sync += register.eq(value)
+        value = register
+    return value
+
+
+class BeatCounter(wiring.Component):
+    """Counts the groups of a layer, one a clock in which it is told to ``go``, from the cycle after ``start``.
+
+    Parameters
+    ----------
+    lanes : int
+        Weights of a group, a power of two.
+
+    Attributes
+    ----------
+    start : unsigned(1), in
+        Begins a layer of ``n_weights`` weights.
+    n_weights : unsigned(32), in
+        N, read while ``start`` is high.
+    go : unsigned(1), in
+        The group is taken, and the next one comes.
+    group : unsigned(32), out
+        Number of the group.
+    valid : unsigned(1), out
+        Whether there is one.
+    last : unsigned(1), out
+        Whether it is the layer's last.
+    tail_lanes : unsigned(lanes), out
+        The lanes of the last group that hold weights.
+    """
+
+    def __init__(self, lanes: int):
+        self.lanes = lanes
+        super().__init__(
+            {
+                "start": In(1),
+                "n_weights": In(32),
+                "go": In(1),
+                "group": Out(32),
+                "valid": Out(1),
+                "last": Out(1),
+                "tail_lanes": Out(lanes),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """``final`` is the number of the last group; the tail is what that group holds."""
+        m = Module()
+        lanes_log2 = self.lanes.bit_length() - 1
+        group, final = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        tail, tail_lanes = self.n_weights[:lanes_log2], Signal(self.lanes, reset_less=True)
+        with m.If(self.start):
+            m.d.sync += [
+                self.valid.eq(1),
+                group.eq(0),
+                final.eq((self.n_weights - 1) >> lanes_log2),
+                tail_lanes.eq(~(Const(~0, self.lanes) << tail) if lanes_log2 else 1),
+            ]
+            if lanes_log2:
+                with m.If(tail == 0):
+                    m.d.sync += tail_lanes.eq(~0)
+        with m.Elif(self.valid & self.go):
+            m.d.sync += [group.eq(group + 1), self.valid.eq(~self.last)]
+        m.d.comb += [self.group.eq(group), self.tail_lanes.eq(tail_lanes), self.last.eq(group == final)]
+        return m

@@ -1,0 +1,243 @@
+"""Codes to values: the codebook, what loads it, and the stage that every decoder ends with."""
+
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from weightless_hw.config import DecoderConfig
+from weightless_hw.parts.beats import beat_layout, delayed
+from weightless_hw.parts.items import Items
+from weightless_sw.spec.hash import WORD_BITS
+
+
+def entry_layout(config: DecoderConfig) -> data.StructLayout:
+    """A write of an entry into the codebook: whether there is one, where, and what."""
+    return data.StructLayout({"write": 1, "addr": config.code_addr_bits, "data": config.value_bits})
+
+
+def slots_layout(config: DecoderConfig) -> data.StructLayout:
+    """What a pipeline gives for a beat: a code still masked in each lane, the masks, whose windows overlap, and the
+    beat's own bits."""
+    return data.StructLayout(
+        {
+            "slots": config.lanes * config.slot_bits,
+            "masks": config.lanes + config.slot_bits - 1,
+            "lane_valid": config.lanes,
+            "last": 1,
+        }
+    )
+
+
+class CodebookLoader(wiring.Component):
+    """The words of a record's codebook, to entries.
+
+    Parameters
+    ----------
+    config : DecoderConfig
+        The width of an entry, and the most of them.
+
+    Attributes
+    ----------
+    start : unsigned(1), in
+        Begins a codebook.
+    n_codes : unsigned(slot_bits), in
+        Its entries, read while ``start`` is high.
+    i : Stream(32), in
+        Its words.
+    entry : entry_layout(config), out
+        What is written, the padding of the last word as well.
+    done : unsigned(1), out
+        Every word was taken and every entry was given.
+    """
+
+    def __init__(self, config: DecoderConfig):
+        self.config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "n_codes": In(config.slot_bits),
+                "i": In(stream.Signature(32)),
+                "entry": Out(entry_layout(config)),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """The words are counted: behind the last one come others, which are not the codebook's."""
+        m = Module()
+        bits = self.config.value_bits
+        m.submodules.items = items = Items(bits)
+        words_left = Signal(range(-(-self.config.max_codes * bits // WORD_BITS) + 1))
+        any_left = Signal()
+        addr = Signal(len(self.entry.addr), reset_less=True)
+        m.d.comb += [
+            any_left.eq(words_left != 0),
+            items.clear.eq(self.start),
+            items.i.payload.eq(self.i.payload),
+            items.i.valid.eq(self.i.valid & any_left),
+            items.o.ready.eq(1),
+            self.i.ready.eq(items.i.ready & any_left),
+            self.entry.write.eq(items.o.valid),
+            self.entry.addr.eq(addr),
+            self.entry.data.eq(items.o.payload),
+            self.done.eq(~any_left & ~items.o.valid),
+        ]
+        with m.If(items.o.valid):
+            m.d.sync += addr.eq(addr + 1)
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += words_left.eq(words_left - 1)
+        with m.If(self.start):
+            m.d.sync += [addr.eq(0), words_left.eq((self.n_codes * bits + WORD_BITS - 1) >> 5)]
+        return m
+
+
+class Codebook(wiring.Component):
+    """Compare and look up: one memory per lane, all with the same entries.
+
+    Parameters
+    ----------
+    config : DecoderConfig
+        Lanes, slot bits, value bits, and the number of entries.
+
+    Attributes
+    ----------
+    en : unsigned(1), in
+        Looks up; ``values`` and ``hits`` hold while it is low.
+    n_codes : unsigned(slot_bits), in
+        K; a code below it is a hit.
+    codes : ArrayLayout(slot_bits, lanes), in
+        A code per lane.
+    values : ArrayLayout(value_bits, lanes), out
+        The entry of each code, a cycle later; of no meaning where the code is no hit.
+    hits : unsigned(lanes), out
+        Which codes were hits, a cycle later.
+    entry : entry_layout(config), in
+        What is written into every memory; lookups wait meanwhile.
+    """
+
+    def __init__(self, config: DecoderConfig):
+        self.config = config
+        super().__init__(
+            {
+                "en": In(1),
+                "n_codes": In(config.slot_bits),
+                "codes": In(data.ArrayLayout(config.slot_bits, config.lanes)),
+                "values": Out(data.ArrayLayout(config.value_bits, config.lanes)),
+                "hits": Out(config.lanes),
+                "entry": In(entry_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """The memories' own output registers, and the hits delayed beside them, are the one stage."""
+        m = Module()
+        writing = Signal()
+        m.d.comb += writing.eq(self.entry.write)
+        for lane in range(self.config.lanes):
+            memory = Memory(shape=self.config.value_bits, depth=1 << self.config.code_addr_bits, init=[])
+            m.submodules[f"memory_{lane}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                write.en.eq(writing),
+                write.addr.eq(self.entry.addr),
+                write.data.eq(self.entry.data),
+                read.en.eq(self.en & ~writing),
+                read.addr.eq(self.codes[lane]),
+                self.values[lane].eq(read.data),
+            ]
+        hits = Cat(code < self.n_codes for code in self.codes)
+        m.d.comb += self.hits.eq(delayed(m, self.en, hits, 1, "hit"))
+        return m
+
+
+class CodeStage(wiring.Component):
+    """The end of every decoder: masked slots to codes, codes to values, and where beats wait for their taker.
+
+    A beat is offered three cycles after its slots came, one a clock.
+
+    Parameters
+    ----------
+    config : DecoderConfig
+        Lanes, slot bits, value bits, and the number of entries.
+
+    Attributes
+    ----------
+    i : Stream(slots_layout(config)), in
+        What the pipeline gives; ``i.ready`` is a register, and low for as long as the spare entry is full.
+    n_codes : unsigned(slot_bits), in
+        K; a code below it names a value.
+    entry : entry_layout(config), in
+        The codebook's write port.
+    o : Stream(beat_layout(config)), out
+        Beats, ``valid`` and ``payload`` registers.
+    """
+
+    def __init__(self, config: DecoderConfig):
+        self.config = config
+        super().__init__(
+            {
+                "i": In(stream.Signature(slots_layout(config))),
+                "n_codes": In(config.slot_bits),
+                "entry": In(entry_layout(config)),
+                "o": Out(stream.Signature(beat_layout(config))),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """What waits are codes, which are narrower than values: ``spare`` takes those that arrive as the sink stops.
+
+        Codebook and output *move* with the sink, and all before them holds while ``spare`` is full: no input reaches
+        an output in the same cycle.
+        """
+        m = Module()
+        config, t = self.config, self.config.slot_bits
+        moves, spare_full, valid, looked_up = (
+            Signal(name=name) for name in ("moves", "spare_full", "valid", "looked_up")
+        )
+        code_layout = data.StructLayout(
+            {"codes": data.ArrayLayout(t, config.lanes), "lane_valid": config.lanes, "last": 1}
+        )
+        arrived, spare, chosen = (
+            Signal(code_layout, name=name, reset_less=True) for name in ("arrived", "spare", "chosen")
+        )
+        windows = Cat(self.i.payload.masks[lane : lane + t] for lane in range(config.lanes))
+        m.d.comb += [
+            moves.eq(self.o.ready | ~self.o.valid),
+            self.i.ready.eq(~spare_full),
+            chosen.eq(Mux(spare_full, spare, arrived)),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [
+                valid.eq(self.i.valid),
+                arrived["codes"].eq(self.i.payload.slots ^ windows),
+                arrived.lane_valid.eq(self.i.payload.lane_valid),
+                arrived.last.eq(self.i.payload.last),
+            ]
+        with m.If(moves):
+            m.d.sync += [spare_full.eq(0), looked_up.eq(valid | spare_full)]
+        with m.Elif(valid & ~spare_full):
+            m.d.sync += [spare.eq(arrived), spare_full.eq(1)]
+        m.submodules.codebook = codebook = Codebook(config)
+        m.d.comb += [
+            codebook.en.eq(moves),
+            codebook.n_codes.eq(self.n_codes),
+            codebook.codes.eq(chosen["codes"]),
+            codebook.entry.eq(self.entry),
+        ]
+        self._drive_beat(m, moves, looked_up, chosen, codebook)
+        return m
+
+    def _drive_beat(self, m: Module, moves: Value, looked_up: Value, chosen: Any, codebook: Codebook) -> None:
+        """Zero what is no weight."""
+        lane_valid = delayed(m, moves, chosen.lane_valid, 1, "lane_valid")
+        last = delayed(m, moves, chosen.last, 1, "last")
+        beat = Signal(beat_layout(self.config), reset_less=True)
+        with m.If(moves):
+            m.d.sync += [self.o.valid.eq(looked_up), beat.last.eq(last), beat.lane_valid.eq(lane_valid)]
+            for lane in range(self.config.lanes):
+                keep = codebook.hits[lane] & lane_valid[lane]
+                m.d.sync += beat["values"][lane].eq(Mux(keep, codebook.values[lane], 0))
+        m.d.comb += self.o.payload.eq(beat)

@@ -1,0 +1,59 @@
+"""Words to items."""
+
+from math import gcd
+from typing import Any
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+
+class Items(wiring.Component):
+    """Cuts 32-bit words into items, low bits first: one a clock, or as fast as the words come.
+
+    Parameters
+    ----------
+    width : int
+        Bits of an item.
+
+    Attributes
+    ----------
+    clear : unsigned(1), in
+        Drops what is left of the words before.
+    i : Stream(32), in
+        The words.
+    o : Stream(width), out
+        The items; who never waits keeps ``ready`` high, and each is there for one cycle.
+    """
+
+    def __init__(self, width: int):
+        self.width = width
+        super().__init__({"clear": In(1), "i": In(stream.Signature(32)), "o": Out(stream.Signature(width))})
+
+    def elaborate(self, platform: Any) -> Module:
+        """``count`` units of ``unit`` bits wait in ``bits``; ``kept`` of them are left after this cycle's item."""
+        m = Module()
+        unit = gcd(self.width, 32)
+        per_item, per_word = self.width // unit, 32 // unit
+        bits = Signal((per_item - 1 + per_word) * unit, reset_less=True)
+        count = Signal(range(per_item + per_word))
+        kept = Signal.like(count)
+        given = Signal()
+        m.d.comb += [
+            self.o.payload.eq(bits[: self.width]),
+            self.o.valid.eq(count >= per_item),
+            given.eq(self.o.valid & self.o.ready),
+            kept.eq(Mux(given, count - per_item, count)),
+            self.i.ready.eq(kept < per_item),
+        ]
+        rest = Mux(given, bits[self.width :], bits)
+        m.d.sync += [bits.eq(rest), count.eq(kept)]
+        with m.If(self.i.valid & self.i.ready):
+            with m.Switch(kept):
+                for k in range(per_item):
+                    with m.Case(k):
+                        m.d.sync += bits.eq(Cat(rest[: k * unit], self.i.payload))
+            m.d.sync += count.eq(kept + per_word)
+        with m.If(self.clear):
+            m.d.sync += count.eq(0)
+        return m

@@ -1,0 +1,39 @@
+"""Every component of the decoders: its ports are described, and it elaborates."""
+
+import re
+
+from amaranth.hdl import Fragment
+from amaranth.lib import wiring
+
+from weightless_hw import frame, register_file
+from weightless_hw.classic import decoder, load, stages
+from weightless_hw.classic.config import ClassicConfig
+from weightless_hw.parts import beats, codes, hash, items
+
+
+def components():
+    """One of every component, the shared and the classic decoder's."""
+    config = ClassicConfig(lanes=2)
+    return [
+        hash.HashRounds(2, 1), items.Items(8), beats.BeatCounter(2), codes.CodebookLoader(config),
+        codes.Codebook(config), codes.CodeStage(config), frame.FrameReader(config), register_file.RegisterFile(config),
+        stages.LanePermutation(2, 8), stages.RangeReduction(config), stages.Bank(config), load.BankLoader(config),
+        decoder.Pipeline(config), decoder.Decoder(config),
+    ]  # fmt: skip
+
+
+def test_every_port_is_described_and_every_elaborate_opens_with_a_word():
+    written = [
+        cls
+        for module in (hash, items, beats, codes, frame, register_file, stages, load, decoder)
+        for cls in vars(module).values()
+        if isinstance(cls, type) and issubclass(cls, wiring.Component) and cls.__module__ == module.__name__
+    ]
+    instances = components()
+    assert {type(component) for component in instances} == set(written)
+    for component in instances:
+        described = type(component).__doc__.split("Attributes\n", 1)[1]
+        missing = [name for name in component.signature.members if not re.search(rf"\b{name}\b", described)]
+        assert not missing, f"{type(component).__name__}: {missing}"
+        assert type(component).elaborate.__doc__, type(component).__name__
+        Fragment.get(component, None)  # an elaboratable that is never elaborated warns
