@@ -142,7 +142,7 @@ class FrameReader(wiring.Component):
             with m.Case(Phase.CODEBOOK):
                 m.d.comb += [self.load.ready.eq(codebook.i.ready), codebook.i.valid.eq(self.load.valid)]
                 with m.If(codebook.done):
-                    m.d.comb += self.body_start.eq(1)
+                    m.d.comb += [self.body_start.eq(1), self.start.eq(not self.config.keeps_table())]
                     m.d.sync += self.phase.eq(Phase.TABLE)
             with m.Case(Phase.TABLE):
                 self._pass_on(m, words, taken)
@@ -200,7 +200,6 @@ class FrameReader(wiring.Component):
         with m.Elif(self.body_done):
             m.d.sync += self.phase.eq(Phase.CRC)
         if not self.config.keeps_table():
-            m.d.comb += self.start.eq(self.body_start)
             with m.If(self.body_faults.any()):
                 m.d.comb += self.faults.eq(self.body_faults)
                 m.d.sync += self.phase.eq(Phase.DRAIN)

@@ -33,7 +33,7 @@ GROUPS = {  # pytest's arguments
     "package": ["tests/hw/export/test_packages.py", "-k", "not fusesoc_lints"],
     "verilog": ["tests/hw/export/test_verilog.py", "-k", "header or deep or built or lint"],
     "registers": ["tests/hw/test_registers.py", "tests/test_docs.py"],
-    "counters": [RUNNER, "-k", "counters and icarus"],
+    "counters": [RUNNER, "-k", "counters"],
 }
 FRAME = "hw/weightless_hw/frame.py"
 FILE = "hw/weightless_hw/register_file.py"
