@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import weightless_hw
 from weightless_hw import registers
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export import ports
@@ -131,6 +132,21 @@ def test_python_of_the_compression_page_runs(tmp_path, monkeypatch, need, capsys
     losses = {measured.step: measured.loss for measured in names["result"].history}
     assert losses["retrained fc1"] < losses["encoded fc1"]
     assert (tmp_path / "digits.wls").stat().st_size < 4_000
+
+
+def test_the_design_of_the_amaranth_page_runs(capsys):
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "amaranth.md").read_text(), re.S)
+    exec(compile(program, "amaranth.md", "exec"), {})
+    assert capsys.readouterr().out == "41 weights in 22 words, 12 sums, equal to numpy's\n"
+
+
+def test_every_public_name_of_the_hardware_is_on_the_amaranth_page():
+    page = (ROOT / "docs" / "amaranth.md").read_text()
+    assert [
+        name for name in weightless_hw.__all__ if f"wh.{name}" not in page and name != "DecoderConfig"
+    ] == []
+    assert set(weightless_hw.__all__) == set(weightless_hw._MODULES) <= set(dir(weightless_hw))
+    assert all(getattr(weightless_hw, name) is not None for name in weightless_hw.__all__)
 
 
 def test_programs_of_the_integration_page(tmp_path, monkeypatch, need):
