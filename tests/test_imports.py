@@ -40,7 +40,7 @@ ROOMS = {
     layout: within(f"weightless_sw.{layout}", f"weightless_sw.spec.{layout}", f"weightless_hw.{layout}")
     for layout in LAYOUTS
 }
-MODELS = within("weightless_sim.model") - within("weightless_sim.model.fpga")
+MODELS = within("weightless_sim.model")
 BENCH = within("weightless_sim.cosim") - within("weightless_sim.cosim.runner")
 # What a machine without the extras must be able to import.
 TRAINING = within("weightless_sw.training")

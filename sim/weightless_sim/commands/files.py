@@ -11,7 +11,7 @@ import numpy as np
 from weightless_hw import decoders
 from weightless_sim.commands import common
 from weightless_sim.shown import to_json
-from weightless_sw import codec, container, inputs, layouts, plan
+from weightless_sw import codec, container, inputs, layouts, places
 from weightless_sw.files import write_atomically
 from weightless_sw.simplify import simplify
 from weightless_sw.tensor import CodedTensor, EncodedTensor
@@ -51,8 +51,8 @@ def _load(options: argparse.Namespace) -> inputs.Arrays:
     """The input's arrays, masks applied or a line for each that is not."""
     weights = inputs.load_tensors(options.input)
     if options.apply_masks:
-        plan.apply_masks(weights, options.input)
-    for line in plan.unmasked(weights):
+        places.apply_masks(weights, options.input)
+    for line in places.unmasked(weights):
         common.remark(line)
     return weights
 
@@ -69,7 +69,7 @@ def _wanted(options: argparse.Namespace, weights: dict[str, Any]) -> dict[str, t
             name: default
             for name, array in weights.items()
             if array.size and array.ndim >= 2 and array.size not in array.shape  # a vector, whatever its shape
-            and name not in options.exclude and not plan.no_weights(name, array)
+            and name not in options.exclude and not places.no_weights(name, array)
         }  # fmt: skip
     wanted = {}
     for text in options.tensor:
@@ -182,25 +182,25 @@ def _encode(options: argparse.Namespace) -> int:
     own = {name: getattr(options, name) for name in ("lanes", "chunk_log2", "dead_groups")}
     own = {name: number for name, number in own.items() if number is not None}
     codec.check_options(options.layout, options.slot_bits, own)
-    places = plan.plan(
+    chosen = places.choose(
         weights, options.input, tensor=options.tensor, exclude=options.exclude, coded=options.coded,
         slot_bits=options.slot_bits, value_format=value_format, round_values=round_values,
     )  # fmt: skip
-    for name, place in places.items():
+    for name, place in chosen.items():
         if place.reason:
             common.remark(f"raw: {place.reason}")
         elif place.kind != "raw" and round_values:
-            for line in plan.changes(name, weights[name], value_format):
+            for line in places.changes(name, weights[name], value_format):
                 common.remark(line)
     step = common.Steps()
     tensors: dict[str, container.Tensor] = {}
     reports = {}
     for name, array in weights.items():
-        if places[name].kind == "raw":
+        if chosen[name].kind == "raw":
             tensors[name] = array
             continue
         with step(f"encode {name}") as progress:
-            if places[name].kind == "table":
+            if chosen[name].kind == "table":
                 tensors[name], reports[name] = codec.encode(
                     array, layout=options.layout, slot_bits=options.slot_bits, name=name, **own,
                     value_format=value_format, round_values=round_values,
@@ -221,7 +221,7 @@ def _encode(options: argparse.Namespace) -> int:
         )
     if options.json:
         result: dict[str, Any] = {"file": str(options.output), "bytes": n_bytes}
-        result["notes"] = {name: place.reason for name, place in places.items() if place.reason}
+        result["notes"] = {name: place.reason for name, place in chosen.items() if place.reason}
         result |= {"tensors": {name: r.as_dict() for name, r in reports.items()}, "others": others}
         common.print_json(result)
         return 0

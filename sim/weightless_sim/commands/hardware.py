@@ -6,7 +6,7 @@ from typing import Any
 
 from weightless_hw import decoders
 from weightless_sim.commands import common
-from weightless_sim.model import families
+from weightless_sim.fpga import families
 from weightless_sw import inputs
 
 
@@ -168,7 +168,8 @@ def _configs(options: argparse.Namespace) -> list[Any]:
 
 
 def _fpga(options: argparse.Namespace) -> int:
-    from weightless_sim.model import fpga, technology
+    from weightless_sim.fpga import implementation as fpga
+    from weightless_sim.model import technology
 
     console = common.console()
     step, device = common.Steps(), families.DEVICES[options.device]

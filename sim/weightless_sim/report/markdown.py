@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from weightless_hw import decoders
-from weightless_sim.model import comparison
 from weightless_sim.report import plots
 from weightless_sim.shown import in_markdown, in_picture, to_json
+from weightless_sim.study import comparison
 from weightless_sw import inputs
 from weightless_sw.files import write_atomically
 

@@ -22,9 +22,9 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import to_verilog
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import Scenario, resident_record, stall_patterns
-from weightless_sim.model import comparison, technology
+from weightless_sim.model import technology
 from weightless_sim.model.cycles import by_state, predict
-from weightless_sim.study import subject
+from weightless_sim.study import comparison, subject
 from weightless_sim.study.subject import Subject
 from weightless_sw import baselines, codec, container, inputs, layouts
 from weightless_sw import provenance as package
@@ -58,7 +58,7 @@ class Options:
 
     model: str = "lenet300"
     weights: str | None = None  # what went into the tables of a .wls file
-    tensors: tuple[str, ...] = ()  # that go into tables, see plan.plan
+    tensors: tuple[str, ...] = ()  # that go into tables, see places.choose
     exclude: tuple[str, ...] = ()
     # layout, lanes, slot_bits, those that are asked for: of an encoding made here; a file must have the same
     sizes: Mapping[str, Any] = field(default_factory=dict)

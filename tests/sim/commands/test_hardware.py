@@ -7,7 +7,8 @@ import pytest
 
 from weightless_hw import decoders
 from weightless_sim import cli
-from weightless_sim.model import families, fpga
+from weightless_sim.fpga import families
+from weightless_sim.fpga import implementation as fpga
 from weightless_sw import container, inputs
 
 
@@ -44,7 +45,9 @@ def test_every_parameter_is_an_option(tmp_path):
         "max_codes": 20,
         "value_bits": 8,
         "rounds_per_stage": 3,
+        "counters": 0,
     }
+    assert set(given) == set(decoders.options())
     options = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
     assert cli.main(["rtl", *options, "-o", str(path)]) == 0
     assert header(path) == given

@@ -8,6 +8,7 @@ from frames import record, refused
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export.verilog import to_verilog
+from weightless_sim import tools
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import frame, resident_record
 
@@ -45,7 +46,7 @@ def given(config):
 
 def run(folder, simulation, pauses):
     """The bench, in the folder where it was built: the log of a whole run."""
-    with runner._our_environment():
+    with tools.our_environment():
         simulation.test(
             test_module="axi_bench", hdl_toplevel=TOP, hdl_toplevel_lang="verilog", build_dir=folder,
             test_dir=folder, results_xml=str(folder / "results.xml"), log_file=folder / "run.log", seed=1,
@@ -72,7 +73,7 @@ def test_axi_bench(tmp_path, need, simulator, config):
     (tmp_path / f"{TOP}.v").write_text(to_verilog(config, TOP, axi=True))
     (tmp_path / "frames.json").write_text(json.dumps(given(config)))
     simulation = get_runner(simulator)
-    with runner._our_environment():
+    with tools.our_environment():
         simulation.build(
             sources=[tmp_path / f"{TOP}.v"], hdl_toplevel=TOP, build_dir=tmp_path, build_args=runner.FLAGS[simulator],
             timescale=("1ns", "1ps"), log_file=tmp_path / "build.log",

