@@ -17,12 +17,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from weightless_sw.arrangement import Arrangement
     from weightless_sw.codebook import EncodeError
     from weightless_sw.codec import EncodeReport, decode, encode, encode_coded
-    from weightless_sw.container import FormatError, read, write
+    from weightless_sw.container import read, write
     from weightless_sw.inputs import InputError, load_tensors, save_tensors
+    from weightless_sw.reader import FormatError
     from weightless_sw.spec.record import Geometry, ValueFormat
-    from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor
+    from weightless_sw.tensor import CodedTensor, EncodedTensor
 
 __version__ = "0.1.0"
 __all__ = [
@@ -46,12 +48,14 @@ __all__ = [
 
 # Public names by the module that has them, imported when they are asked for: the specification alone needs no numpy.
 _PUBLIC = {
+    "arrangement": ("Arrangement",),
     "codebook": ("EncodeError",),
     "codec": ("EncodeReport", "decode", "encode", "encode_coded"),
-    "container": ("FormatError", "read", "write"),
+    "container": ("read", "write"),
     "inputs": ("InputError", "load_tensors", "save_tensors"),
+    "reader": ("FormatError",),
     "spec.record": ("Geometry", "ValueFormat"),
-    "tensor": ("Arrangement", "CodedTensor", "EncodedTensor"),
+    "tensor": ("CodedTensor", "EncodedTensor"),
     "training.compress": ("Recipe", "compress", "restore"),  # these need torch
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from weightless_sw import codec
-from weightless_sw.container import live_map, stored_bytes, varint
+from weightless_sw.arrangement import live_map
+from weightless_sw.container import stored_bytes
 from weightless_sw.provenance import install_line
+from weightless_sw.reader import varint
 
 DENSE_BITS = 32
 CODEBOOK_ENTRY_BITS = 16  # fp16

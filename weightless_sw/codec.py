@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from math import inf, prod, sqrt
+from dataclasses import asdict, dataclass, fields
+from math import prod, sqrt
 from operator import index
 from typing import Any
 
@@ -11,25 +11,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from weightless_sw import layouts
+from weightless_sw.arrangement import LIVE, ORDERS, Arrangement, arrange, live_block, map_bytes
 from weightless_sw.codebook import (
     EncodeError,
     check_weights,
     largest_difference,
     number_values,
 )
-from weightless_sw.container import live_map, map_bytes, stored_bytes
+from weightless_sw.container import stored_bytes
 from weightless_sw.progress import Progress
 from weightless_sw.spec.coded import MAX_CODES
-from weightless_sw.spec.record import DESCRIPTOR_BYTES, Geometry, ValueFormat
-from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor, TableRequest
+from weightless_sw.spec.record import Geometry, ValueFormat
+from weightless_sw.tensor import CodedTensor, EncodedTensor, TableRequest
 
 CLUSTER_FIRST = "cluster the weights to fewer values (weightless simplify)"
 FORMATS = {one.name.lower(): one for one in ValueFormat}
-LIVE = ("off", "auto")
-ORDERS = ("rows", "columns")
 AUTO = "auto"  # as layout or order: whatever makes the smallest record
-MAP_SHARE = 0.05  # of a record's bytes that a live map may take at most
-LEAST_SLOTS_PER_KEY = 1.2  # a record is hardly ever smaller, and its size must be known before it is made
 
 COMMON = {field.name for field in fields(Geometry)}  # what the geometries of all layouts have
 
@@ -223,37 +220,6 @@ def format_named(value_format: ValueFormat | str) -> ValueFormat:
     return FORMATS[str(value_format).lower()]
 
 
-def arrange(array: NDArray[Any], slot_bits: int, live: str = "off", order: str = "rows") -> Arrangement:
-    """Which part of ``array`` goes into the record, in which order; see :func:`encode`.
-
-    Raises ValueError for another ``live`` or ``order``.
-    """
-    if live not in LIVE or order not in ORDERS:
-        raise ValueError(f"live must be one of {LIVE}, order one of {ORDERS}, not {live!r}, {order!r}")
-    arrangement = Arrangement(array.shape)
-    n_keys = np.count_nonzero(array)
-    if live == "auto" and n_keys:
-        least = DESCRIPTOR_BYTES + n_keys * slot_bits * LEAST_SLOTS_PER_KEY / 8
-        arrangement = _live_block(array, least * MAP_SHARE)
-    by_columns = order == "columns" and 1 not in arrangement.block_shape
-    return replace(arrangement, by_columns=by_columns)
-
-
-def _live_block(array: NDArray[Any], most_bytes: float = inf) -> Arrangement:
-    """``array`` without its dead rows and columns, each where their map takes at most ``most_bytes``."""
-    whole = Arrangement(array.shape)
-    nonzero = array.reshape(whole.n_rows, whole.n_columns) != 0
-    rows, columns = (_live(nonzero.any(axis), most_bytes) for axis in (1, 0))
-    return replace(whole, live_rows=rows, live_columns=columns)
-
-
-def _live(has_weights: NDArray[np.bool_], most_bytes: float) -> NDArray[np.int64] | None:
-    """Numbers of the live ones, None when all are or when their map would take more than ``most_bytes``."""
-    live = np.flatnonzero(has_weights)
-    n = len(has_weights)
-    return live if len(live) < n and len(live_map(live, n)) <= most_bytes else None
-
-
 @np.errstate(all="ignore")  # what overflows is found, and said
 def encode_coded(
     weights: ArrayLike,
@@ -292,7 +258,7 @@ def encode_coded(
     codes[array != 0] = numbers[named]
     whole = Arrangement(array.shape)
     choices = [whole]
-    if live == "auto" and len(distinct) and (block := _live_block(array)).n_weights < whole.n_weights:
+    if live == "auto" and len(distinct) and (block := live_block(array)).n_weights < whole.n_weights:
         choices.append(block)
     tensors = [record.encode(a, a.gather(codes), codebook, value_format, scale) for a in choices]
     return min(tensors, key=stored_bytes)

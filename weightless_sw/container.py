@@ -18,24 +18,16 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw import layouts
-from weightless_sw.codebook import CODEBOOK_DTYPES
-from weightless_sw.coded import record as coded_record
+from weightless_sw.arrangement import Arrangement, live_maps, map_bytes, read_live_map
 from weightless_sw.files import write_atomically
-from weightless_sw.records import pack_bits, unpack_bits
-from weightless_sw.spec.record import (
-    DESCRIPTOR_BYTES,
-    FLAG_RESIDENT,
-    FORMAT_VERSION,
-    pack_fields,
-    unpack_fields,
-)
-from weightless_sw.tensor import Arrangement, CodedTensor, EncodedTensor
-from weightless_sw.tensor import FormatError as FormatError  # is the container's, too
+from weightless_sw.reader import CRC, Reader, varint
+from weightless_sw.reader import FormatError as FormatError  # is the container's, too
+from weightless_sw.records import from_coded_record, from_record, to_record
+from weightless_sw.spec.record import FORMAT_VERSION
+from weightless_sw.tensor import CodedTensor, EncodedTensor
 
 MAGIC = b"WLS\x1a"
 HEADER = struct.Struct("<4sHHI")  # magic, version, number of tensors, directory bytes
-CRC = struct.Struct("<I")
 KIND_TABLE, KIND_RAW, KIND_CODED = 1, 2, 3
 KIND_MASK = 15
 BY_COLUMNS, LIVE_ROWS, LIVE_COLUMNS = 16, 32, 64  # flags beside the kind
@@ -52,8 +44,6 @@ MAX_CODED_WEIGHTS = 1 << 34  # of all coded records: they are decoded one after 
 MAX_NAME_BYTES = 4096
 MAX_DIMENSIONS = 32
 SIZE_LIMIT = 1 << 32  # of a dimension, and of the product of all
-MAX_VARINT_BYTES = 9  # below 2^63
-BITMAP, GAPS = 0, 1  # forms of a live map
 
 Tensor = EncodedTensor | CodedTensor | NDArray[Any]
 
@@ -69,122 +59,11 @@ class Tensors(dict[str, Tensor]):
         self.n_bytes = 0  # of the file that they were read from
 
 
-def varint(number: int) -> bytes:
-    """``number`` as an unsigned LEB128 in its shortest form."""
-    encoded = bytearray()
-    while number >= 0x80:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*encoded, number])
-
-
-def live_map(live: NDArray[np.int64], n: int) -> bytes:
-    """Which of ``n`` rows or columns are ``live`` (sorted numbers): a bitmap, or gaps where they are shorter."""
-    bitmap_bytes = 1 + -(-n // 8)
-    gaps = bytearray([GAPS]) + varint(len(live))
-    for gap in (np.diff(live, prepend=-1) - 1).tolist():
-        gaps += varint(gap)
-        if len(gaps) >= bitmap_bytes:  # only now is room for n bits taken: a map of few may claim billions
-            bits = np.zeros(n, np.bool_)
-            bits[live] = True
-            return bytes([BITMAP]) + np.packbits(bits, bitorder="little").tobytes()
-    return bytes(gaps)
-
-
-def map_bytes(arrangement: Arrangement) -> int:
-    """Bytes that the live maps take in the directory."""
-    return len(_live_maps(arrangement))
-
-
 def stored_bytes(tensor: Tensor) -> int:
     """What a file has of a tensor, beside its name: record and live maps; of a raw one its bytes."""
     if isinstance(tensor, EncodedTensor | CodedTensor):
         return tensor.record_bytes + map_bytes(tensor.arrangement)
     return tensor.nbytes
-
-
-def _live_maps(a: Arrangement) -> bytes:
-    maps = [(a.live_rows, a.n_rows), (a.live_columns, a.n_columns)]
-    return b"".join(live_map(live, n) for live, n in maps if live is not None)
-
-
-def to_record(tensor: EncodedTensor | CodedTensor) -> bytes:
-    """A tensor's record in whole 32-bit words; a table's (descriptor, codebook, table) is hardware's load stream."""
-    if isinstance(tensor, CodedTensor):
-        return tensor.record
-    g = tensor.geometry
-    codebook = tensor.codebook.astype(CODEBOOK_DTYPES[g.value_format]).tobytes()
-    table = pack_bits(tensor.table, g.table_entries[1])
-    return (
-        g.to_descriptor()
-        + codebook.ljust(4 * g.codebook_section.n_words, b"\0")
-        + table.ljust(4 * g.payload_words, b"\0")
-    )
-
-
-def to_frame(tensor: EncodedTensor, *, resident: bool = False) -> bytes:
-    """What a decoder takes of a table: its record, and the record's CRC word, which goes with ``last``.
-
-    ``resident``: what decodes the table once more while it is still loaded, the flagged descriptor and its CRC word.
-    """
-    record = to_record(tensor)
-    if resident:
-        fields = tensor.geometry.FIELDS
-        values = unpack_fields(fields, record[:DESCRIPTOR_BYTES])
-        record = pack_fields(fields, values | {"flags": FLAG_RESIDENT})
-    return record + zlib.crc32(record).to_bytes(4, "little")
-
-
-def from_record(record: bytes, arrangement: Arrangement) -> EncodedTensor:
-    """The inverse of :func:`to_record`.  Raises FormatError when the record is not what it writes."""
-    try:
-        g = layouts.read_descriptor(record[:DESCRIPTOR_BYTES])
-    except ValueError as error:
-        raise FormatError(str(error)) from error
-    if arrangement.n_weights != g.n_weights:
-        rows, columns = arrangement.block_shape
-        raise FormatError(
-            f"the live block has {rows} x {columns} = {rows * columns} weights, the descriptor {g.n_weights}"
-        )
-    if len(record) != 4 * g.record_words:
-        raise FormatError(f"the record has {len(record)} bytes, its descriptor asks for {4 * g.record_words}")
-    payload = DESCRIPTOR_BYTES + 4 * g.codebook_section.n_words
-    codebook = np.frombuffer(
-        record[DESCRIPTOR_BYTES:payload], CODEBOOK_DTYPES[g.value_format], count=g.n_codes
-    )
-    table = unpack_bits(record[payload:], *g.table_entries)
-    try:
-        g.check_table(table)
-    except ValueError as error:
-        raise FormatError(str(error)) from error
-    tensor = EncodedTensor(arrangement, g, codebook, table)
-    check_codebook(tensor.values)
-    if to_record(tensor) != record:
-        raise FormatError("the padding behind codebook or table is not zero")
-    return tensor
-
-
-def from_coded_record(record: bytes, arrangement: Arrangement) -> CodedTensor:
-    """The tensor of a coded record.  Raises FormatError when the record is not what an encoder writes.
-
-    Its stream is looked at when it is decoded: a record of a few bytes may stand for many weights.
-    """
-    try:
-        tensor = coded_record.from_record(record, arrangement)
-    except ValueError as error:
-        raise FormatError(str(error)) from error
-    check_codebook(tensor.values)
-    return tensor
-
-
-def check_codebook(values: NDArray[np.float32]) -> None:
-    """Raise FormatError unless the decoded ``values`` ((K,) float32) are finite, not zero, and distinct."""
-    if not np.isfinite(values).all():
-        raise FormatError("the codebook holds NaN or infinite values")
-    if not values.all():
-        raise FormatError("the codebook holds a zero; zero weights have no entry")
-    if len(np.unique(values)) < len(values):
-        raise FormatError("the codebook holds a value twice")
 
 
 def to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
@@ -265,7 +144,7 @@ def _entry(name: str, tensor: Tensor, n_bytes: int) -> bytes:
         kind = KIND_TABLE if isinstance(tensor, EncodedTensor) else KIND_CODED
         kind |= BY_COLUMNS * a.by_columns
         kind |= LIVE_ROWS * (a.live_rows is not None) | LIVE_COLUMNS * (a.live_columns is not None)
-        maps = _live_maps(a)
+        maps = live_maps(a)
     else:
         dtype = next(k for k, v in RAW_DTYPES.items() if v == tensor.dtype.newbyteorder("<"))
     numbers = [len(shape), *shape, n_bytes]
@@ -281,43 +160,9 @@ class _Entry:
     n_bytes: int
 
 
-class _Reader:
-    """Takes bytes off the front, each length checked against what is there."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.place = 0
-
-    def take(self, n_bytes: int, what: str) -> bytes:
-        if n_bytes > len(self.data) - self.place:
-            left = len(self.data) - self.place
-            raise FormatError(
-                f"truncated at byte {len(self.data)}: {what} needs {n_bytes} bytes, {left} are left"
-            )
-        self.place += n_bytes
-        return self.data[self.place - n_bytes : self.place]
-
-    def varint(self, what: str) -> int:
-        number = 0
-        for k in range(MAX_VARINT_BYTES):
-            byte = self.take(1, what)[0]
-            number |= (byte & 0x7F) << 7 * k
-            if byte < 0x80:
-                if byte == 0 and k:
-                    raise FormatError(f"{what}: a number is not in its shortest form")
-                return number
-        raise FormatError(f"{what}: a number of more than 63 bits")
-
-    def check_crc(self, start: int, what: str) -> None:
-        expected = zlib.crc32(self.data[start : self.place])
-        (stored,) = CRC.unpack(self.take(CRC.size, f"CRC of {what}"))
-        if stored != expected:
-            raise FormatError(f"{what} is corrupt: CRC-32 is {expected:08x}, the file says {stored:08x}")
-
-
 def from_bytes(data: bytes) -> Tensors:
     """The tensors of a file by name, in the file's order.  Raises FormatError for anything malformed."""
-    reader = _Reader(data)
+    reader = Reader(data)
     entries, metadata = _read_directory(reader)
     tensors = Tensors(metadata=metadata)
     tensors.n_bytes = len(data)
@@ -345,14 +190,14 @@ def _read_record(record: bytes, entry: _Entry) -> Tensor:
     return _read_raw(record, entry)
 
 
-def _read_directory(reader: _Reader) -> tuple[list[_Entry], dict[str, str]]:
+def _read_directory(reader: Reader) -> tuple[list[_Entry], dict[str, str]]:
     magic, version, n_tensors, n_bytes = HEADER.unpack(reader.take(HEADER.size, "the header"))
     if magic != MAGIC:
         raise FormatError(f"not a .wls file: it starts with {magic!r}, not {MAGIC!r}")
     if version != FORMAT_VERSION:
         remedy = ": encode it again" if version < FORMAT_VERSION else ""
         raise FormatError(f"format version {version}; this program reads version {FORMAT_VERSION}{remedy}")
-    directory = _Reader(reader.take(n_bytes, "the directory"))
+    directory = Reader(reader.take(n_bytes, "the directory"))
     reader.check_crc(0, "the header and directory")
     entries = [_read_entry(directory) for _ in range(n_tensors)]
     _check_coded(sum(entry.arrangement.n_weights for entry in entries if entry.kind == KIND_CODED))
@@ -373,7 +218,7 @@ def _check_coded(n_weights: int) -> None:
         )
 
 
-def _read_entry(directory: _Reader) -> _Entry:
+def _read_entry(directory: Reader) -> _Entry:
     byte, dtype = directory.take(2, "a directory entry")
     n_name = directory.varint("the length of a tensor's name")
     if not 1 <= n_name <= MAX_NAME_BYTES:
@@ -405,46 +250,20 @@ def _check_kind(name: str, kind: int, flags: int, dtype: int) -> None:
         raise FormatError(f"{name!r}: unknown dtype {dtype} of kind {kind}")
 
 
-def _read_arrangement(directory: _Reader, name: str, flags: int, shape: tuple[int, ...]) -> Arrangement:
+def _read_arrangement(directory: Reader, name: str, flags: int, shape: tuple[int, ...]) -> Arrangement:
     whole = Arrangement(shape)
     rows = columns = None
     if flags & LIVE_ROWS:
-        rows = _read_live_map(directory, whole.n_rows, f"the live rows of {name!r}")
+        rows = read_live_map(directory, whole.n_rows, f"the live rows of {name!r}")
     if flags & LIVE_COLUMNS:
-        columns = _read_live_map(directory, whole.n_columns, f"the live columns of {name!r}")
+        columns = read_live_map(directory, whole.n_columns, f"the live columns of {name!r}")
     arrangement = Arrangement(shape, rows, columns, bool(flags & BY_COLUMNS))
     if arrangement.by_columns and 1 in arrangement.block_shape:
         raise FormatError(f"{name!r}: by columns, yet its live block has one row or one column")
     return arrangement
 
 
-def _read_live_map(directory: _Reader, n: int, what: str) -> NDArray[np.int64]:
-    """Sorted numbers of the live ones of ``n``."""
-    start = directory.place
-    form = directory.take(1, what)[0]
-    if form == BITMAP:
-        packed = np.frombuffer(directory.take(-(-n // 8), what), np.uint8)
-        live = np.flatnonzero(
-            np.unpackbits(packed, bitorder="little")
-        )  # spare bits that are set give n or more
-    elif form == GAPS:
-        n_live = directory.varint(what)
-        if n_live > len(directory.data) - directory.place:
-            raise FormatError(f"{what}: {n_live} of them, more than there are bytes")
-        gaps = [directory.varint(what) for _ in range(n_live)]
-        if sum(gaps) >= n:
-            raise FormatError(f"{what}: they end behind {n}")
-        live = np.cumsum(np.array(gaps, np.int64) + 1) - 1
-    else:
-        raise FormatError(f"{what}: unknown form {form}")
-    if not 0 < len(live) < n or live[-1] >= n:
-        raise FormatError(f"{what}: none, all, or one behind {n}")
-    if live_map(live, n) != directory.data[start : directory.place]:
-        raise FormatError(f"{what}: not in the shorter form")
-    return live
-
-
-def _read_metadata(directory: _Reader) -> dict[str, str]:
+def _read_metadata(directory: Reader) -> dict[str, str]:
     text = directory.take(directory.varint("the length of the metadata"), "the metadata")
     if not text:
         return {}

@@ -1,14 +1,19 @@
-"""Words of records: values packed without gaps, and what a decoder is told word by word."""
+"""Records and frames: a tensor in whole 32-bit words, and what a decoder is told of it word by word."""
 
+import zlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sw import layouts
+from weightless_sw.arrangement import Arrangement
+from weightless_sw.codebook import CODEBOOK_DTYPES
+from weightless_sw.coded import record as coded_record
+from weightless_sw.reader import FormatError
 from weightless_sw.spec.hash import WORD_BITS
-from weightless_sw.spec.record import Geometry
-from weightless_sw.tensor import Arrangement, EncodedTensor
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, FLAG_RESIDENT, Geometry, pack_fields, unpack_fields
+from weightless_sw.tensor import CodedTensor, EncodedTensor
 
 BITS_CHUNK = 1 << 20  # values packed at a time; a multiple of 8, so that chunks end on whole bytes
 
@@ -40,6 +45,85 @@ def unpack_bits(data: bytes, n_values: int, bits: int) -> NDArray[Any]:
         if bits > 8:
             values[first : first + n] |= both_bytes[:, 1] << np.uint16(8)
     return values
+
+
+def to_record(tensor: EncodedTensor | CodedTensor) -> bytes:
+    """A tensor's record in whole 32-bit words; a table's (descriptor, codebook, table) is hardware's load stream."""
+    if isinstance(tensor, CodedTensor):
+        return tensor.record
+    g = tensor.geometry
+    codebook = tensor.codebook.astype(CODEBOOK_DTYPES[g.value_format]).tobytes()
+    table = pack_bits(tensor.table, g.table_entries[1])
+    return (
+        g.to_descriptor()
+        + codebook.ljust(4 * g.codebook_section.n_words, b"\0")
+        + table.ljust(4 * g.payload_words, b"\0")
+    )
+
+
+def to_frame(tensor: EncodedTensor, *, resident: bool = False) -> bytes:
+    """What a decoder takes of a table: its record, and the record's CRC word, which goes with ``last``.
+
+    ``resident``: what decodes the table once more while it is still loaded, the flagged descriptor and its CRC word.
+    """
+    record = to_record(tensor)
+    if resident:
+        fields = tensor.geometry.FIELDS
+        values = unpack_fields(fields, record[:DESCRIPTOR_BYTES])
+        record = pack_fields(fields, values | {"flags": FLAG_RESIDENT})
+    return record + zlib.crc32(record).to_bytes(4, "little")
+
+
+def from_record(record: bytes, arrangement: Arrangement) -> EncodedTensor:
+    """The inverse of :func:`to_record`.  Raises FormatError when the record is not what it writes."""
+    try:
+        g = layouts.read_descriptor(record[:DESCRIPTOR_BYTES])
+    except ValueError as error:
+        raise FormatError(str(error)) from error
+    if arrangement.n_weights != g.n_weights:
+        rows, columns = arrangement.block_shape
+        raise FormatError(
+            f"the live block has {rows} x {columns} = {rows * columns} weights, the descriptor {g.n_weights}"
+        )
+    if len(record) != 4 * g.record_words:
+        raise FormatError(f"the record has {len(record)} bytes, its descriptor asks for {4 * g.record_words}")
+    payload = DESCRIPTOR_BYTES + 4 * g.codebook_section.n_words
+    codebook = np.frombuffer(
+        record[DESCRIPTOR_BYTES:payload], CODEBOOK_DTYPES[g.value_format], count=g.n_codes
+    )
+    table = unpack_bits(record[payload:], *g.table_entries)
+    try:
+        g.check_table(table)
+    except ValueError as error:
+        raise FormatError(str(error)) from error
+    tensor = EncodedTensor(arrangement, g, codebook, table)
+    check_codebook(tensor.values)
+    if to_record(tensor) != record:
+        raise FormatError("the padding behind codebook or table is not zero")
+    return tensor
+
+
+def from_coded_record(record: bytes, arrangement: Arrangement) -> CodedTensor:
+    """The tensor of a coded record.  Raises FormatError when the record is not what an encoder writes.
+
+    Its stream is looked at when it is decoded: a record of a few bytes may stand for many weights.
+    """
+    try:
+        tensor = coded_record.from_record(record, arrangement)
+    except ValueError as error:
+        raise FormatError(str(error)) from error
+    check_codebook(tensor.values)
+    return tensor
+
+
+def check_codebook(values: NDArray[np.float32]) -> None:
+    """Raise FormatError unless the decoded ``values`` ((K,) float32) are finite, not zero, and distinct."""
+    if not np.isfinite(values).all():
+        raise FormatError("the codebook holds NaN or infinite values")
+    if not values.all():
+        raise FormatError("the codebook holds a zero; zero weights have no entry")
+    if len(np.unique(values)) < len(values):
+        raise FormatError("the codebook holds a value twice")
 
 
 NO_CODES: NDArray[np.uint16] = np.zeros(0, np.uint16)

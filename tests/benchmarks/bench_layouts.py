@@ -29,8 +29,9 @@ FEW = 2_000_000  # answers of the peer that are timed
 def one_layout(layout: str, n: int, n_keys: int) -> dict[str, Any]:
     """Seconds and MiB to encode and to decode, and bytes."""
     from weightless_sw import layouts
+    from weightless_sw.arrangement import Arrangement
     from weightless_sw.spec.record import ValueFormat
-    from weightless_sw.tensor import Arrangement, EncodedTensor, TableRequest
+    from weightless_sw.tensor import EncodedTensor, TableRequest
 
     row = layouts.by_name(layout)
     encoder = layouts.encoder(row)

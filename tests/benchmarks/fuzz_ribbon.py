@@ -18,10 +18,11 @@ from rich.progress import Progress
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from structured import random_tensor
 
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.ribbon import encoder, golden, kernels
 from weightless_sw.spec.record import ValueFormat
 from weightless_sw.spec.ribbon import Header
-from weightless_sw.tensor import Arrangement, EncodedTensor, TableRequest
+from weightless_sw.tensor import EncodedTensor, TableRequest
 
 
 def main() -> None:

@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.ribbon import encoder, kernels
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, ValueFormat
-from weightless_sw.tensor import Arrangement, EncodedTensor, TableRequest
+from weightless_sw.tensor import EncodedTensor, TableRequest
 
 SLOT_BITS, N_CODES, COLUMNS = 8, 16, 2048
 NUMBERS_OF_KEYS = (1_000, 10_000, 100_000, 1_000_000)

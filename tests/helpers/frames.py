@@ -4,10 +4,11 @@ import numpy as np
 
 from weightless_hw.registers import LoadError
 from weightless_sim.cosim.scenario import LAST, frame, geometry_of, resident_record
-from weightless_sw import codec, container, layouts
+from weightless_sw import codec, layouts, records
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.codebook import CODEBOOK_DTYPES
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, ValueFormat, pack_fields, unpack_fields
-from weightless_sw.tensor import Arrangement, EncodedTensor
+from weightless_sw.tensor import EncodedTensor
 
 
 def record(config, n_weights, n_nonzero, n_values, seed=0):
@@ -23,12 +24,12 @@ def record(config, n_weights, n_nonzero, n_values, seed=0):
         value_format=ValueFormat.FP16 if config.value_bits == 16 else ValueFormat.FIXED8,
         **{name: value for name, value in vars(config).items() if name in options},
     )  # fmt: skip
-    return container.to_record(tensor)
+    return records.to_record(tensor)
 
 
 def to_record(geometry, codebook, table):
     """Of a layer that nobody encoded."""
-    return container.to_record(EncodedTensor(Arrangement((geometry.n_weights,)), geometry, codebook, table))
+    return records.to_record(EncodedTensor(Arrangement((geometry.n_weights,)), geometry, codebook, table))
 
 
 def value_format(config, rng):

@@ -16,7 +16,7 @@ from weightless_sim.commands import common, files, hardware
 from weightless_sim.cosim import runner
 from weightless_sim.fpga import implementation as fpga
 from weightless_sim.shown import in_markdown
-from weightless_sw import container, inputs
+from weightless_sw import container, inputs, records
 from weightless_sw.provenance import install_line
 
 
@@ -686,7 +686,7 @@ def test_frames_for_a_driver(tmp_path, sparse_layer, capsys):
     assert (first["name"], first["frame"]) == ("a/b: w", "000-a_b__w.bin")
     assert (second["layout"], second["n_beats"]) == ("ribbon", None)
     frame = (folder / first["frame"]).read_bytes()
-    assert frame == container.to_frame(tensors["a/b: w"])
+    assert frame == records.to_frame(tensors["a/b: w"])
     assert len(frame) == first["frame_bytes"]
     resident = (folder / first["resident"]).read_bytes()
     assert len(resident) == 32

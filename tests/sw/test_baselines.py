@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from weightless_sw import codec, container
+from weightless_sw import arrangement, codec
 from weightless_sw.baselines import (
     NONE,
     Size,
@@ -343,7 +343,7 @@ def test_the_coded_record_is_the_files() -> None:
     weights = np.zeros((20, 30), np.float32)
     weights[:5] = layer(5, 30, 0.5, 4, seed=1)
     tensor = codec.encode_coded(weights)
-    assert coded_size(weights).bytes == tensor.record_bytes + container.map_bytes(tensor.arrangement)
+    assert coded_size(weights).bytes == tensor.record_bytes + arrangement.map_bytes(tensor.arrangement)
     np.testing.assert_array_equal(codec.decode(tensor), weights)
 
 

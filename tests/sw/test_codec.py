@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_sw import codec, container, inputs
+from weightless_sw import codec, container, inputs, records
 from weightless_sw.codebook import EncodeError
 from weightless_sw.codec import encode
 from weightless_sw.simplify import simplify
@@ -42,7 +42,7 @@ def test_nonzero_weights_come_back_and_decoders_agree(layer):
     assert np.array_equal(decoded, codec.decode_golden(tensor))
     assert set(np.unique(decoded)) <= set(np.unique(weights)) | {0.0}
     assert report.n_false_positives == np.count_nonzero(decoded) - np.count_nonzero(weights)
-    assert report.record_bytes == len(container.to_record(tensor))
+    assert report.record_bytes == len(records.to_record(tensor))
 
 
 def test_a_planted_fault_is_seen(sparse_layer):
@@ -66,7 +66,7 @@ def test_false_positives_are_as_theory_says(sparse_layer, lanes, slot_bits):
 
 def test_encoding_is_deterministic(sparse_layer):
     weights = sparse_layer((30, 50), 100)
-    first, second = (container.to_record(encode(weights)[0]) for _ in range(2))
+    first, second = (records.to_record(encode(weights)[0]) for _ in range(2))
     assert first == second
 
 

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from weightless_sw import codec, container
+from weightless_sw import arrangement, codec, container, records
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.codebook import ML_DTYPES
 from weightless_sw.container import HEADER, FormatError, from_bytes, to_bytes
+from weightless_sw.reader import Reader
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import ValueFormat
-from weightless_sw.tensor import Arrangement, EncodedTensor
+from weightless_sw.tensor import EncodedTensor
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -61,7 +63,7 @@ def rich_data():
     tensors: dict = {}
     for name, (array, order) in tables.items():
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(codec, "MAP_SHARE", 1.0)
+            patch.setattr(arrangement, "MAP_SHARE", 1.0)
             live = "off" if name == "all" else "auto"
             tensors[name] = codec.encode(array, lanes=4, slot_bits=4, live=live, order=order)[0]
     tensors["zero"] = codec.encode(np.zeros((2, 3)), lanes=1, slot_bits=1, live="auto")[0]
@@ -75,9 +77,9 @@ def rich_data():
 
 def sections(data):
     """(start, end) of each part that a CRC follows."""
-    reader = container._Reader(data)
+    reader = Reader(data)
     n_bytes = HEADER.unpack(reader.take(HEADER.size, ""))[3]
-    entries, _ = container._read_directory(container._Reader(data))
+    entries, _ = container._read_directory(Reader(data))
     result, place = [(0, HEADER.size + n_bytes)], HEADER.size + n_bytes + 4
     for entry in entries:
         result.append((place, place + -(-entry.n_bytes // 4) * 4))
@@ -242,48 +244,6 @@ def test_a_claim_of_billions_takes_no_memory():
     assert peak < 100_000
 
 
-@given(
-    st.integers(2, 300).flatmap(
-        lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1), min_size=1, max_size=n - 1))
-    )
-)
-def test_live_maps_round_trip_in_the_shorter_form(case):
-    n, live = case
-    data = container.live_map(np.array(sorted(live)), n)
-    assert container._read_live_map(container._Reader(data), n, "map").tolist() == sorted(live)
-    assert len(data) <= 1 + -(-n // 8)
-
-
-@pytest.mark.parametrize(
-    ("n", "data", "message"),
-    [
-        (9, "00 00 00", "none, all, or one behind 9"),
-        (9, "00 ff 01", "none, all, or one behind 9"),
-        (9, "00 01 02", "none, all, or one behind 9"),
-        (9, "00 01", "truncated"),
-        (9, "01 01 04", "not in the shorter form"),
-        (99, "00 01 00 00 00 00 00 00 00 00 00 00 00 00", "not in the shorter form"),
-        (99, "01 01 63", "they end behind 99"),
-        (99, "01 02 04 80 00", "a number is not in its shortest form"),
-        (99, "01 ff ff ff ff 0f 00", "4294967295 of them, more than there are bytes"),
-        (99, "02 00", "unknown form 2"),
-    ],
-)
-def test_live_maps_that_no_writer_writes_are_refused(n, data, message):
-    with pytest.raises(FormatError, match=message):
-        container._read_live_map(container._Reader(bytes.fromhex(data)), n, "map")
-
-
-@pytest.mark.parametrize("n", [0, 1, 127, 128, 16_383, 16_384, (1 << 63) - 1])
-def test_varints_round_trip(n):
-    assert container._Reader(container.varint(n)).varint("x") == n
-
-
-def test_varints_beyond_63_bits_are_refused():
-    with pytest.raises(FormatError, match="more than 63 bits"):
-        container._Reader(b"\xff" * 9 + b"\1").varint("x")
-
-
 def patched(data, old, new):
     """The file with bytes of its directory replaced by as many others."""
     assert data.count(bytes.fromhex(old)) == 1
@@ -337,10 +297,10 @@ def test_by_columns_needs_two_rows_and_two_columns():
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (3, 5), (2, 3, 4), (1, 7), (7, 1)])
-@pytest.mark.parametrize("order", codec.ORDERS)
-@pytest.mark.parametrize("live", codec.LIVE)
+@pytest.mark.parametrize("order", arrangement.ORDERS)
+@pytest.mark.parametrize("live", arrangement.LIVE)
 def test_arrangements_round_trip(shape, order, live, monkeypatch):
-    monkeypatch.setattr(codec, "MAP_SHARE", 1.0)
+    monkeypatch.setattr(arrangement, "MAP_SHARE", 1.0)
     weights = np.zeros(shape, np.float32)
     weights.reshape(-1)[:1] = 0.5
     tensor, report = codec.encode(weights, lanes=2, live=live, order=order)
@@ -409,10 +369,10 @@ def test_two_tensors_of_one_name_are_refused():
     [("00 7e 00 38", "NaN"), ("00 80 00 38", "holds a zero"), ("00 38 00 38", "a value twice")],
 )
 def test_codebooks_that_no_writer_writes_are_refused(tensors, entries, message):
-    record = bytearray(container.to_record(tensors["fc.weight"]))
+    record = bytearray(records.to_record(tensors["fc.weight"]))
     record[28:32] = bytes.fromhex(entries)
     with pytest.raises(FormatError, match=message):
-        container.from_record(bytes(record), Arrangement((6, 50)))
+        records.from_record(bytes(record), Arrangement((6, 50)))
 
 
 @pytest.mark.parametrize(

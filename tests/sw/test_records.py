@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weightless_hw import decoders
-from weightless_sw import codec, container, layouts, records
+from weightless_sw import codec, layouts, records
 from weightless_sw.records import pack_bits, unpack_bits
 from weightless_sw.spec.record import DESCRIPTOR_BYTES
 
@@ -27,7 +27,7 @@ def test_bits_round_trip_over_chunks(monkeypatch):
 @pytest.mark.parametrize("layout", decoders.BY_NAME)
 def test_word_by_word_the_codes_are_those_of_the_tensor(layout, sparse_layer):
     tensor, _ = codec.encode(sparse_layer((10, 30), 40), layout=layout, live="off")
-    golden, words = layouts.golden(tensor.geometry), np.frombuffer(container.to_record(tensor), "<u4")
+    golden, words = layouts.golden(tensor.geometry), np.frombuffer(records.to_record(tensor), "<u4")
     reader = golden.reader(tensor.geometry)
     payload = words[DESCRIPTOR_BYTES // 4 + tensor.geometry.codebook_section.n_words :]
     codes = [reader.take(int(word)) for word in payload]

@@ -2,43 +2,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from weightless_sw import codec
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import ValueFormat
-from weightless_sw.tensor import Arrangement, EncodedTensor
-
-
-@st.composite
-def arrangements(draw):
-    """Any tensor of up to four dimensions, any of its rows and columns live, by rows or by columns."""
-    shape = tuple(draw(st.lists(st.integers(1, 6), max_size=4)))
-    whole = Arrangement(shape)
-    live = [
-        np.array(sorted(draw(st.sets(st.integers(0, n - 1), min_size=1)))) if draw(st.booleans()) else None
-        for n in (whole.n_rows, whole.n_columns)
-    ]
-    return Arrangement(shape, *live, by_columns=draw(st.booleans()))
-
-
-@given(arrangements())
-def test_scatter_is_the_inverse_of_gather(arrangement):
-    array = np.arange(1, np.prod(arrangement.shape, dtype=int) + 1).reshape(arrangement.shape)
-    block = arrangement.gather(array)
-    assert block.shape == (arrangement.n_weights,)
-    back = arrangement.scatter(block)
-    assert back.shape == arrangement.shape
-    assert set(back[back != 0].tolist()) == set(block.tolist())
-    assert np.array_equal(back[back != 0], array[back != 0])
-
-
-def test_order_of_the_block():
-    array = np.arange(12).reshape(3, 4)
-    rows, columns = np.array([0, 2]), np.array([1, 3])
-    assert Arrangement((3, 4), rows, columns).gather(array).tolist() == [1, 3, 9, 11]
-    assert Arrangement((3, 4), rows, columns, by_columns=True).gather(array).tolist() == [1, 9, 3, 11]
+from weightless_sw.tensor import EncodedTensor
 
 
 @pytest.fixture

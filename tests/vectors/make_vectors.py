@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weightless_sw import codec, container
+from weightless_sw import codec, records
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec import ribbon
 from weightless_sw.spec.classic import ClassicGeometry
@@ -78,7 +78,7 @@ def layers() -> list[dict[str, object]]:
         table = tensor.table.tolist()
         cases.append(
             {
-                "record": container.to_record(tensor).hex(),
+                "record": records.to_record(tensor).hex(),
                 "codes": [tensor.geometry.code(i, table) for i in range(n)],
             }
         )

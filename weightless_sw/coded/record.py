@@ -3,10 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.codebook import CODEBOOK_DTYPES
+from weightless_sw.reader import FormatError
 from weightless_sw.spec.coded import Head, density_share, last_number
 from weightless_sw.spec.record import ValueFormat
-from weightless_sw.tensor import Arrangement, CodedTensor, FormatError
+from weightless_sw.tensor import CodedTensor
 
 # What is decoded at most (two bytes a weight); a record of a few bytes may stand for 2^31 - 1 weights.
 MAX_WEIGHTS = 1 << 28

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils import parametrize
 
-from weightless_sw import codec, container
+from weightless_sw import codec, container, records
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.codebook import EncodeError
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress
-from weightless_sw.tensor import Arrangement, EncodedTensor
+from weightless_sw.tensor import EncodedTensor
 from weightless_sw.training import learn, prune, readers, sparse
 from weightless_sw.training.checkpoint import Checkpoint, digest
 
@@ -293,7 +294,7 @@ class _Run:
             tensor, report = codec.encode(
                 weights, slot_bits=slot_bits, lanes=self.recipe.lanes, name=layer.name, progress=progress
             )
-        stored = container.from_record(container.to_record(tensor), tensor.arrangement)
+        stored = records.from_record(records.to_record(tensor), tensor.arrangement)
         self.encoded[layer.name], self.reports[layer.name] = stored, report
         self.simplified[layer.name] = weights
         layer.hold(codec.decode(stored))
@@ -373,7 +374,7 @@ class _Run:
         for name, tensor in self.encoded.items():
             a = tensor.arrangement
             live = [None if part is None else part.tolist() for part in (a.live_rows, a.live_columns)]
-            encoded[name] = (list(container.to_record(tensor)), list(a.shape), *live, a.by_columns)
+            encoded[name] = (list(records.to_record(tensor)), list(a.shape), *live, a.by_columns)
         return {
             "n_done": n_done,
             "layers": {name: layer.state() for name, layer in self.layers.items()},
@@ -424,7 +425,7 @@ class _Run:
                 None if part is None else np.array(part, np.int64) for part in (rows, columns)
             )
             arrangement = Arrangement(tuple(shape), live_rows, live_columns, by_columns)
-            self.encoded[name] = container.from_record(bytes(record), arrangement)
+            self.encoded[name] = records.from_record(bytes(record), arrangement)
 
 
 def smaller(array: NDArray[Any], name: str = "tensor") -> container.Tensor:

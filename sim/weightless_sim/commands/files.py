@@ -11,7 +11,7 @@ import numpy as np
 from weightless_hw import decoders
 from weightless_sim.commands import common
 from weightless_sim.shown import to_json
-from weightless_sw import codec, container, inputs, layouts, places
+from weightless_sw import arrangement, codec, container, inputs, layouts, places, records
 from weightless_sw.files import write_atomically
 from weightless_sw.simplify import simplify
 from weightless_sw.tensor import CodedTensor, EncodedTensor
@@ -158,12 +158,12 @@ def _add_encode(commands: Any) -> None:
         help="bits per slot (t), 1 to 16; more than log2 of the values",
     )
     command.add_argument(
-        "--live", choices=codec.LIVE, default="auto",
+        "--live", choices=arrangement.LIVE, default="auto",
         help="auto: leave out rows and columns without a weight, where a map of them is worth it",
     )  # fmt: skip
     command.add_argument(
         "--order",
-        choices=(*codec.ORDERS, codec.AUTO),
+        choices=(*arrangement.ORDERS, codec.AUTO),
         default="rows",
         help="order of the weights in a table; auto: the smaller record",
     )
@@ -334,7 +334,7 @@ def _describe(tensor: container.Tensor) -> dict[str, Any]:
             "order": "columns" if a.by_columns else "rows",
             "live_block": "x".join(map(str, a.block_shape)),
         }
-        where["map_bytes"] = str(container.map_bytes(a))
+        where["map_bytes"] = str(arrangement.map_bytes(a))
         return {
             "shape": list(tensor.shape),
             "layout": tensor.geometry.NAME,
@@ -350,7 +350,7 @@ def _describe(tensor: container.Tensor) -> dict[str, Any]:
             "n_codes": len(tensor.codebook),
             "value_format": tensor.value_format.name,
             "live_block": "x".join(map(str, tensor.arrangement.block_shape)),
-            "map_bytes": str(container.map_bytes(tensor.arrangement)),
+            "map_bytes": str(arrangement.map_bytes(tensor.arrangement)),
             "bytes": container.stored_bytes(tensor),
         }
     return {"shape": list(tensor.shape), "dtype": str(tensor.dtype), "bytes": tensor.nbytes}
@@ -388,7 +388,7 @@ def _frames(options: argparse.Namespace) -> int:
         if decoders.keeps_table(tensor.geometry.NAME):
             written["resident"] = f"{stem}.resident.bin", True
         for file, resident in written.values():
-            write_atomically(options.folder / file, container.to_frame(tensor, resident=resident))
+            write_atomically(options.folder / file, records.to_frame(tensor, resident=resident))
         rows.append(
             {"name": name, **{kind: file for kind, (file, _) in written.items()}, **_for_a_driver(tensor)}
         )

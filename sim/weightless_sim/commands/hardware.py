@@ -92,13 +92,13 @@ def _vectors(options: argparse.Namespace, config: Any) -> tuple[list[int], list[
     from weightless_sim.cosim.golden import beats_of
     from weightless_sim.cosim.scenario import frame, resident_record
     from weightless_sw import container
+    from weightless_sw.records import to_record
 
     tables = inputs.tables_of(container.read(options.file), options.file)
-    served = [table for name, table in tables.items() if name in (options.tensor or tables)]
-    records = [container.to_record(table) for table in served]
+    sent = [to_record(table) for name, table in tables.items() if name in (options.tensor or tables)]
     if config.keeps_table():
-        records.append(resident_record(records[-1]))
-    words = [word for record in records for word in frame(record)]
+        sent.append(resident_record(sent[-1]))
+    words = [word for record in sent for word in frame(record)]
     return words, beats_of(config, words)
 
 

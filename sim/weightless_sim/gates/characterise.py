@@ -18,9 +18,9 @@ from weightless_sim.gates import energy, icarus, liberty, netlist
 from weightless_sim.gates.simulate import DELAY_MODELS, SETTLED, Simulator
 from weightless_sim.model import sram, technology
 from weightless_sim.tools import run_tool
-from weightless_sw.container import to_record
 from weightless_sw.files import locked, write_atomically
 from weightless_sw.progress import Progress
+from weightless_sw.records import to_record
 from weightless_sw.tensor import EncodedTensor
 
 WARM_BEATS = 32  # before the window

@@ -26,7 +26,7 @@ from weightless_sim.model import technology
 from weightless_sim.model.cycles import by_state, predict
 from weightless_sim.study import comparison, subject
 from weightless_sim.study.subject import Subject
-from weightless_sw import baselines, codec, container, inputs, layouts
+from weightless_sw import baselines, codec, container, inputs, layouts, records
 from weightless_sw import provenance as package
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress
@@ -235,7 +235,7 @@ def _simulate(
 
     In turn means: all of them, a single one twice, and then the last one resident, where a table stays.
     """
-    records = {name: container.to_record(tensor) for name, tensor in about.tables.items()}
+    records = {name: records.to_record(tensor) for name, tensor in about.tables.items()}
     plans = []
     for k, (config, names) in enumerate(groups.items()):
         again = names if len(names) > 1 else 2 * names

@@ -9,7 +9,7 @@ import pytest
 
 from weightless_sim import cli
 from weightless_sim.commands import train
-from weightless_sw import codec, container, inputs
+from weightless_sw import arrangement, codec, container, inputs
 from weightless_sw.provenance import install_line
 
 
@@ -62,7 +62,7 @@ def test_demo(quick, tmp_path, capsys):
     assert [row["wrong"] for row in steps] == [int(file.metadata[f"wrong_{row['step']}"]) for row in steps]
     assert [row["bytes"] for row in steps][::3] == [202_440, (tmp_path / "demo.wls").stat().st_size]
     table = file["fc1.weight"]
-    n_table = table.record_bytes + container.map_bytes(table.arrangement)
+    n_table = table.record_bytes + arrangement.map_bytes(table.arrangement)
     assert [row["layer_bytes"] for row in steps][::2] == [76_800, n_table]
     assert steps[2]["bytes"] - steps[1]["bytes"] == steps[2]["layer_bytes"] - steps[1]["layer_bytes"]
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")

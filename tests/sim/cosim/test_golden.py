@@ -10,14 +10,14 @@ from weightless_hw.registers import LoadError
 from weightless_sim.cosim.faults import wrong_table
 from weightless_sim.cosim.golden import GoldenModel, beats_of
 from weightless_sim.cosim.scenario import LAST, frame, resident_record
-from weightless_sw import codec, container
+from weightless_sw import codec, records
 
 
 def test_model_knows_only_the_words(sparse_layer):
     weights = sparse_layer(10, 3, n_values=3)
     tensor, _ = codec.encode(weights, lanes=4)
     model = GoldenModel(ClassicConfig(lanes=4))
-    record = container.to_record(tensor)
+    record = records.to_record(tensor)
     words = frame(record)
     assert all(model.take(word) == [] and not model.record_ended for word in words[:-1])
     beats = model.take(words[-1])
@@ -34,7 +34,7 @@ def test_model_knows_only_the_words(sparse_layer):
 def test_model_refuses_what_is_wrong(sparse_layer):
     """Bit by bit of the CRC word, cut anywhere, and what a refused record means for a resident one."""
     tensor, _ = codec.encode(sparse_layer(10, 3, n_values=3), lanes=4)
-    record = container.to_record(tensor)
+    record = records.to_record(tensor)
     words, again = frame(record), frame(resident_record(record))
 
     def after(*frames):

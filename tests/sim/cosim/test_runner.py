@@ -28,9 +28,10 @@ from weightless_sim.cosim.scenario import (
     stall_patterns,
 )
 from weightless_sim.model.cycles import predict
-from weightless_sw import codec, container, inputs
+from weightless_sw import codec, inputs, records
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.spec.classic import ClassicGeometry
-from weightless_sw.tensor import Arrangement, EncodedTensor
+from weightless_sw.tensor import EncodedTensor
 
 STORING = {name: config for name, config in CONFIGS.items() if config.keeps_table()}
 SIMULATORS = [pytest.param(name, id=name) for name in runner.SIMULATORS]
@@ -70,7 +71,7 @@ def test_stall_matrix(config, stall, simulator):
 
 
 @pytest.mark.parametrize("sink", ["none", "sink"])
-def test_a_source_that_delays_the_crc_word(config, sink, simulator):
+def test_a_source_that_delays_the_last_word(config, sink, simulator):
     """By 150 cycles: a layer that streams may be out by then, one that is stored has not begun."""
     records, sink = [layers(config)[0]], stall_patterns(seed=3)[sink][1]
     loads = [load_of(records[0])]
@@ -190,7 +191,7 @@ def test_wide_counters_and_large_parameters(need):
     )
     table = np.random.default_rng(4).integers(0, 8, geometry.n_slots).astype(np.uint16)
     codebook = np.arange(1, 8).astype(np.float16)
-    data = container.to_record(EncodedTensor(Arrangement((150_000,)), geometry, codebook, table))
+    data = records.to_record(EncodedTensor(Arrangement((150_000,)), geometry, codebook, table))
     result = run(Scenario(config=config, records=[data]), "wide", "verilator")
     assert (result.n_weights, result.n_mismatches) == (150_000, 0)
 
@@ -250,7 +251,7 @@ def test_whole_first_layer_of_lenet(need):
     weights = inputs.load_tensors("lenet300_pruned")["fc1.weight"]
     tensor, _ = codec.encode(weights, lanes=8, slot_bits=8, live="off")
     scenario = Scenario(
-        config=ClassicConfig.for_layers([tensor.geometry]), records=[container.to_record(tensor)]
+        config=ClassicConfig.for_layers([tensor.geometry]), records=[records.to_record(tensor)]
     )
     result = run(scenario, "lenet300 fc1", "verilator")
     assert result.n_weights == 235_200

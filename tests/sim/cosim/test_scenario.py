@@ -13,7 +13,7 @@ from weightless_sim.cosim.scenario import (
     stall_patterns,
 )
 from weightless_sim.model.patterns import Load
-from weightless_sw import codec, container
+from weightless_sw import codec, container, records
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS
 
@@ -64,7 +64,7 @@ def test_every_pattern_lets_something_through():
 def test_a_frame_ends_with_its_crc_as_the_file_has_it():
     """zlib's CRC-32 over the record's bytes, behind them, with LAST and nowhere else."""
     data = container.to_bytes({"w": codec.encode(np.eye(9))[0]})
-    record = container.to_record(container.from_bytes(data)["w"])
+    record = records.to_record(container.from_bytes(data)["w"])
     *words, crc = frame(record)
     assert b"".join(word.to_bytes(4, "little") for word in words) == record
     assert data.endswith(record + (crc ^ LAST).to_bytes(4, "little"))

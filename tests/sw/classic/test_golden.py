@@ -2,10 +2,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weightless_sw import container
+from weightless_sw import records
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.classic import golden, kernels
 from weightless_sw.spec.classic import ClassicGeometry
-from weightless_sw.tensor import Arrangement, EncodedTensor
+from weightless_sw.tensor import EncodedTensor
 
 
 @st.composite
@@ -47,6 +48,6 @@ def test_chunks_of_groups_change_nothing(monkeypatch):
 def test_vectors_layers(vectors):
     for case in vectors["layers"]:
         record = bytes.fromhex(case["record"])
-        tensor = container.from_record(record, Arrangement((len(case["codes"]),)))
+        tensor = records.from_record(record, Arrangement((len(case["codes"]),)))
         assert golden.decode_codes(tensor).tolist() == case["codes"]
         assert kernels.decode_codes(tensor).tolist() == case["codes"]

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weightless_sw import codec, container
+from weightless_sw import arrangement, codec, container, records
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.codebook import EncodeError
 from weightless_sw.coded import record
 from weightless_sw.container import FormatError, from_bytes, to_bytes
 from weightless_sw.spec.coded import Head, decode_codes
 from weightless_sw.spec.record import ValueFormat
-from weightless_sw.tensor import Arrangement
 
 
 @st.composite
@@ -85,7 +85,7 @@ def test_dead_rows_and_columns_are_left_out_where_that_is_smaller():
     whole = codec.encode_coded(weights, live="off")
     tensor = codec.encode_coded(weights)
     assert tensor.arrangement.block_shape == (40, 40)
-    assert tensor.record_bytes + container.map_bytes(tensor.arrangement) < whole.record_bytes
+    assert tensor.record_bytes + arrangement.map_bytes(tensor.arrangement) < whole.record_bytes
     for choice in (whole, tensor):
         assert np.array_equal(codec.decode(from_bytes(to_bytes({"w": choice}))["w"]), weights)
 
@@ -137,7 +137,7 @@ def small():
 def check_or_refuse(data, arrangement):
     """Whether a record is accepted; if so it is the one that its own codes give, and the specification agrees."""
     try:
-        tensor = container.from_coded_record(data, arrangement)
+        tensor = records.from_coded_record(data, arrangement)
         assert tensor.codes.size == arrangement.n_weights  # decoded here
     except FormatError as error:
         assert str(error)  # noqa: PT017 - either outcome is right
@@ -185,7 +185,7 @@ def test_a_reader_takes_one_form_only(small):
         (tensor.record[:8], "a codebook of 3 entries does not fit a record of 8 bytes"),
     ):
         with pytest.raises(FormatError, match=message):
-            container.from_coded_record(data, tensor.arrangement)
+            records.from_coded_record(data, tensor.arrangement)
 
 
 def test_in_a_file(small, tmp_path):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from weightless_sw import codec, compiled
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.ribbon import golden, kernels
 from weightless_sw.spec import ribbon as spec
 from weightless_sw.spec.ribbon import Header, RibbonGeometry
-from weightless_sw.tensor import Arrangement, EncodedTensor
+from weightless_sw.tensor import EncodedTensor
 
 DECODERS = pytest.mark.parametrize("decoder", [golden, kernels], ids=["golden", "fast"])
 

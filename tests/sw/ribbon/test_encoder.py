@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from structured import random_tensor
 
 from weightless_sw import codec
+from weightless_sw.arrangement import Arrangement
 from weightless_sw.codebook import EncodeError
 from weightless_sw.ribbon import encoder, golden, kernels
 from weightless_sw.spec import ribbon as spec
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, ValueFormat
-from weightless_sw.tensor import Arrangement, EncodedTensor, TableRequest
+from weightless_sw.tensor import EncodedTensor, TableRequest
 
 
 def build(keys, codes, n_weights, slot_bits=8, n_codes=16, **options):
