@@ -56,7 +56,8 @@ _PUBLIC = {
     "reader": ("FormatError",),
     "spec.record": ("Geometry", "ValueFormat"),
     "tensor": ("CodedTensor", "EncodedTensor"),
-    "training.compress": ("Recipe", "compress", "restore"),  # these need torch
+    "training.compress": ("compress", "restore"),  # these need torch
+    "training.recipes": ("Recipe",),
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -8,7 +8,7 @@ would fall on what it needs.
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, astuple, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,50 +27,9 @@ from weightless_sw.progress import Progress
 from weightless_sw.tensor import EncodedTensor
 from weightless_sw.training import learn, prune, readers, sparse
 from weightless_sw.training.checkpoint import Checkpoint, digest
+from weightless_sw.training.recipes import Recipe
 
 Step = Callable[[str], AbstractContextManager[Progress]]  # begins a step with a title
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What becomes of a network; layers by name."""
-
-    weights: Mapping[str, int]  # how many stay; a layer that is not named keeps all
-    # (slot bits t, number of values K) of the layers that go into tables; None: chosen, see Candidate.
-    tables: Mapping[str, tuple[int, int] | None]
-    units: Mapping[str, int] = field(default_factory=dict)  # kept in compaction
-    n_inputs: int | None = None  # kept in compaction
-    rest_codes: int = 12  # number of values of the layers that are coded
-    bias_codes: int = 16  # and of the biases of each layer
-    lanes: int = 8
-    prune_epochs: int = 30
-    share_epochs: int = 8
-    retrain_epochs: int = 20
-    rest_epochs: int = 8
-    prune_rate: float = 2e-3
-    share_rate: float = 1e-3
-    retrain_rate: float = 1e-3
-    rest_rate: float = 8e-4
-    choice_epochs: int = 2  # retraining of a candidate
-    error_limit: float = 0.005  # validation error that a chosen table may add to the dense network's
-
-
-RECIPES = {
-    "lenet300": Recipe(
-        weights={"fc1": 9_400, "fc2": 2_000, "fc3": 400}, tables={"fc1": (8, 4)},
-        units={"fc1": 128, "fc2": 80}, n_inputs=500,
-    ),
-    # 14 epochs of pruning, not 30: one takes half a minute on a core.
-    "lenet5": Recipe(
-        weights={"conv1": 120, "conv2": 900, "fc1": 1_300, "fc2": 250}, tables={"fc1": (7, 4)},
-        units={"conv1": 8, "conv2": 18, "fc1": 64},
-        prune_epochs=14, share_epochs=4, retrain_epochs=8, rest_epochs=4,
-    ),
-    "digits": Recipe(
-        weights={"fc1": 800, "fc2": 300, "fc3": 100}, tables={"fc1": (7, 4)},
-        prune_epochs=40, share_epochs=15, retrain_epochs=15, rest_epochs=15,
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

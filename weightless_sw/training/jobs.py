@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from weightless_sw import baselines, container
-from weightless_sw.training import compress, learn, networks
+from weightless_sw.training import compress, learn, networks, recipes
 from weightless_sw.training.checkpoint import Checkpoint
 from weightless_sw.training.data import Dataset
 
@@ -54,8 +54,8 @@ def run(
 
     Raises ValueError for a network without a recipe, mnist.DataError without its data.
     """
-    if name not in compress.RECIPES:
-        raise ValueError(f"no recipe for {name!r}; there are: {', '.join(compress.RECIPES)}")
+    if name not in recipes.RECIPES:
+        raise ValueError(f"no recipe for {name!r}; there are: {', '.join(recipes.RECIPES)}")
     torch.set_num_threads(1)  # sums in one order, so that the same seed gives the same bytes
     network, dataset = networks.NETWORKS[name], networks.NETWORKS[name].load(folder)
     loader = learn.Batches(
@@ -71,7 +71,7 @@ def run(
             learn.train(dense, loader, epochs=network.epochs, rate=network.rate, progress=progress)
         kept.save({"network": dense.state_dict(), "generator": loader.generator.get_state()})
     validation = learn.in_order(dataset.validation)
-    recipe = compress.RECIPES[name]
+    recipe = recipes.RECIPES[name]
     if auto:
         recipe = replace(recipe, tables=dict.fromkeys(recipe.tables))
     if error_limit is not None:

@@ -18,12 +18,12 @@ def quick(need, monkeypatch, tmp_path):
     """The digits by a recipe of a few epochs."""
     missing = [name for name in ("torch", "sklearn") if importlib.util.find_spec(name) is None]
     need(f"{', '.join(missing)} not installed: {install_line('train')}" if missing else "")
-    from weightless_sw.training import compress, networks
+    from weightless_sw.training import networks, recipes
 
     recipe = dataclasses.replace(
-        compress.RECIPES["digits"], prune_epochs=3, share_epochs=1, retrain_epochs=2, rest_epochs=1
+        recipes.RECIPES["digits"], prune_epochs=3, share_epochs=1, retrain_epochs=2, rest_epochs=1
     )
-    monkeypatch.setitem(compress.RECIPES, "digits", recipe)
+    monkeypatch.setitem(recipes.RECIPES, "digits", recipe)
     network = dataclasses.replace(networks.NETWORKS["digits"], epochs=3)
     monkeypatch.setitem(networks.NETWORKS, "digits", network)
     monkeypatch.setattr(train, "CHECKPOINTS", tmp_path / "checkpoints")

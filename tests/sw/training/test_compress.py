@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from weightless_sw import container
+from weightless_sw.training import recipes
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def compressed(training, digits):
     compress = training[0]
     network, loader, validation, _ = digits
     recipe = dataclasses.replace(
-        compress.RECIPES["digits"],
+        recipes.RECIPES["digits"],
         tables={"fc1": (5, 4)},
         prune_epochs=10,
         share_epochs=4,
@@ -106,7 +107,7 @@ def test_the_network_that_was_given_is_left_alone(digits, compressed):
 def test_the_same_seed_gives_the_same_bytes(training, digits):
     compress, learn, _ = training
     network, _, validation, data = digits
-    recipe = compress.Recipe(
+    recipe = recipes.Recipe(
         weights={"fc1": 500}, tables={"fc1": (8, 4)}, units={"fc1": 100, "fc2": 50}, n_inputs=50,
         prune_epochs=2, share_epochs=1, retrain_epochs=1, rest_epochs=1,
     )  # fmt: skip
@@ -128,7 +129,7 @@ def test_a_killed_run_goes_on_with_the_same_result(training, digits, tmp_path, t
     """The run is stopped in the middle of a step; the next one begins with that step."""
     compress, learn, _ = training
     network, _, validation, data = digits
-    recipe = compress.Recipe(
+    recipe = recipes.Recipe(
         weights={"fc1": 500}, tables={"fc1": (8, 4)}, units={"fc2": 50},
         prune_epochs=1, share_epochs=1, retrain_epochs=1, rest_epochs=1,
     )  # fmt: skip
@@ -169,7 +170,7 @@ def test_auto_takes_the_smallest_within_the_limit(training, digits, tmp_path):
     network, _, validation, data = digits
     results = []
     for limit in (1.0, -1.0):
-        recipe = compress.Recipe(
+        recipe = recipes.Recipe(
             weights={"fc1": 500}, tables={"fc1": None}, prune_epochs=1, share_epochs=1, retrain_epochs=1,
             rest_epochs=1, choice_epochs=1, error_limit=limit,
         )  # fmt: skip
@@ -223,7 +224,7 @@ def test_four_lines_for_a_network_of_ones_own(torch, tmp_path):
         torch.nn.Linear(216, 40), torch.nn.ReLU(), torch.nn.Linear(40, 2),
     )  # fmt: skip
 
-    recipe = wl.Recipe(
+    recipe = recipes.Recipe(
         weights={"4": 400, "0": 40}, tables={"4": (8, 4)}, units={"4": 30},
         prune_epochs=3, share_epochs=1, retrain_epochs=1, rest_epochs=1,
     )  # fmt: skip
@@ -242,7 +243,7 @@ def test_four_lines_for_a_network_of_ones_own(torch, tmp_path):
 def test_layers_that_are_not_there_are_named(training, digits):
     compress = training[0]
     network, loader, validation, _ = digits
-    recipe = compress.Recipe(weights={"fc1": 10, "conv": 3}, tables={})
+    recipe = recipes.Recipe(weights={"fc1": 10, "conv": 3}, tables={})
     with pytest.raises(ValueError, match="no layer conv in the network; it has: fc1, fc2, fc3"):
         compress.compress(network, loader, validation, recipe)
 
@@ -278,7 +279,7 @@ def test_networks_that_are_no_chain_are_what_their_files_decode_to(torch, tmp_pa
     weights = {key: max(4, network.get_submodule(key).weight.numel() // 3) for key in layers}
     if name == "tied":
         del weights["fc2"]  # it is fc1
-    recipe = wl.Recipe(
+    recipe = recipes.Recipe(
         weights=weights, tables={table: (6, 4)}, units={key: len(network.get_submodule(key).weight) * 3 // 4
         for key in compacted}, prune_epochs=3, share_epochs=1, retrain_epochs=1, rest_epochs=1,
     )  # fmt: skip
@@ -307,7 +308,7 @@ def test_what_a_file_does_not_decode_to_is_an_error(torch, digits, training, mon
     """The planted fault: a step that changes a layer after it was encoded."""
     compress = training[0]
     network, loader, validation, _ = digits
-    recipe = compress.Recipe(
+    recipe = recipes.Recipe(
         weights={"fc1": 500},
         tables={"fc1": (8, 4)},
         prune_epochs=1,
@@ -380,7 +381,7 @@ def test_weights_that_others_compute_are_refused_before_training(torch, spoil, m
     spoil(torch, network.a)
     loader = [(torch.rand(8, 16), torch.randint(0, 2, (8,)))]
     with pytest.raises(ValueError, match=message):
-        wl.compress(network, loader, loader, wl.Recipe(weights={"a": 30}, tables={"a": (6, 4)}))
+        wl.compress(network, loader, loader, recipes.Recipe(weights={"a": 30}, tables={"a": (6, 4)}))
 
 
 def test_two_parameters_in_one_place_are_refused(torch):
@@ -390,7 +391,7 @@ def test_two_parameters_in_one_place_are_refused(torch):
     network[1].weight = torch.nn.Parameter(network[0].weight.data.T)
     loader = [(torch.rand(8, 16), torch.randint(0, 2, (8,)))]
     with pytest.raises(ValueError, match=r"^0\.weight and 1\.weight are two parameters in the same memory"):
-        wl.compress(network, loader, loader, wl.Recipe(weights={}, tables={"0": (6, 4)}))
+        wl.compress(network, loader, loader, recipes.Recipe(weights={}, tables={"0": (6, 4)}))
 
 
 def test_a_tied_layer_goes_by_one_name(torch):
@@ -400,7 +401,7 @@ def test_a_tied_layer_goes_by_one_name(torch):
 
     loader = [(torch.rand(8, 1, 8, 8), torch.randint(0, 2, (8,)))]
     for build in (branched.tied, branched.shared_module):
-        recipe = wl.Recipe(weights={"fc2": 30}, tables={"fc1": (6, 4)})
+        recipe = recipes.Recipe(weights={"fc2": 30}, tables={"fc1": (6, 4)})
         with pytest.raises(ValueError, match=r"^fc2 has the same weight as fc1; name it fc1 in the recipe"):
             wl.compress(build(), loader, loader, recipe)
 
@@ -422,7 +423,7 @@ def test_a_regression_with_a_loss_and_an_optimizer_of_ones_own(torch):
         seen.append(lr)
         return torch.optim.SGD(parameters, lr=lr, momentum=0.9)
 
-    recipe = wl.Recipe(weights={"0": 120}, tables={"0": (7, 4)}, prune_epochs=4, share_epochs=1, retrain_epochs=2,
+    recipe = recipes.Recipe(weights={"0": 120}, tables={"0": (7, 4)}, prune_epochs=4, share_epochs=1, retrain_epochs=2,
                        rest_epochs=1)  # fmt: skip
     result = wl.compress(network, *loaders, recipe, loss=loss, optimizer=optimizer)
     assert len(seen) == 4
