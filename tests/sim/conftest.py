@@ -32,9 +32,12 @@ def small_model(tmp_path_factory, sparse_layer):
 
 @pytest.fixture(scope="session")
 def result(tmp_path_factory, need, small_model):
-    """A whole study of a small model, on the real simulator."""
-    need(runner.missing("verilator"))
+    """A whole study of a small model, on Icarus: Verilator would build for half a minute in each process."""
+    need(runner.missing("icarus"))
     build = tmp_path_factory.mktemp("study")
     return study.run(
-        study.Options(model=str(small_model), sizes={"lanes": 8, "slot_bits": 8}, build=build), quiet
+        study.Options(
+            model=str(small_model), sizes={"lanes": 8, "slot_bits": 8}, build=build, simulator="icarus"
+        ),
+        quiet,
     )

@@ -13,7 +13,7 @@ arrays = hnp.arrays(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(arrays, st.floats(0.01, 1), st.integers(1, 20))
 def test_what_is_left_can_be_encoded(weights, density, n_codes):
     weights = np.where(np.abs(weights) < 2**-10, 0, weights)

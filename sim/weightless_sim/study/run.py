@@ -235,16 +235,16 @@ def _simulate(
 
     In turn means: all of them, a single one twice, and then the last one resident, where a table stays.
     """
-    records = {name: records.to_record(tensor) for name, tensor in about.tables.items()}
+    by_name = {name: records.to_record(tensor) for name, tensor in about.tables.items()}
     plans = []
     for k, (config, names) in enumerate(groups.items()):
         again = names if len(names) > 1 else 2 * names
-        sent, layers = [records[name] for name in again], list(again)
+        sent, layers = [by_name[name] for name in again], list(again)
         if config.keeps_table():
             sent, layers = [*sent, resident_record(sent[-1])], [*layers, f"{again[-1]} (resident)"]
         plans.append((f"{IN_TURN}, {config.name}" if k else IN_TURN, config, layers, sent, "none"))
         if not k:
-            plans += [(stall, config, [about.layer], [records[about.layer]], stall) for stall in STALLS]
+            plans += [(stall, config, [about.layer], [by_name[about.layer]], stall) for stall in STALLS]
     patterns = stall_patterns()
     runs = {}
     for name, config, layers, sent, stall in plans:

@@ -70,7 +70,11 @@ def test_demo(quick, tmp_path, capsys):
     assert "stored zeros of fc1 are false positives" in capsys.readouterr().out
 
 
-def test_auto_shows_what_it_tried(quick, tmp_path, capsys):
+def test_auto_shows_what_it_tried(quick, tmp_path, capsys, monkeypatch):
+    from weightless_sw.training import compress
+
+    monkeypatch.setattr(compress, "CANDIDATE_CODES", (4, 8))
+    monkeypatch.setattr(compress, "CANDIDATE_BITS", (4,))
     assert cli.main(["compress", "digits", "-o", str(tmp_path / "x.wls"), "--auto", "--limit", "50"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("taken") == 1

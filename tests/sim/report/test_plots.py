@@ -46,7 +46,7 @@ ENTRY = {
     "leakage_pj": 0.5,
     "how": "gate_sim",
     "accuracy": "no clock tree",
-    "parts": {"address_hash": [12.0, 13.0], "mask_hash": [2.0, 2.0], "output": [2.68, 2.72], "top": [1, 1]},
+    "parts": {"address_hash": [12.0, 13.0], "mask_hash": [2.0, 2.0], "code": [2.68, 2.72], "top": [1, 1]},
 }
 ENERGY = {"drams": ["HBM2"], "rows": [
     {"name": "table", "on_chip": (4.0, 5.0), "HBM2": (40.0, 60.0), "complete": True},
@@ -73,7 +73,7 @@ def test_parts_are_functions_and_equal_figures_stand_once(result, tmp_path):
     said = texts(lambda path: plots.parts(known(result), path), tmp_path / "x.svg")
     assert {
         "hash",
-        "output buffer",
+        "codes that wait, and output",
         "registers and counts",
         "memory reads (45 nm itrs-lop)",
         "leakage",

@@ -63,10 +63,10 @@ def test_layouts_stand_side_by_side(result):
 
 
 def test_a_failing_simulation_gives_no_report(small_model, step, tmp_path, monkeypatch, need):
-    need(runner.missing("verilator"))
+    need(runner.missing("icarus"))
     monkeypatch.setattr(study, "Scenario", lambda **fields: SCENARIO(**fields, fault="expectation"))
     with pytest.raises(runner.SimulationError, match="mismatches"):
-        study.run(study.Options(model=str(small_model), build=tmp_path), step)
+        study.run(study.Options(model=str(small_model), build=tmp_path, simulator="icarus"), step)
 
 
 SCENARIO = study.Scenario
