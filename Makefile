@@ -10,7 +10,7 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim test check model verify-model area bench bench-figure fuzz fuzz-ribbon mutants key-sets hash-study figures clean
+.PHONY: help tools sim test check model verify-model area bench bench-figure tables results fuzz fuzz-ribbon mutants key-sets hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make test          run the tests"
@@ -26,6 +26,8 @@ help:
 	@echo "make key-sets      what the ribbon takes of key sets of many structures"
 	@echo "make hash-study    the measurements behind docs/hash.md (half an hour)"
 	@echo "make figures       draw the pictures of the docs again"
+	@echo "make results       measure the tables of README and docs/layouts.md again, to docs/results"
+	@echo "make tables        fill the tables of the docs from docs/results and from shipped entries"
 	@echo "make clean         remove build/"
 
 # Checked before any work, each time: it takes a tenth of a second.
@@ -100,6 +102,12 @@ key-sets: $(VENV)/dev.stamp
 
 hash-study: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/hash_study.py
+
+results: $(VENV)/sim.stamp
+	@$(BIN)/python -m weightless_sim.report.results docs/results
+
+tables: $(VENV)/sim.stamp
+	@$(BIN)/python -m weightless_sim.report.tables .
 
 figures: $(VENV)/sim.stamp
 	@$(BIN)/python -m weightless_sim.report.figures docs

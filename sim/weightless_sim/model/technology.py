@@ -152,16 +152,20 @@ def _is_a(value: object, kind: str) -> bool:
 
 def known(more: Iterable[Path] = ()) -> list[Entry]:
     """Entries of ``more`` files, shipped ones, and those of this machine that are none of them again."""
-    shipped, _ = _shipped("logic.toml")
     own = []
     for path in sorted(CACHE.glob("*/entry.toml")):
         with suppress(
             TechnologyError
         ):  # of another version of this program: measured again when it is asked for
             own += read(path)[0]
-    first = [*(entry for path in more for entry in read(path)[0]), *shipped]
+    first = [*(entry for path in more for entry in read(path)[0]), *shipped()]
     seen = {_measured(entry) for entry in first}
     return [*first, *(entry for entry in own if _measured(entry) not in seen)]
+
+
+def shipped() -> list[Entry]:
+    """The entries of decoders that are shipped."""
+    return _shipped("logic.toml")[0]
 
 
 def _measured(entry: Entry) -> tuple[object, ...]:

@@ -1,0 +1,167 @@
+"""Tables of the docs, filled from committed JSON and TOML: ``make tables``.
+
+A page has a table between ``<!-- table NAME -->`` and ``<!-- end -->``; what stands between them is replaced.  A test
+holds every page to what is made here.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from weightless_sim.model import technology
+from weightless_sim.study import subject
+from weightless_sw import inputs
+
+MARKED = re.compile(r"(<!-- table ([\w.-]+) -->\n).*?(<!-- end -->)", re.S)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    names = list(head)
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (names, *rows)]
+    return "\n".join([lines[0], "|" + "---|" * len(names), *lines[1:], ""])
+
+
+def _results(folder: Path, name: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads((folder / "docs" / "results" / f"{name}.json").read_text())
+    return rows
+
+
+def sizes(folder: Path) -> str:
+    """The bundled network's fc1 in other formats; what no decoder reads is left out."""
+    rows = [
+        row
+        for row in _results(folder, "sizes")
+        if not row["decoder"].startswith("none") and row["name"] not in ("dense fp32", "its payload alone")
+    ]
+    return _table(
+        ("stored as", "bytes", "zeros", "a hardware decoder"),
+        (
+            (
+                row["name"] if row["lossless"] else f"**{row['name']}**",
+                f"{row['bytes']:,}" if row["lossless"] else f"**{row['bytes']:,}**",
+                "exact" if row["lossless"] else f"{row['n_false_positives']:,} false positives",
+                row["decoder"],
+            )
+            for row in sorted(rows, key=lambda row: -row["bytes"])
+        ),
+    )
+
+
+def layouts(folder: Path) -> str:
+    """Layers of the pruned network in every layout."""
+    seen: set[str] = set()
+    lines = []
+    for row in _results(folder, "layouts"):
+        name = row["layer"].removesuffix(".weight")
+        label = "" if name in seen else f"{name}, {row['n_weights']:,}, {row['density']:.0%}"
+        seen.add(name)
+        lines.append((
+            label, row["layout"], f"{row['bytes']:,}", "" if row["c"] is None else f"{row['c']:.3f}",
+            f"{row['n_false_positives']:,}", f"{row['n_false_positives'] / row['n_nonzero']:.3f}",
+            f"{8 * row['bytes'] / row['n_weights']:.4f}",
+        ))  # fmt: skip
+    return _table(("layer", "layout", "bytes", "c", "false positives", "per non-zero", "bit/weight"), lines)
+
+
+def area(folder: Path) -> str:
+    """Decoders on FPGAs, as they are shipped."""
+    shipped = json.loads(files("weightless_sim.model").joinpath("tech", "fpga.json").read_text())
+    rows = []
+    for one in sorted(shipped, key=lambda one: (one["lanes"], one["config"])):
+        took, fmax = one["area"], list(one["fmax"].values())
+        median = one["fmax_mhz"]
+        rows.append((
+            one["lanes"], f"`{one['config']}`", f"{took['luts']} + {took['luts_memory']}", took["flip_flops"],
+            took["block_rams"], took["multipliers"], f"{median:.1f} ({min(fmax):.0f} to {max(fmax):.0f})",
+            f"{one['weights_per_second'] / 1e6:,.0f} M", ", ".join(f"{value:.1f}" for value in fmax),
+        ))  # fmt: skip
+    head = (
+        "lanes",
+        "decoder",
+        "LUT4, logic + memory",
+        "FF",
+        "block RAM",
+        "18x18",
+        "MHz",
+        "weights per second",
+        "MHz by seed",
+    )
+    return _table(head, rows)
+
+
+@cache
+def _density(workload: str) -> float:
+    """Share of a table's weights that are not zero, of the layers that entries are measured with."""
+    if workload.endswith("lenet300_pruned"):
+        weights = inputs.load_tensors("lenet300_pruned")["fc1.weight"]
+        return np.count_nonzero(weights) / weights.size
+    about = subject.from_file("lenet300", None)
+    return about.reports[about.layer].n_nonzero / about.tables[about.layer].geometry.n_weights
+
+
+def _energy(library: str) -> str:
+    rows = []
+    for entry in technology.shipped():
+        if not entry.library.startswith(library):
+            continue
+        settled, glitches = entry.pj_per_weight()
+        density = _density(entry.workload)
+        digits = 1 if settled > 2 else 2
+        of_file = "" if entry.workload.endswith("lenet300_pruned") else ", `--for lenet300`"
+        rows.append((
+            f"{entry.lanes}{of_file}", "yes" if entry.clock_gates else "no",
+            f"{entry.cells:,}, {entry.flip_flops:,}, {entry.area_um2:,.0f}",
+            f"{entry.logic_settled_pj:.1f} to {entry.logic_glitches_pj:.1f}", f"{entry.memory_pj:.1f}",
+            f"{settled:.{digits}f} to {glitches:.{digits}f}",
+            f"{settled / density:.0f} to {glitches / density:.0f}",
+        ))  # fmt: skip
+    head = (
+        "lanes",
+        "clock gates",
+        "cells, FF, um2 without memories",
+        "logic per beat",
+        "memory reads per beat",
+        "per weight",
+        "per non-zero",
+    )
+    return _table(head, rows)
+
+
+def nangate45(folder: Path) -> str:
+    """Energies of shipped entries in NanGate 45."""
+    return _energy("Nangate")
+
+
+def asap7(folder: Path) -> str:
+    """Energies of shipped entries in ASAP7."""
+    return _energy("asap7")
+
+
+TABLES: dict[str, Callable[[Path], str]] = {
+    make.__name__: make for make in (sizes, layouts, area, nangate45, asap7)
+}
+
+
+def filled(page: str, folder: Path) -> str:
+    """The page with its tables; ``folder`` is the project's.  Raises KeyError for a table that nobody makes."""
+    return MARKED.sub(lambda found: found[1] + TABLES[found[2]](folder) + found[3], page)
+
+
+def main(folder: Path) -> None:
+    """Fill the README and every page of the docs."""
+    for page in (folder / "README.md", *sorted((folder / "docs").glob("*.md"))):
+        text = page.read_text()
+        if (new := filled(text, folder)) != text:
+            page.write_text(new)
+            print(page)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
