@@ -113,14 +113,14 @@ def _energy(library: str) -> str:
             continue
         settled, glitches = entry.pj_per_weight()
         density = _density(entry.workload)
-        digits = 1 if settled > 2 else 2
+        digits, less = 1 if settled > 2 else 2, 0 if settled / density > 10 else 1
         of_file = "" if entry.workload.endswith("lenet300_pruned") else ", `--for lenet300`"
         rows.append((
             f"{entry.lanes}{of_file}", "yes" if entry.clock_gates else "no",
             f"{entry.cells:,}, {entry.flip_flops:,}, {entry.area_um2:,.0f}",
             f"{entry.logic_settled_pj:.1f} to {entry.logic_glitches_pj:.1f}", f"{entry.memory_pj:.1f}",
             f"{settled:.{digits}f} to {glitches:.{digits}f}",
-            f"{settled / density:.0f} to {glitches / density:.0f}",
+            f"{settled / density:.{less}f} to {glitches / density:.{less}f}",
         ))  # fmt: skip
     head = (
         "lanes",
