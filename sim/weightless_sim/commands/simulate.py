@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
 
 
 def _sim(options: argparse.Namespace) -> int:
-    from weightless_sim.report import markdown
+    from weightless_sim.report import summary, write
     from weightless_sim.study import run as study
 
     console = common.console()
@@ -68,14 +68,14 @@ def _sim(options: argparse.Namespace) -> int:
     ahead = f"waiting for another run in {options.build} (or choose another folder with --build)"
     with locked(options.build / "sim.lock", lambda: common.remark(ahead)):
         result = study.run(asked, common.Steps())
-        paths = markdown.write(result, options.build / "report")
+        paths = write.write(result, options.build / "report")
     for note in [*result["notes"], *([] if result["encoding"] else [result["weights"]])]:
         common.remark(note)
     if options.json:
         common.print_json(result)
         return 0
     table = common.table("", "", "", show_header=False, title="Weightless", title_justify="left")
-    for what, figure, how in markdown.summary(result):
+    for what, figure, how in summary.summary(result):
         table.add_row(what, figure, how)
     console.print(table)
     console.print(

@@ -174,4 +174,4 @@ def _draw(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
     except ImportError as error:
         raise ValueError(f"the plot needs matplotlib: {install_line('sim')}") from error
     with plots.plain_text():
-        plots.storages(rows, in_picture(layer), path)
+        plots.save(plots.storages(rows, in_picture(layer)), path)

@@ -104,7 +104,7 @@ def dial(path: Path) -> None:
 def main(folder: Path) -> None:
     """All of them."""
     with plain_text():
-        data_path(decoders.configure("classic"), folder / "datapath.svg")
+        save(data_path(decoders.configure("classic")), folder / "datapath.svg")
         window(folder / "window.svg")
         dial(folder / "dial.svg")
 

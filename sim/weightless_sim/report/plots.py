@@ -41,9 +41,9 @@ def _plain_powers(axis: Axis) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """The same picture is the same bytes: no date, no random names; text stays text."""
+    """The same picture is the same bytes: no date, no random names; in SVG text stays text."""
     with mpl.rc_context({"svg.hashsalt": "weightless", "svg.fonttype": "none"}):
-        figure.savefig(path, metadata={"Date": None})
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def _figure(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
@@ -54,7 +54,7 @@ def _figure(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def sizes(report: dict[str, Any], path: Path) -> None:
+def sizes(report: dict[str, Any]) -> Figure:
     """The layer in other formats and in our file, from zero; filled: a decoder in hardware keeps a constant rate."""
     rows = sorted(report["sizes"], key=lambda row: float(row["bytes"]))
     shown, dense = [row for row in rows if row["name"] != "dense fp32"], rows[-1]
@@ -74,10 +74,10 @@ def sizes(report: dict[str, Any], path: Path) -> None:
         "filled: a constant rate, any number of weights per clock\nred: with false positives",
         fontsize=8,
     )
-    figure.savefig(path)
+    return figure
 
 
-def false_positives(report: dict[str, Any], path: Path) -> None:
+def false_positives(report: dict[str, Any]) -> Figure:
     """Measured share of the zero weights against K / 2^t, and what each slot width costs."""
     points = report["false_positives"]
     t = np.array([point["slot_bits"] for point in points])
@@ -108,10 +108,10 @@ def false_positives(report: dict[str, Any], path: Path) -> None:
     size_axes.set_xlabel("slot bits t")
     for one in (axes, size_axes):
         one.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    return figure
 
 
-def throughput(report: dict[str, Any], path: Path) -> None:
+def throughput(report: dict[str, Any]) -> Figure:
     """Where the cycles of each run went: a beat, waiting for the sink, a bubble, or loading alone."""
     runs = [run for name, run in report["runs"].items() if name == run["stall"]]
     lanes = report["decoders"][report["runs"]["none"]["decoder"]]["config"]["lanes"]
@@ -130,10 +130,10 @@ def throughput(report: dict[str, Any], path: Path) -> None:
     axes.set_xlim(0, max(run["cycles_rtl_sim"] for run in runs))
     axes.set_xlabel("clock cycles from reset to the last transfer")
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.08), ncols=len(states))
-    figure.savefig(path)
+    return figure
 
 
-def energy(report: dict[str, Any], path: Path) -> None:
+def energy(report: dict[str, Any]) -> Figure:
     """pJ per non-zero weight, on chip and with the bits fetched from DRAM: a dot, a line up to the higher figure."""
     rows, drams = report["energy"]["rows"][::-1], report["energy"]["drams"]
     known = report["decoders"][report["runs"]["none"]["decoder"]]["energy"][0]
@@ -166,7 +166,7 @@ def energy(report: dict[str, Any], path: Path) -> None:
         fontsize=7,
     )
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.05), ncols=len(kinds))
-    figure.savefig(path)
+    return figure
 
 
 def _memory(entry: dict[str, Any]) -> str:
@@ -184,7 +184,7 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-def parts(report: dict[str, Any], path: Path) -> None:
+def parts(report: dict[str, Any]) -> Figure:
     """Where the energy of a beat goes in the largest layer's decoder: functions of the logic, memory reads, leakage."""
     known = report["decoders"][report["runs"]["none"]["decoder"]]["energy"][0]
     sums = {f"memory reads ({_memory(known)})": np.array([known["memory_pj"]] * 2)}
@@ -209,10 +209,10 @@ def parts(report: dict[str, Any], path: Path) -> None:
         fontsize=7,
     )
     axes.legend(frameon=False, fontsize=8, loc="lower right")
-    figure.savefig(path)
+    return figure
 
 
-def storages(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
+def storages(rows: list[dict[str, Any]], layer: str) -> Figure:
     """A layer exact and in its table: bytes, the network's test error with it, what a decoder in hardware does."""
     figure, axes = _figure(f"{layer} of the same network, stored", 0.6 * len(rows) + 1.4)
     for place, row in enumerate(rows[::-1]):
@@ -227,10 +227,10 @@ def storages(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
     axes.set_xlabel(
         "bytes of the layer; filled: a constant rate in hardware; red: with false positives", fontsize=8
     )
-    figure.savefig(path)
+    return figure
 
 
-def data_path(config: DecoderConfig, path: Path) -> None:
+def data_path(config: DecoderConfig) -> Figure:
     """The decoder's data path: one box per stage, with its registers."""
     stages, beside, loaded = config.data_path
     place = {stage.name: k for k, stage in enumerate(stages)}
@@ -258,7 +258,7 @@ def data_path(config: DecoderConfig, path: Path) -> None:
     note = f"fill latency {config.fill_latency} cycles, then one beat of {config.lanes} weights per clock; "
     note += "the output buffer's ready is the clock enable of every register before it"
     axes.text((len(stages) - 1) / 2, -1.35, note, ha="center", fontsize=8, color=INK)
-    save(figure, path)
+    return figure
 
 
 def _stage(axes: Axes, place: int, name: str, text: str, registers: int) -> None:

@@ -5,7 +5,7 @@ import shlex
 from weightless_sim import cli
 from weightless_sim.commands import asic as commands_asic
 from weightless_sim.commands import hardware
-from weightless_sim.report import markdown
+from weightless_sim.report import markdown, summary, write
 
 
 def lines(summary):
@@ -14,7 +14,7 @@ def lines(summary):
 
 
 def test_files_and_summary(result, tmp_path):
-    paths = markdown.write(result, tmp_path)
+    paths = write.write(result, tmp_path)
     assert {path.name for path in paths} == {
         "report.md", "report.json", "sizes.png", "false_positives.png", "throughput.png", "datapath.svg",
     }  # fmt: skip
@@ -24,9 +24,9 @@ def test_files_and_summary(result, tmp_path):
             assert path.read_bytes().startswith(b"\x89PNG")
     text = paths[0].read_text()
     assert not result["energy"]  # no entry for this small decoder
-    for name in [*(set(markdown.PLOTS) - {"energy.png", "parts.png"}), "datapath.svg"]:
+    for name in [*(set(write.PLOTS) - {"energy.png", "parts.png"}), "datapath.svg"]:
         assert f"]({name})" in text
-    told = lines(markdown.summary(result))
+    told = lines(summary.summary(result))
     n_stored, n_all = (result["runs"][name]["n_weights"] for name in ("none", "in turn"))
     assert told["RTL against golden model"].startswith(
         f"0 mismatches in {n_stored:,} stored weights of a; 0 in {n_all + 5 * n_stored:,} of all 6 runs"
@@ -37,13 +37,13 @@ def test_files_and_summary(result, tmp_path):
 def test_summary_says_when_cycles_differ(result):
     broken = json.loads(json.dumps(result))
     broken["runs"]["sink"]["cycles_cycle_model"] += 1
-    assert "NOT EQUAL" in lines(markdown.summary(broken))["cycles"]
+    assert "NOT EQUAL" in lines(summary.summary(broken))["cycles"]
 
 
 def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
     file = result["file"]["path"]
     needed = f"not characterised: run `weightless asic --for {file} --liberty FILE`"
-    assert lines(markdown.summary(result))["energy"] == needed
+    assert lines(summary.summary(result))["energy"] == needed
     assert needed in markdown.to_markdown(result)
     told = json.loads(json.dumps(result))
     entry = {
@@ -54,16 +54,16 @@ def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
     }  # fmt: skip
     next(iter(told["decoders"].values()))["energy"] = [entry]
     assert (
-        lines(markdown.summary(told))["on an FPGA"]
+        lines(summary.summary(told))["on an FPGA"]
         == f"not placed: run `weightless fpga --for {file} --seeds 3`"
     )
     placed = {"weights_per_second": 8e8, "fmax_mhz": 100.0, "device": "d", "how": {"fmax": "place_and_route"},
               "origin": "shipped", "older_decoder": False}  # fmt: skip
     next(iter(told["decoders"].values()))["fpga"] = [placed]
-    line = lines(markdown.summary(told))["on an FPGA"]
+    line = lines(summary.summary(told))["on an FPGA"]
     assert line.startswith("800 M weights/s at 100.0 MHz, ")
     assert line.endswith(" M with loading (d, shipped)")
-    line = lines(markdown.summary(told))["energy"]
+    line = lines(summary.summary(told))["energy"]
     assert (
         line == "2.0 to 3.0 pJ per weight, 23 to 34 per non-zero "
         "(x 1.1 V, memory reads from CACTI, shipped, of an older decoder)"
@@ -114,14 +114,14 @@ def test_energy_beside_others(result, tmp_path):
             "source": "weightless asic; memory reads: CACTI, 45 nm itrs-lop",
         }
     ]  # fmt: skip
-    paths = markdown.write(told, tmp_path)
+    paths = write.write(told, tmp_path)
     assert {tmp_path / "energy.png", tmp_path / "parts.png"} <= set(paths)
-    markdown.write(result, tmp_path)
+    write.write(result, tmp_path)
     assert not (tmp_path / "energy.png").exists()
 
 
 def test_every_line_says_how_it_was_got(result):
-    how = {what: got for what, _, got in markdown.summary(result)}
+    how = {what: got for what, _, got in summary.summary(result)}
     assert how["cycles"] == "rtl_sim, cycle_model"
     assert how["false positives"] == "encoder, theory"
     assert all(how.values())
@@ -133,7 +133,7 @@ def test_every_line_says_how_it_was_got(result):
 
 def test_hints_are_commands_whose_results_are_found_again(result):
     """`fpga --for` and `asic --for` make the very decoders of the report, by the names that it looks for."""
-    asked = [lines(markdown.summary(result))[line] for line in ("on an FPGA", "energy")]
+    asked = [lines(summary.summary(result))[line] for line in ("on an FPGA", "energy")]
     commands = [re.search("run `weightless (.*)`$", text)[1] for text in asked]
     fpga, asic = (cli._parser(words).parse_args(words) for words in map(shlex.split, commands))
     assert {config.name for config in hardware._configs(fpga)} == set(result["decoders"])
@@ -146,4 +146,4 @@ def test_hints_are_commands_whose_results_are_found_again(result):
 def test_the_hint_of_the_bundled_file_is_its_name(result):
     told = json.loads(json.dumps(result))
     told["model"]["name"] = "lenet300"
-    assert "run `weightless fpga --for lenet300 --seeds 3`" in lines(markdown.summary(told))["on an FPGA"]
+    assert "run `weightless fpga --for lenet300 --seeds 3`" in lines(summary.summary(told))["on an FPGA"]

@@ -4,7 +4,6 @@ import re
 import subprocess
 import sys
 
-import matplotlib as mpl
 import pytest
 
 from weightless_hw.classic.config import ClassicConfig
@@ -15,7 +14,7 @@ from weightless_sim.report import plots
 @pytest.mark.parametrize("lanes", [1, 8, 64])
 def test_picture_of_the_data_path_adds_up(lanes, tmp_path):
     config = ClassicConfig(lanes=lanes)
-    plots.data_path(config, tmp_path / "path.svg")
+    plots.save(plots.data_path(config), tmp_path / "path.svg")
     drawn = (tmp_path / "path.svg").read_text()
     assert all(f">{name}<" in drawn for name, _, _ in config.data_path.stages)
 
@@ -31,7 +30,7 @@ def test_picture_in_the_docs_is_of_this_decoder(tmp_path):
 def test_a_plot_leaves_out_the_run_of_all_layers(result, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(plots.Axes, "set_yticks", lambda self, places, names: drawn.extend(names))
-    plots.throughput(result, tmp_path / "x.png")
+    plots.throughput(result)
     assert drawn[::-1] == [name for name in result["runs"] if name != "in turn"]
 
 
@@ -64,13 +63,13 @@ def known(result):
 
 def texts(draw, path):
     """What a picture says."""
-    with plots.plain_text(), mpl.rc_context({"svg.fonttype": "none"}):
-        draw(path)
+    with plots.plain_text():
+        plots.save(draw(), path)
     return re.findall(r">([^<>]+)</text>", path.read_text())
 
 
 def test_parts_are_functions_and_equal_figures_stand_once(result, tmp_path):
-    said = texts(lambda path: plots.parts(known(result), path), tmp_path / "x.svg")
+    said = texts(lambda: plots.parts(known(result)), tmp_path / "x.svg")
     assert {
         "hash",
         "codes that wait, and output",
@@ -84,14 +83,14 @@ def test_parts_are_functions_and_equal_figures_stand_once(result, tmp_path):
 
 
 def test_the_picture_of_energy_says_library_voltage_and_memory(result, tmp_path):
-    said = " ".join(texts(lambda path: plots.energy(known(result), path), tmp_path / "x.svg"))
+    said = " ".join(texts(lambda: plots.energy(known(result)), tmp_path / "x.svg"))
     assert "lib, 1.1 V, memory 45 nm itrs-lop" in said
     assert "hollow: reads alone" in said
     assert "4.0 to 5" in said
 
 
 def test_what_is_stored_is_compared_by_what_a_user_gets(tmp_path):
-    said = " ".join(texts(lambda path: plots.storages(STORED, "fc1", path), tmp_path / "x.svg"))
+    said = " ".join(texts(lambda: plots.storages(STORED, "fc1"), tmp_path / "x.svg"))
     assert "2,000 B; test error 2.00%" in said
     assert "serial" in said
 
@@ -100,8 +99,8 @@ def test_what_is_stored_is_compared_by_what_a_user_gets(tmp_path):
 def test_figures_along_a_logarithmic_axis_are_read_where_formulas_are_off(name, result, tmp_path):
     """What they say as they stand: no source of a formula."""
     path = tmp_path / "plot.svg"
-    with plots.plain_text(), mpl.rc_context({"svg.fonttype": "none"}):
-        getattr(plots, name)(known(result), path)
+    with plots.plain_text():
+        plots.save(getattr(plots, name)(known(result)), path)
     drawn = path.read_text()
     assert "mathdefault" not in drawn
     assert any(f">{power}<" in drawn for power in ("0.1", "1", "10"))
@@ -112,7 +111,7 @@ import sys
 from pathlib import Path
 from weightless_sim.report import plots
 with plots.plain_text():
-    plots.storages({rows}, "a", Path(sys.argv[1]))
+    plots.save(plots.storages({rows}, "a"), Path(sys.argv[1]))
 """
 
 

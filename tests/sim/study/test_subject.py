@@ -6,7 +6,7 @@ import pytest
 
 from weightless_sim import cli
 from weightless_sim.cosim import runner
-from weightless_sim.report import markdown
+from weightless_sim.report import summary, write
 from weightless_sim.study import run as study
 from weightless_sim.study import subject
 from weightless_sw import codec, container, inputs
@@ -47,13 +47,13 @@ def test_a_file_without_its_weights(file, step, tmp_path, need, capsys):
     assert result["runs"][other]["layers"] == ["b", "b", "b (resident)"]
     assert all(run["cycles_rtl_sim"] == run["cycles_cycle_model"] for run in result["runs"].values())
     assert result["sizes"] == result["layouts"] == result["false_positives"] == []
-    paths = markdown.write(result, tmp_path / "report")
+    paths = write.write(result, tmp_path / "report")
     assert {path.suffix for path in paths} == {".md", ".json", ".png", ".svg"}
     assert len(paths) == 4
     text = paths[0].read_text()
     assert "sizes.png" not in text
     assert "--weights FILE" in text
-    lines = {what: figure for what, figure, _ in markdown.summary(result)}
+    lines = {what: figure for what, figure, _ in summary.summary(result)}
     assert lines["test error, recorded"].startswith("dense 1.50%, encoded 25.00%, retrained 2.00%; ")
     assert "4_t6" in lines["decoders"]
 

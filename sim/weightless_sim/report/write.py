@@ -1,0 +1,45 @@
+"""A report's files: JSON, Markdown, and the pictures."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from weightless_hw import decoders
+from weightless_sim.report import plots
+from weightless_sim.report.markdown import to_markdown
+from weightless_sim.report.summary import first_decoder
+from weightless_sim.shown import in_picture, to_json
+from weightless_sw.files import write_atomically
+
+Draw = Callable[[dict[str, Any]], Figure]
+PLOTS: dict[str, tuple[Draw, str]] = {  # what draws it, and the part of the result that it needs
+    "sizes.png": (plots.sizes, "sizes"),
+    "false_positives.png": (plots.false_positives, "false_positives"),
+    "throughput.png": (plots.throughput, "runs"),
+    "energy.png": (plots.energy, "energy"),
+    "parts.png": (plots.parts, "energy"),
+}
+
+
+def write(result: dict[str, Any], folder: Path) -> list[Path]:
+    """Write all files into ``folder``; returns their paths, ``report.md`` first.
+
+    Pictures of what needs the weights are left out where they are not known.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / "report.md", folder / "report.json"]
+    write_atomically(paths[0], to_markdown(result).encode())
+    write_atomically(paths[1], (to_json(result) + "\n").encode())
+    for name, (draw, needs) in PLOTS.items():
+        (folder / name).unlink(missing_ok=True)  # not one of a run before
+        if result[needs]:
+            with plots.plain_text():
+                plots.save(draw(result | {"layer": in_picture(result["layer"])}), folder / name)
+            paths.append(folder / name)
+    decoder = first_decoder(result)
+    config = decoders.configure(decoder["layout"], **decoder["config"])
+    with plots.plain_text():
+        plots.save(plots.data_path(config), folder / "datapath.svg")
+    return [*paths, folder / "datapath.svg"]
