@@ -14,7 +14,6 @@ import weightless_sw
 from weightless_sim import cli, extras, tools
 from weightless_sim.commands import common, files, hardware
 from weightless_sim.cosim import runner
-from weightless_sim.fpga import implementation as fpga
 from weightless_sim.shown import in_markdown
 from weightless_sw import container, inputs, records
 from weightless_sw.provenance import install_line
@@ -322,9 +321,8 @@ def test_help_shows_defaults(capsys):
     assert "None" not in text
 
 
-def test_fpga_without_yosys_says_what_to_install(monkeypatch, capsys, tmp_path):
+def test_fpga_without_yosys_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(tools, "find", lambda tool: None)
-    monkeypatch.setattr(fpga, "CACHE", tmp_path)
     assert cli.main(["fpga", "--lanes", "1"]) == cli.EXIT_FAILED
     assert install_line("synth") in capsys.readouterr().err
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from weightless_sim.commands import common
+from weightless_sim.folders import HERE
 from weightless_sim.shown import in_picture
 from weightless_sw import inputs
 from weightless_sw.provenance import install_line
 
 NETWORKS = ("lenet300", "lenet5", "digits")  # those with a recipe
-CHECKPOINTS = Path("build") / "train"  # a run that was killed goes on from here
 
 
 def add(commands: Any) -> None:
@@ -70,7 +70,7 @@ def _compress(options: argparse.Namespace) -> int:
     command = f"weightless compress {options.network} --seed {options.seed}"
     command += f" --auto --limit {options.limit:g}" * options.auto
     job = jobs.run(
-        options.network, options.seed, options.data, common.Steps(), command, CHECKPOINTS,
+        options.network, options.seed, options.data, common.Steps(), command, HERE.train,
         auto=options.auto, error_limit=options.limit / 100,
     )  # fmt: skip
     result = job.result
@@ -143,7 +143,7 @@ def _demo(options: argparse.Namespace) -> int:
 
     jobs, console = _jobs(), common.console()
     command = f"weightless demo --seed {options.seed}"
-    job = jobs.run("digits", options.seed, None, common.Steps(), command, CHECKPOINTS)
+    job = jobs.run("digits", options.seed, None, common.Steps(), command, HERE.train)
     (layer,) = job.result.reports
     rows = [step | {"error": step["wrong"] / job.n_test} for step in jobs.steps(job, layer)]
     options.build.mkdir(parents=True, exist_ok=True)

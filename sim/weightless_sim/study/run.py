@@ -22,6 +22,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import to_verilog
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import Scenario, resident_record, stall_patterns
+from weightless_sim.folders import HERE, Folders
 from weightless_sim.model import technology
 from weightless_sim.model.cycles import by_state, predict
 from weightless_sim.study import comparison, subject
@@ -67,7 +68,8 @@ class Options:
     apply_masks: bool = False  # multiply the pairs of torch.nn.utils.prune
     technology: str | None = None  # a file of entries, beside those that are shipped or were measured here
     drams: tuple[str, ...] = comparison.DRAMS  # that the energy of fetching a layer is given for
-    build: Path = Path("build")  # for file, Verilog and report; simulators are built in runner.BUILD
+    build: Path = Path("build")  # for file, Verilog and report
+    folders: Folders = HERE  # where simulators are built, and results of other commands are looked for
 
 
 class StudyError(RuntimeError):
@@ -80,10 +82,10 @@ def run(options: Options, step: Step) -> dict[str, Any]:
     Raises SimulationError, StudyError, EncodeError or InputError when a part fails: there is no
     report of a failed run.
     """
-    if reason := runner.missing(options.simulator):
+    if reason := runner.missing(options.simulator, options.folders):
         raise runner.SimulationError(reason)
     own = [Path(options.technology)] if options.technology else []
-    entries, known = technology.known(own), technology.references(own)
+    entries, known = technology.known(own, options.folders), technology.references(own)
     for dram in options.drams:
         technology.reference(known, dram, "dram")
     about = _subject(options, step)
@@ -123,7 +125,7 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         "false_positives": sweep if about.weights else [],
         "energy": _energy(about, built, sizes, known, options.drams) if about.weights else {},
         "decoders": built,
-        "runs": _simulate(groups, about, options.simulator, step),
+        "runs": _simulate(groups, about, options, step),
     }
 
 
@@ -215,7 +217,7 @@ def _build(
         verilog = to_verilog(config)
         write_atomically(rtl, verilog.encode())
     with step(f"build the simulation ({options.simulator})"):
-        runner.build(config, options.simulator)
+        runner.build(config, options.simulator, folders=options.folders)
     return {
         "layout": config.GEOMETRY.NAME,
         "config": vars(config),
@@ -224,12 +226,12 @@ def _build(
         "table_bits": config.table_bits,
         "verilog": str(rtl),
         "energy": technology.of_decoder(config.name, technology.digest(verilog), entries),
-        "fpga": technology.placed(config.name, technology.digest(verilog)),
+        "fpga": technology.placed(config.name, technology.digest(verilog), options.folders),
     }
 
 
 def _simulate(
-    groups: dict[DecoderConfig, list[str]], about: Subject, simulator: str, step: Step
+    groups: dict[DecoderConfig, list[str]], about: Subject, options: Options, step: Step
 ) -> dict[str, dict[str, Any]]:
     """By name: the tables of each decoder in turn without a stall, then the largest one through the stall patterns.
 
@@ -253,7 +255,13 @@ def _simulate(
         count = name == "none" or name.startswith(f"{IN_TURN},")
         scenario = Scenario(config=config, records=sent, source=source, sink=sink, count=count)
         with step(f"simulate {config.lanes} lanes: {name}") as progress:
-            result = runner.run(scenario, name.replace(" ", "_"), simulator=simulator, progress=progress)
+            result = runner.run(
+                scenario,
+                name.replace(" ", "_"),
+                simulator=options.simulator,
+                progress=progress,
+                folders=options.folders,
+            )
         runs[name] = _run_entry(layers, stall, scenario, result)
     return runs
 

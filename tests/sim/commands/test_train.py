@@ -9,6 +9,7 @@ import pytest
 
 from weightless_sim import cli
 from weightless_sim.commands import train
+from weightless_sim.folders import Folders
 from weightless_sw import arrangement, codec, container, inputs
 from weightless_sw.provenance import install_line
 
@@ -26,7 +27,7 @@ def quick(need, monkeypatch, tmp_path):
     monkeypatch.setitem(recipes.RECIPES, "digits", recipe)
     network = dataclasses.replace(networks.NETWORKS["digits"], epochs=3)
     monkeypatch.setitem(networks.NETWORKS, "digits", network)
-    monkeypatch.setattr(train, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(train, "HERE", Folders(tmp_path / "checkpoints"))
 
 
 def test_compress_then_evaluate(quick, tmp_path, capsys):

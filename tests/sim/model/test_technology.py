@@ -4,6 +4,7 @@ import pytest
 
 from weightless_hw import decoders
 from weightless_hw.export.verilog import to_verilog
+from weightless_sim.folders import Folders
 from weightless_sim.fpga import implementation as fpga
 from weightless_sim.model import technology
 from weightless_sim.model.technology import TechnologyError
@@ -11,13 +12,12 @@ from weightless_sw import container, inputs
 
 
 @pytest.fixture
-def entry(monkeypatch, tmp_path):
-    monkeypatch.setattr(technology, "CACHE", tmp_path / "none")
-    return technology.known()[0]
+def entry(tmp_path):
+    return technology.known(folders=Folders(tmp_path / "none"))[0]
 
 
 def test_shipped_entries_are_whole_and_say_where_they_are_from(entry):
-    for one in technology.known():
+    for one in technology.shipped():
         low, high = one.pj_per_weight()
         assert 0 < low < high
         assert one.origin == "shipped"
@@ -48,16 +48,16 @@ def test_an_entry_comes_back(entry, tmp_path):
     assert technology.known([path])[0] == back
 
 
-def test_entries_of_this_machine_are_found(entry, tmp_path, monkeypatch):
-    monkeypatch.setattr(technology, "CACHE", tmp_path)
-    (tmp_path / "key").mkdir()
-    (tmp_path / "key" / "entry.toml").write_text(technology.to_toml(entry))
-    assert technology.known()[-1].origin == "shipped"  # the same measurement again
-    other = technology.to_toml(dataclasses.replace(entry, clock_ghz=0.5))
-    (tmp_path / "key" / "entry.toml").write_text(other)
-    assert technology.known()[-1].origin == str(tmp_path / "key" / "entry.toml")
-    (tmp_path / "key" / "entry.toml").write_text("of another version")
-    assert technology.known()[-1].origin == "shipped"
+def test_entries_of_this_machine_are_found(entry, tmp_path):
+    mine = Folders(tmp_path)
+    path = mine.asic / "key" / "entry.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(technology.to_toml(entry))
+    assert technology.known(folders=mine)[-1].origin == "shipped"  # the same measurement again
+    path.write_text(technology.to_toml(dataclasses.replace(entry, clock_ghz=0.5)))
+    assert technology.known(folders=mine)[-1].origin == str(path)
+    path.write_text("of another version")
+    assert technology.known(folders=mine)[-1].origin == "shipped"
 
 
 def test_of_another_text_is_of_an_older_decoder(entry):
@@ -143,18 +143,18 @@ def test_bad_figures_are_refused(tmp_path, old, new, message):
         technology.references([path])
 
 
-def test_what_was_placed_is_kept_and_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(technology, "PLACED", tmp_path)
+def test_what_was_placed_is_kept_and_found(tmp_path):
+    mine = Folders(tmp_path)
     area = fpga.Area(1, 2, 3, 4, 5, "Yosys")
-    fpga.keep(fpga.Result("up5k", 1, "x", area, {1: 30.0}, "1" * 16, {}))
-    (tmp_path / "rubbish.json").write_text("{")
-    (found,) = technology.placed("x", "1" * 16)
+    fpga.keep(fpga.Result("up5k", 1, "x", area, {1: 30.0}, "1" * 16, {}), mine)
+    (mine.placed / "rubbish.json").write_text("{")
+    (found,) = technology.placed("x", "1" * 16, mine)
     assert found["older_decoder"] is False
     assert found["weights_per_second"] == 30e6
-    assert found["origin"] == str(tmp_path / "up5k-x.json")
-    assert technology.placed("x", "0" * 16)[0]["older_decoder"] is True
-    fpga.keep(fpga.Result("up5k", 1, "x", area, {}, "1" * 16, {}))  # synthesised only
-    assert technology.placed("x", "1" * 16) == []
+    assert found["origin"] == str(mine.placed / "up5k-x.json")
+    assert technology.placed("x", "0" * 16, mine)[0]["older_decoder"] is True
+    fpga.keep(fpga.Result("up5k", 1, "x", area, {}, "1" * 16, {}), mine)  # synthesised only
+    assert technology.placed("x", "1" * 16, mine) == []
 
 
 def test_the_bundled_models_decoder_was_placed():

@@ -1,13 +1,14 @@
 """The pictures of the docs are those that `make figures` draws."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from weightless_sim.cosim import runner
 from weightless_sim.report import figures
 from weightless_sw.spec import ribbon
 
-DOCS = runner.BUILD.parent / "docs"
+DOCS = Path("docs")
 
 
 @pytest.mark.parametrize("draw", [figures.window, figures.dial])

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -9,7 +10,7 @@ from weightless_sim.study import run as study
 
 
 def schema():
-    return json.loads((runner.BUILD.parent / "docs" / "report.schema.json").read_text())
+    return json.loads((Path("docs") / "report.schema.json").read_text())
 
 
 def test_report_follows_its_schema(result):
