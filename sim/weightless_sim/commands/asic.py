@@ -79,53 +79,54 @@ def _asic(options: argparse.Namespace) -> int:
     if options.accelergy:
         accelergy.write(result, options.accelergy)
     if options.json:
-        common.print_json(result)
+        common.print_json(result.as_dict())
         return 0
     _print(console, result)
     return 0
 
 
-def _print(console: Any, result: dict[str, Any]) -> None:
+def _print(console: Any, result: Any) -> None:
     """A line per part, both delay models side by side."""
-    (settled, glitches) = result["delay_models"].values()
+    settled, glitches = result.settled, result.glitches
     table = common.table("part", ">cells", ">um2", ">pJ/beat, settled", ">with glitches")
-    for name, part in settled["parts"].items():
-        energies = (model["parts"][name]["energy"] / 1000 for model in (settled, glitches))
-        table.add_row(name, f"{part['cells']:,}", f"{part['area']:,.0f}", *(f"{pj:.2f}" for pj in energies))
+    for name, part in settled.parts.items():
+        energies = (one.parts[name].energy / 1000 for one in (settled, glitches))
+        table.add_row(name, f"{part.cells:,}", f"{part.area:,.0f}", *(f"{pj:.2f}" for pj in energies))
     table.add_section()
     rows = (
         ("logic", "logic_pj_per_beat"),
-        (f"memory reads, {result['memories']['node_nm']} nm", "memory_pj_per_beat"),
+        (f"memory reads, {result.memories.node_nm} nm", "memory_pj_per_beat"),
         ("leakage", "leakage_pj_per_beat"),
         ("all, per beat", "pj_per_beat"),
         ("per weight", "pj_per_weight"),
         ("per non-zero", "pj_per_nonzero"),
     )
-    for name, key in rows:
-        if settled[key] is not None:
-            cells = (f"{result['cells']:,}", f"{settled['area_um2']:,.0f}") if name == "logic" else ("", "")
-            table.add_row(name, *cells, f"{settled[key]:.2f}", f"{glitches[key]:.2f}")
-    library, memories = result["library"], result["memories"]
-    area = sum(block["n"] * block["area_um2"] for block in memories["blocks"])
+    for name, field in rows:
+        both = [getattr(one, field) for one in (settled, glitches)]
+        if both[0] is not None:
+            cells = (f"{result.cells:,}", f"{settled.area_um2:,.0f}") if name == "logic" else ("", "")
+            table.add_row(name, *cells, *(f"{pj:.2f}" for pj in both))
+    area = result.memories.area_um2
     table.add_row("area of the memories", "", f"{area:,.0f}", "", "")
-    table.add_row("area with them", "", f"{settled['area_um2'] + area:,.0f}", "", "")
+    table.add_row("area with them", "", f"{settled.area_um2 + area:,.0f}", "", "")
     console.print(table)
+    library = result.library
     console.print(
-        f"{result['workload']}, decoder {result['decoder']}. {library['name']}, {library['corner']}, "
-        f"{library['volts']} V, {result['clock_ghz']:g} GHz asked, {result['depth']} gates on the "
-        f"longest path, {'with' if result['clock_gates'] else 'no'} clock gates; "
-        f"{result['window_beats']} beats, equal to the golden model. Wire {result['wire_ff']:g} fF a net; no clock "
-        f"tree, no placement. {_memories(memories)}"
+        f"{result.workload}, decoder {result.decoder}. {library.name}, {library.corner}, "
+        f"{library.volts} V, {result.clock_ghz:g} GHz asked, {result.depth} gates on the "
+        f"longest path, {'with' if result.clock_gates else 'no'} clock gates; "
+        f"{result.window_beats} beats, equal to the golden model. Wire {result.wire_ff:g} fF a net; no clock "
+        f"tree, no placement. {_memories(result.memories)}"
     )
-    if n := result["nets_equal_on_icarus"]:
+    if n := result.nets_equal_on_icarus:
         console.print(f"Icarus counts the same toggles on each of {n:,} nets.")
     console.print(
-        f"Netlist, activity (SAIF) and entry.toml, which weightless sim finds: {Path(result['netlist']).parent}"
+        f"Netlist, activity (SAIF) and entry.toml, which weightless sim finds: {Path(result.netlist).parent}"
     )
 
 
-def _memories(memories: dict[str, Any]) -> str:
-    blocks = ", ".join(f"{block['n']} of {block['row_bits']} bits" for block in memories["blocks"])
+def _memories(memories: Any) -> str:
+    blocks = ", ".join(f"{block.n} of {block.row_bits} bits" for block in memories.blocks)
     if not blocks:
         return "No memories."
-    return f"Memories: {blocks}, {memories['source']}, {memories['node_nm']} nm {memories['cell']}."
+    return f"Memories: {blocks}, {memories.source}, {memories.node_nm} nm {memories.cell}."

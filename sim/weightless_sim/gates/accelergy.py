@@ -8,29 +8,29 @@ import json
 from pathlib import Path
 from typing import Any
 
-from weightless_sim.gates.simulate import SETTLED, UNIT_DELAY
+from weightless_sim.gates.characterise import Characterisation
 from weightless_sw.files import write_atomically
 
 VERSION = 0.4
 TOP = "decoder"
 
 
-def tables(result: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def tables(result: Characterisation) -> tuple[dict[str, Any], dict[str, Any]]:
     """(ERT, ART) of what characterise.run gave; leakage is an action of its own, once a cycle."""
-    settled, glitches = result["delay_models"][SETTLED], result["delay_models"][UNIT_DELAY]
+    settled, glitches = result.settled, result.glitches
     energies = {
         _name(part): {
-            "beat_settled": settled["parts"][part]["energy"] / 1000,
-            "beat_glitches": glitches["parts"][part]["energy"] / 1000,
+            "beat_settled": settled.parts[part].energy / 1000,
+            "beat_glitches": glitches.parts[part].energy / 1000,
         }
-        for part in settled["parts"]
+        for part in settled.parts
     }
-    areas = {_name(part): settled["parts"][part]["area"] for part in settled["parts"]}
-    for k, block in enumerate(result["memories"]["blocks"]):
-        name = _name(f"sram_{block['name']}" if k else "sram")
-        energies[name] = {"read": block["read_pj"]}  # of one memory
-        areas[name] = block["n"] * block["area_um2"]
-    energies[TOP] = {"leak": settled["leakage_pj_per_beat"]}
+    areas = {_name(part): settled.parts[part].area for part in settled.parts}
+    for k, block in enumerate(result.memories.blocks):
+        name = _name(f"sram_{block.name}" if k else "sram")
+        energies[name] = {"read": block.read_pj}  # of one memory
+        areas[name] = block.n * block.area_um2
+    energies[TOP] = {"leak": settled.leakage_pj_per_beat}
     areas[TOP] = 0.0
     ert = [
         {
@@ -43,7 +43,7 @@ def tables(result: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"ERT": {"version": VERSION, "tables": ert}}, {"ART": {"version": VERSION, "tables": art}}
 
 
-def write(result: dict[str, Any], folder: Path) -> None:
+def write(result: Characterisation, folder: Path) -> None:
     """``ERT.yaml`` and ``ART.yaml`` in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in zip(("ERT", "ART"), tables(result), strict=True):

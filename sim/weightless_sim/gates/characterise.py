@@ -16,7 +16,7 @@ from weightless_sim.cosim.golden import beats_of
 from weightless_sim.cosim.scenario import frame
 from weightless_sim.folders import HERE, Folders
 from weightless_sim.gates import energy, icarus, liberty, netlist
-from weightless_sim.gates.simulate import DELAY_MODELS, SETTLED, Simulator
+from weightless_sim.gates.simulate import DELAY_MODELS, SETTLED, UNIT_DELAY, Simulator
 from weightless_sim.model import sram, technology
 from weightless_sim.tools import run_tool
 from weightless_sw.files import locked, write_atomically
@@ -72,6 +72,89 @@ class Block:
     area_um2: float  # of one
 
 
+@dataclass(frozen=True)
+class Memories:
+    """What CACTI was asked for, and the decoder's memories as it has them."""
+
+    source: str
+    node_nm: int
+    cell: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def area_um2(self) -> float:
+        """Of all of them."""
+        return sum(block.n * block.area_um2 for block in self.blocks)
+
+
+@dataclass(frozen=True)
+class CellLibrary:
+    """What the decoder was mapped to."""
+
+    name: str
+    corner: str
+    volts: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Energy in the window, under one delay model; pJ, by the beat where nothing else is said."""
+
+    cycles: int
+    parts: dict[str, energy.Part]  # that of most energy first
+    logic_pj_per_beat: float
+    memory_pj_per_beat: float
+    leakage_pj_per_beat: float
+    pj_per_beat: float
+    pj_per_weight: float
+    pj_per_nonzero: float | None  # where the weights are known
+    area_um2: float
+    toggles_per_net: float
+
+
+@dataclass(frozen=True)
+class Characterisation:
+    """A decoder in the cells of a library, run with a real record."""
+
+    how: str
+    decoder: str
+    verilog_sha256: str
+    library: CellLibrary
+    clock_ghz: float
+    clock_gates: bool
+    wire_ff: float
+    window_beats: int
+    memories: Memories
+    density: float | None
+    cells: int
+    flip_flops: int
+    depth: int
+    delay_models: dict[str, Figures]
+    netlist: str
+    nets_equal_on_icarus: int | None
+    workload: str = ""
+    entry: str = ""
+
+    @property
+    def settled(self) -> Figures:
+        """Each net changes once a cycle at most."""
+        return self.delay_models[SETTLED]
+
+    @property
+    def glitches(self) -> Figures:
+        """Every change counts."""
+        return self.delay_models[UNIT_DELAY]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; parts with the sum of their energies."""
+        found = asdict(self)
+        for model, figures in self.delay_models.items():
+            found["delay_models"][model]["parts"] = {
+                name: part.as_dict() for name, part in figures.parts.items()
+            }
+        return found
+
+
 def run(
     config: DecoderConfig,
     tensor: EncodedTensor,
@@ -79,7 +162,7 @@ def run(
     options: Options,
     progress: Progress,
     workload: str = "a tensor",
-) -> dict[str, Any]:
+) -> Characterisation:
     """Figures of the decoder ``config`` with ``tensor``, under both delay models; an entry of them is kept.
 
     Raises LibertyError, SynthesisError or ValueError for what can't be used, MismatchError when a beat is wrong.
@@ -96,6 +179,7 @@ def run(
     mapped = netlist.read(_synthesise(config, verilog, options) / "net.json", TOP, library)
     blocks = _blocks(config, mapped, options)
     results, folder, compared = {}, _folder(verilog, config, options), None
+    density = None if n_nonzero is None else n_nonzero / tensor.geometry.n_weights
     for model in DELAY_MODELS:
         simulator = simulate(mapped, config, tensor, options, model, progress)
         parts = energy.energies(simulator, options.window(n_beats), options.wire_ff)
@@ -103,38 +187,37 @@ def run(
         write_atomically(
             folder / f"{model.replace(' ', '_')}.saif", energy.saif(simulator, TOP, period).encode()
         )
-        density = None if n_nonzero is None else n_nonzero / tensor.geometry.n_weights
         if model == SETTLED and options.icarus:
             progress(0, 0, "on Icarus")
             compared = _cross_check(folder, simulator, config, tensor, options)
         results[model] = _figures(
             parts, simulator, options.window(n_beats), config.lanes, density, options, blocks
         )
-    result = {
-        "how": "gate_sim",
-        "decoder": config.name,
-        "verilog_sha256": technology.digest(verilog),
-        "library": {"name": library.name, "corner": library.corner, "volts": library.voltage},
-        "clock_ghz": options.clock_ghz,
-        "clock_gates": options.clock_gates,
-        "wire_ff": options.wire_ff,
-        "window_beats": options.window_beats,
-        "memories": {"source": sram.SOURCE, "node_nm": options.sram_node_nm, "cell": options.sram_cell,
-                     "blocks": [asdict(block) for block in blocks]},
-        "density": density,
-        "cells": len(mapped.cells),
-        "flip_flops": len(mapped.ff_cell),
-        "depth": mapped.depth,
-        "delay_models": results,
-        "netlist": str(folder / "net.v"),
-        "nets_equal_on_icarus": compared,
-    }  # fmt: skip
-    entry = _entry(config, result, workload)
-    write_atomically(folder / "entry.toml", technology.to_toml(entry).encode())
-    return result | {"workload": workload, "entry": str(folder / "entry.toml")}
+    result = Characterisation(
+        how="gate_sim",
+        decoder=config.name,
+        verilog_sha256=technology.digest(verilog),
+        library=CellLibrary(library.name, library.corner, library.voltage),
+        clock_ghz=options.clock_ghz,
+        clock_gates=options.clock_gates,
+        wire_ff=options.wire_ff,
+        window_beats=options.window_beats,
+        memories=Memories(sram.SOURCE, options.sram_node_nm, options.sram_cell, blocks),
+        density=density,
+        cells=len(mapped.cells),
+        flip_flops=len(mapped.ff_cell),
+        depth=mapped.depth,
+        delay_models=results,
+        netlist=str(folder / "net.v"),
+        nets_equal_on_icarus=compared,
+        workload=workload,
+        entry=str(folder / "entry.toml"),
+    )
+    write_atomically(folder / "entry.toml", technology.to_toml(_entry(config, result)).encode())
+    return result
 
 
-def _blocks(config: DecoderConfig, mapped: netlist.Netlist, options: Options) -> list[Block]:
+def _blocks(config: DecoderConfig, mapped: netlist.Netlist, options: Options) -> tuple[Block, ...]:
     """The configuration's memories, those of them that are mapped to SRAM: what is small stays in flip-flops."""
     blocks = []
     for memory in config.memories:
@@ -144,29 +227,29 @@ def _blocks(config: DecoderConfig, mapped: netlist.Netlist, options: Options) ->
             size = n_bytes, memory.row_bits, options.sram_node_nm, options.sram_cell
             pj, um2 = sram.read_energy_pj(*size), 1e6 * sram.area_mm2(*size)
             blocks.append(Block(memory.name, n, memory.row_bits, n_bytes, pj, um2))
-    return blocks
+    return tuple(blocks)
 
 
-def _entry(config: DecoderConfig, result: dict[str, Any], workload: str) -> technology.Entry:
-    settled, glitches = (result["delay_models"][model] for model in DELAY_MODELS)
-    library, memories = result["library"], result["memories"]
-    gates = " --clock-gates" if result["clock_gates"] else ""
+def _entry(config: DecoderConfig, result: Characterisation) -> technology.Entry:
+    settled, glitches = result.settled, result.glitches
+    library, memories = result.library, result.memories
+    gates = " --clock-gates" if result.clock_gates else ""
     return technology.Entry(
         layout=config.GEOMETRY.NAME, lanes=config.lanes, slot_bits=config.slot_bits, value_bits=config.value_bits,
-        decoder=config.name, verilog_sha256=result["verilog_sha256"], library=library["name"],
-        corner=library["corner"], volts=library["volts"], clock_ghz=result["clock_ghz"],
-        clock_gates=result["clock_gates"], workload=workload, window_beats=result["window_beats"],
-        logic_settled_pj=settled["logic_pj_per_beat"], logic_glitches_pj=glitches["logic_pj_per_beat"],
-        memory_pj=settled["memory_pj_per_beat"], leakage_pj=settled["leakage_pj_per_beat"],
-        area_um2=settled["area_um2"], cells=result["cells"], flip_flops=result["flip_flops"], how="gate_sim",
-        source=f"weightless asic --clock {result['clock_ghz']:g} --wire {result['wire_ff']:g} "
-               f"--sram {memories['node_nm']}:{memories['cell']}{gates}; memory reads: {memories['source']}, "
-               f"{memories['node_nm']} nm {memories['cell']}",
+        decoder=config.name, verilog_sha256=result.verilog_sha256, library=library.name,
+        corner=library.corner, volts=library.volts, clock_ghz=result.clock_ghz,
+        clock_gates=result.clock_gates, workload=result.workload, window_beats=result.window_beats,
+        logic_settled_pj=settled.logic_pj_per_beat, logic_glitches_pj=glitches.logic_pj_per_beat,
+        memory_pj=settled.memory_pj_per_beat, leakage_pj=settled.leakage_pj_per_beat,
+        area_um2=settled.area_um2, cells=result.cells, flip_flops=result.flip_flops, how=result.how,
+        source=f"weightless asic --clock {result.clock_ghz:g} --wire {result.wire_ff:g} "
+               f"--sram {memories.node_nm}:{memories.cell}{gates}; memory reads: {memories.source}, "
+               f"{memories.node_nm} nm {memories.cell}",
         parts={
-            name: [round(model["parts"][name]["energy"] / 1000, 4) for model in (settled, glitches)]
-            for name in settled["parts"]
+            name: [round(one.parts[name].energy / 1000, 4) for one in (settled, glitches)]
+            for name in settled.parts
         },
-        accuracy=f"wire {result['wire_ff']:g} fF a net assumed; no clock tree, no placement, no buffers",
+        accuracy=f"wire {result.wire_ff:g} fF a net assumed; no clock tree, no placement, no buffers",
     )  # fmt: skip
 
 
@@ -284,8 +367,8 @@ def simulate(
 
 def _figures(
     parts: dict[str, energy.Part], simulator: Simulator, n_beats: int, lanes: int, density: float | None,
-    options: Options, blocks: list[Block],
-) -> dict[str, Any]:  # fmt: skip
+    options: Options, blocks: tuple[Block, ...],
+) -> Figures:  # fmt: skip
     """pJ per beat and per weight, of a window of ``n_beats``: by part, of the logic, of the memories' reads."""
     logic = sum(part.energy for part in parts.values()) / 1000
     read_pj = {block.row_bits: block.read_pj for block in blocks}
@@ -294,17 +377,15 @@ def _figures(
     leakage = sum(part.leakage for part in parts.values()) * 1e-9 / (options.clock_ghz * 1e9) * 1e12
     leakage *= simulator.cycles / n_beats
     total = logic + reads + leakage
-    return {
-        "cycles": simulator.cycles,
-        "parts": {
-            name: part.as_dict() for name, part in sorted(parts.items(), key=lambda item: -item[1].energy)
-        },
-        "logic_pj_per_beat": logic,
-        "memory_pj_per_beat": reads,
-        "leakage_pj_per_beat": leakage,
-        "pj_per_beat": total,
-        "pj_per_weight": total / lanes,
-        "pj_per_nonzero": total / lanes / density if density else None,
-        "area_um2": sum(part.area for part in parts.values()),
-        "toggles_per_net": float(simulator.toggles.sum() / simulator.cycles / simulator.netlist.n_nets),
-    }
+    return Figures(
+        cycles=simulator.cycles,
+        parts=dict(sorted(parts.items(), key=lambda item: -item[1].energy)),
+        logic_pj_per_beat=logic,
+        memory_pj_per_beat=reads,
+        leakage_pj_per_beat=leakage,
+        pj_per_beat=total,
+        pj_per_weight=total / lanes,
+        pj_per_nonzero=total / lanes / density if density else None,
+        area_um2=sum(part.area for part in parts.values()),
+        toggles_per_net=float(simulator.toggles.sum() / simulator.cycles / simulator.netlist.n_nets),
+    )

@@ -39,36 +39,34 @@ def result(tools, tensor):
 
 
 def test_figures_add_up(result):
-    assert result["cells"] == sum(part["cells"] for part in result["delay_models"][SETTLED]["parts"].values())
-    assert 700 < result["flip_flops"] < 2000
-    rows = int(re.search(r"_r(\d+)_", result["decoder"])[1])  # of one byte, as many as are built
-    (block,) = result["memories"]["blocks"]
-    assert (block["name"], block["n"], block["bytes"]) == ("banks", 3, rows)
-    assert block["area_um2"] == 1e6 * sram.area_mm2(rows, 8, 65, "itrs-lop")
-    for figures in result["delay_models"].values():
-        logic = sum(part["energy"] for part in figures["parts"].values()) / 1000
-        assert figures["logic_pj_per_beat"] == pytest.approx(logic)
+    assert result.cells == sum(part.cells for part in result.settled.parts.values())
+    assert 700 < result.flip_flops < 2000
+    rows = int(re.search(r"_r(\d+)_", result.decoder)[1])  # of one byte, as many as are built
+    (block,) = result.memories.blocks
+    assert (block.name, block.n, block.bytes) == ("banks", 3, rows)
+    assert block.area_um2 == 1e6 * sram.area_mm2(rows, 8, 65, "itrs-lop")
+    for figures in result.delay_models.values():
+        logic = sum(part.energy for part in figures.parts.values()) / 1000
+        assert figures.logic_pj_per_beat == pytest.approx(logic)
         parts = ("logic_pj_per_beat", "memory_pj_per_beat", "leakage_pj_per_beat")
-        assert figures["pj_per_beat"] == pytest.approx(sum(figures[name] for name in parts))
-        assert figures["pj_per_nonzero"] == pytest.approx(figures["pj_per_weight"] / (2700 / 60000))
-        assert figures["cycles"] == 300
-        assert figures["memory_pj_per_beat"] == pytest.approx(
-            3 * sram.read_energy_pj(rows, 8, 65, "itrs-lop")
-        )
-        assert {"address_hash", "range", "bank", "codebook", "code", "loader"} <= set(figures["parts"])
-        assert figures["parts"]["loader"]["internal"] < figures["parts"]["address_hash"]["internal"]
+        assert figures.pj_per_beat == pytest.approx(sum(getattr(figures, name) for name in parts))
+        assert figures.pj_per_nonzero == pytest.approx(figures.pj_per_weight / (2700 / 60000))
+        assert figures.cycles == 300
+        assert figures.memory_pj_per_beat == pytest.approx(3 * sram.read_energy_pj(rows, 8, 65, "itrs-lop"))
+        assert {"address_hash", "range", "bank", "codebook", "code", "loader"} <= set(figures.parts)
+        assert figures.parts["loader"].internal < figures.parts["address_hash"].internal
 
 
 def test_glitches_only_add(result):
-    settled, glitches = (result["delay_models"][model] for model in (SETTLED, UNIT_DELAY))
-    for name, part in settled["parts"].items():
-        assert glitches["parts"][name]["internal"] >= part["internal"] - 1e-9
-        assert glitches["parts"][name]["clock"] == part["clock"]
-    assert glitches["parts"]["range"]["energy"] > 1.2 * settled["parts"]["range"]["energy"]  # its multipliers
+    settled, glitches = (result.delay_models[model] for model in (SETTLED, UNIT_DELAY))
+    for name, part in settled.parts.items():
+        assert glitches.parts[name].internal >= part.internal - 1e-9
+        assert glitches.parts[name].clock == part.clock
+    assert glitches.parts["range"].energy > 1.2 * settled.parts["range"].energy  # its multipliers
 
 
 def test_activity_is_written_beside_the_netlist(result):
-    folder = Path(result["netlist"]).parent
+    folder = Path(result.netlist).parent
     text = (folder / "settled.saif").read_text()
     assert text.startswith("(SAIFILE")
     assert text.count("(") == text.count(")")
@@ -85,21 +83,21 @@ def test_accelergy_gets_tables_of_every_part(result, tmp_path):
         for table in ert["tables"]
         for action in table["actions"]
     }
-    figures = result["delay_models"]
+    figures = result.delay_models
     for model, action in ((SETTLED, "beat_settled"), (UNIT_DELAY, "beat_glitches")):
         total = sum(pj for (_, name), pj in energies.items() if name == action)
-        assert total == pytest.approx(figures[model]["logic_pj_per_beat"])
-    assert 3 * energies["decoder.sram", "read"] == pytest.approx(figures[SETTLED]["memory_pj_per_beat"])
-    assert energies["decoder", "leak"] == figures[SETTLED]["leakage_pj_per_beat"]
+        assert total == pytest.approx(figures[model].logic_pj_per_beat)
+    assert 3 * energies["decoder.sram", "read"] == pytest.approx(figures[SETTLED].memory_pj_per_beat)
+    assert energies["decoder", "leak"] == figures[SETTLED].leakage_pj_per_beat
     areas = {table["name"]: table["area"] for table in art["tables"]}
     assert set(areas) == {name for name, _ in energies}
-    assert sum(areas.values()) - areas["decoder.sram"] == pytest.approx(figures[SETTLED]["area_um2"])
+    assert sum(areas.values()) - areas["decoder.sram"] == pytest.approx(figures[SETTLED].area_um2)
 
 
 def test_a_wrong_gate_is_found(tools, tensor, result):
     """The planted fault: one gate of the XOR stage's parts computes something else."""
     options = characterise.Options((LIBERTY,), clock_ghz=0.2, window_beats=300, sram_node_nm=65)
-    mapped = netlist.read(Path(result["netlist"]).parent / "net.json", fpga.TOP, liberty.read([LIBERTY]))
+    mapped = netlist.read(Path(result.netlist).parent / "net.json", fpga.TOP, liberty.read([LIBERTY]))
     config = decoders.for_layers([tensor.geometry])
     hash_gates = [
         k
@@ -118,7 +116,7 @@ def test_icarus_counts_the_same_on_every_net(tools, tensor, result, need, monkey
     monkeypatch.setattr(icarus, "compare", lambda *given: kept.append(given) or COMPARE(*given))
     config = decoders.for_layers([tensor.geometry])
     checked = characterise.run(config, tensor, None, options, lambda *_: None)
-    assert checked["nets_equal_on_icarus"] > checked["cells"] * 0.9
+    assert checked.nets_equal_on_icarus > checked.cells * 0.9
     counted, simulator = kept[0]
     simulator.toggles[simulator.netlist.gate_output[100]] += 1  # the planted fault
     with pytest.raises(icarus.CrossCheckError, match="times on Icarus"):
