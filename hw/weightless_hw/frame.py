@@ -123,22 +123,9 @@ class FrameReader(wiring.Component):
         ]
         with m.Switch(self.phase):
             with m.Case(Phase.DESCRIPTOR):
-                m.d.comb += self.load.ready.eq(awake)
-                with m.If(taken):
-                    m.d.sync += [words.eq(Cat(words[32:], self.load.payload.data)), n_words.eq(n_words + 1)]
-                    with m.If(n_words == DESCRIPTOR_WORDS - 1):
-                        m.d.sync += [n_words.eq(0), self.phase.eq(Phase.CHECK), self.record_crc.eq(0)]
+                self._describe(m, words, n_words, awake, taken)
             with m.Case(Phase.CHECK):
-                with m.If(~settled):
-                    m.d.sync += settled.eq(1)
-                with m.Elif(refused.any()):
-                    m.d.comb += self.faults.eq(refused)
-                    m.d.sync += self.phase.eq(Phase.DRAIN)
-                with m.Elif(fields.flags == FLAG_RESIDENT):
-                    m.d.sync += self.phase.eq(Phase.CRC)
-                with m.Else():
-                    m.d.comb += codebook.start.eq(1)
-                    m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]
+                self._check(m, fields, refused, settled, resident, codebook)
             with m.Case(Phase.CODEBOOK):
                 m.d.comb += [self.load.ready.eq(codebook.i.ready), codebook.i.valid.eq(self.load.valid)]
                 with m.If(codebook.done):
@@ -147,14 +134,7 @@ class FrameReader(wiring.Component):
             with m.Case(Phase.TABLE):
                 self._pass_on(m, words, taken)
             with m.Case(Phase.CRC):
-                m.d.comb += self.load.ready.eq(1)
-                with m.If(taken):
-                    m.d.sync += self.record_crc.eq(self.load.payload.data)
-                    with m.If(~self.load.payload.last):
-                        m.d.comb += self.faults.eq(LoadError.LONG)
-                        m.d.sync += self.phase.eq(Phase.DRAIN)
-                    with m.Else():
-                        m.d.sync += self.phase.eq(Phase.VERIFY)
+                self._take_crc(m, taken)
             with m.Case(Phase.VERIFY):
                 with m.If(~settled):
                     m.d.sync += settled.eq(1)
@@ -176,6 +156,46 @@ class FrameReader(wiring.Component):
             m.d.comb += self.faults.eq(LoadError.SHORT)
             m.d.sync += [self.phase.eq(home), n_words.eq(0)]
         return m
+
+    def _describe(self, m: Module, words: Signal, n_words: Signal, awake: Value, taken: Value) -> None:
+        """The descriptor comes."""
+        m.d.comb += self.load.ready.eq(awake)
+        with m.If(taken):
+            m.d.sync += [words.eq(Cat(words[32:], self.load.payload.data)), n_words.eq(n_words + 1)]
+            with m.If(n_words == DESCRIPTOR_WORDS - 1):
+                m.d.sync += [n_words.eq(0), self.phase.eq(Phase.CHECK), self.record_crc.eq(0)]
+
+    def _check(
+        self,
+        m: Module,
+        fields: Any,
+        refused: Value,
+        settled: Signal,
+        resident: Signal,
+        codebook: CodebookLoader,
+    ) -> None:
+        """It is compared, and refused, or its codebook comes, or of a resident record the CRC word."""
+        with m.If(~settled):
+            m.d.sync += settled.eq(1)
+        with m.Elif(refused.any()):
+            m.d.comb += self.faults.eq(refused)
+            m.d.sync += self.phase.eq(Phase.DRAIN)
+        with m.Elif(fields.flags == FLAG_RESIDENT):
+            m.d.sync += self.phase.eq(Phase.CRC)
+        with m.Else():
+            m.d.comb += codebook.start.eq(1)
+            m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]
+
+    def _take_crc(self, m: Module, taken: Value) -> None:
+        """The CRC word comes, which must be the last."""
+        m.d.comb += self.load.ready.eq(1)
+        with m.If(taken):
+            m.d.sync += self.record_crc.eq(self.load.payload.data)
+            with m.If(~self.load.payload.last):
+                m.d.comb += self.faults.eq(LoadError.LONG)
+                m.d.sync += self.phase.eq(Phase.DRAIN)
+            with m.Else():
+                m.d.sync += self.phase.eq(Phase.VERIFY)
 
     def _home(self, m: Module) -> Any:
         """What is waited for when a record is over, and what a fault means for the layer *under way*."""
