@@ -11,6 +11,7 @@ it and hold its length to these numbers.  The coded record and zstd's frames are
 
 import heapq
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,28 @@ PAPER_INDEX_BITS = 5  # of fully connected layers: Han, Mao, Dally, "Deep Compre
 INDEX_WIDTHS = range(2, 11)
 ZSTD_LEVEL = 19
 
-# What a hardware decoder of a format does.
-CONSTANT = "constant rate, any number of weights per clock"
-ONE = "one non-zero per clock"
-SERIAL = "serial"
-NONE = "none: no format"
+
+class Rate(StrEnum):
+    """What a decoder of a format does in hardware."""
+
+    CONSTANT = "constant rate, any number of weights per clock"
+    ONE = "one non-zero per clock"
+    SERIAL = "serial"
+    NONE = "none: no format"
+
+
+class Kind(StrEnum):
+    """What a size is of; there may be several of a kind."""
+
+    DENSE = "dense"
+    CSR = "CSR"
+    BITMASK = "bitmask"
+    DEEP_COMPRESSION = "Deep Compression"
+    ENTROPY = "entropy"
+    ZSTD = "zstd"
+    CODED = "coded record"
+    TABLE = "table"
+    PAYLOAD = "payload of the table"
 
 
 @dataclass(frozen=True)
@@ -44,10 +62,11 @@ class Size:
     """The size of one tensor in one format: ``bits`` is everything, ``codebook_bits`` included."""
 
     name: str
+    kind: Kind
     bits: int
     codebook_bits: int
     how: str
-    decoder: str  # what one in hardware does
+    decoder: Rate
 
     @property
     def bytes(self) -> int:
@@ -122,7 +141,12 @@ def trimmed_sizes(weights: NDArray[Any]) -> list[Size]:
     how = f"live block of {block.shape[0]} x {block.shape[1]} and its maps, {n_bytes} bytes; "
     return [
         Size(
-            f"{size.name}, trimmed", size.bits + 8 * n_bytes, size.codebook_bits, how + size.how, size.decoder
+            f"{size.name}, trimmed",
+            size.kind,
+            size.bits + 8 * n_bytes,
+            size.codebook_bits,
+            how + size.how,
+            size.decoder,
         )
         for size in (deep_compression, bitmask)
     ]
@@ -135,7 +159,7 @@ def coded_size(weights: NDArray[Any]) -> Size:
     rows, columns = tensor.arrangement.block_shape
     how = f"record of the live block of {rows} x {columns} and its maps, adaptive arithmetic coder"
     bits = CODEBOOK_ENTRY_BITS * len(tensor.codebook)
-    return Size("coded record", 8 * n_bytes, bits, how, SERIAL)
+    return Size("coded record", Kind.CODED, 8 * n_bytes, bits, how, Rate.SERIAL)
 
 
 def zstd_size(weights: NDArray[Any]) -> Size:
@@ -144,7 +168,7 @@ def zstd_size(weights: NDArray[Any]) -> Size:
     support = _measure(weights)
     how = f"level {ZSTD_LEVEL}; gaps along the flattened index as varints, value numbers, fp16 codebook"
     bits = 8 * len(frames) + support.codebook_bits
-    return Size("zstd on gaps and values", bits, support.codebook_bits, how, SERIAL)
+    return Size("zstd on gaps and values", Kind.ZSTD, bits, support.codebook_bits, how, Rate.SERIAL)
 
 
 def zstd_frames(weights: NDArray[Any]) -> bytes:
@@ -212,7 +236,14 @@ def _measure(weights: NDArray[Any]) -> _Support:
 
 def _dense(support: _Support) -> Size:
     """32 bits for every weight, and nothing else; no codebook."""
-    return Size("dense fp32", DENSE_BITS * support.n_weights, 0, "32 bits per weight, no codebook", CONSTANT)
+    return Size(
+        "dense fp32",
+        Kind.DENSE,
+        DENSE_BITS * support.n_weights,
+        0,
+        "32 bits per weight, no codebook",
+        Rate.CONSTANT,
+    )
 
 
 def _bitmask(support: _Support) -> Size:
@@ -220,7 +251,7 @@ def _bitmask(support: _Support) -> Size:
     value = _width(support.n_values)
     bits = support.n_weights + support.n_nonzero * value + support.codebook_bits
     how = f"a bit per weight, {value} bits per non-zero weight, fp16 codebook"
-    return Size("bitmask and codes", bits, support.codebook_bits, how, CONSTANT)
+    return Size("bitmask and codes", Kind.BITMASK, bits, support.codebook_bits, how, Rate.CONSTANT)
 
 
 def _csr(support: _Support) -> Size:
@@ -237,7 +268,9 @@ def _csr(support: _Support) -> Size:
         f"{COUNT_BITS} bit count, {rows} row pointers of {pointer} bits, {support.n_nonzero} entries of "
         f"{column} bit column index and {value} bit value index, fp16 codebook"
     )
-    return Size("CSR, fixed width", bits + support.codebook_bits, support.codebook_bits, how, ONE)
+    return Size(
+        "CSR, fixed width", Kind.CSR, bits + support.codebook_bits, support.codebook_bits, how, Rate.ONE
+    )
 
 
 def _deep_compression(support: _Support, name: str, index_bits: int, by_width: dict[int, int]) -> Size:
@@ -248,7 +281,14 @@ def _deep_compression(support: _Support, name: str, index_bits: int, by_width: d
         "along the flattened index and value indices, both canonical Huffman with their tables, fp16 codebook"
     )
     bits = by_width[index_bits] + support.codebook_bits
-    return Size(f"Deep Compression, {name} + Huffman", bits, support.codebook_bits, how, ONE)
+    return Size(
+        f"Deep Compression, {name} + Huffman",
+        Kind.DEEP_COMPRESSION,
+        bits,
+        support.codebook_bits,
+        how,
+        Rate.ONE,
+    )
 
 
 def _deep_compression_bits(support: _Support, index_bits: int) -> int:
@@ -298,7 +338,9 @@ def _order0_entropy(support: _Support) -> Size:
     what = _entropy_bits(support.value_counts)
     bits = int(np.ceil(where + what))
     how = f"independent weights: {where:.1f} bits of support, {what:.1f} bits of values, no tables, fp16 codebook"
-    return Size("order-0 entropy", bits + support.codebook_bits, support.codebook_bits, how, NONE)
+    return Size(
+        "order-0 entropy", Kind.ENTROPY, bits + support.codebook_bits, support.codebook_bits, how, Rate.NONE
+    )
 
 
 def _entropy_bits(counts: NDArray[np.int64]) -> float:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from weightless_sw import arrangement, codec
 from weightless_sw.baselines import (
-    NONE,
+    Kind,
+    Rate,
     Size,
     baseline_sizes,
     coded_size,
@@ -370,7 +371,7 @@ def test_huffman_lengths_can_be_as_long_as_fibonacci_makes_them() -> None:
 
 
 def test_bytes_are_rounded_up() -> None:
-    assert [Size("", bits, 0, "", NONE).bytes for bits in (0, 1, 8, 9)] == [0, 1, 1, 2]
+    assert [Size("", Kind.DENSE, bits, 0, "", Rate.NONE).bytes for bits in (0, 1, 8, 9)] == [0, 1, 1, 2]
 
 
 @pytest.mark.parametrize(

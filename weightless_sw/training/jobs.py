@@ -144,15 +144,15 @@ def storages(job: Job, layer: str) -> list[dict[str, Any]]:
         {"name": f"exact: {size.name}", "bytes": size.bytes, "error": job.wrong["simplified"] / job.n_test,
          "decoder": size.decoder, "lossless": True}
         for size in smallest.values()
-        if size.decoder != baselines.NONE
+        if size.decoder != baselines.Rate.NONE
     ]  # fmt: skip
     table = container.stored_bytes(job.result.tensors[f"{layer}.weight"])
     rows += [
         {"name": f"table, {at}", "bytes": table, "error": job.wrong[at] / job.n_test,
-         "decoder": baselines.CONSTANT, "lossless": False}
+         "decoder": baselines.Rate.CONSTANT, "lossless": False}
         for at in ("encoded", "retrained")
     ]  # fmt: skip
-    return [row | {"constant_rate": row["decoder"] == baselines.CONSTANT} for row in rows]
+    return [row | {"constant_rate": row["decoder"] == baselines.Rate.CONSTANT} for row in rows]
 
 
 def _passed(result: compress.Compressed, step: str) -> dict[str, torch.Tensor]:

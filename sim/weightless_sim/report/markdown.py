@@ -5,6 +5,7 @@ from typing import Any
 from weightless_sim.report.summary import not_characterised, summary
 from weightless_sim.shown import in_markdown
 from weightless_sim.study import comparison
+from weightless_sw.baselines import Rate
 
 HOW_IN_WORDS = (
     "How: file, counted in the .wls file; encoder, of an encoding made here; counted, the format's bits added up; "
@@ -81,9 +82,7 @@ def _ratio(times: float | None) -> str:
 def size_in_words(result: dict[str, Any]) -> str:
     """What the table of sizes says, for those who want to know what a table costs and buys."""
     *others, table, _ = result["sizes"]
-    smaller = [
-        row for row in others if row["bytes"] <= table["bytes"] and not row["decoder"].startswith("none")
-    ]
+    smaller = [row for row in others if row["bytes"] <= table["bytes"] and row["decoder"] != Rate.NONE]
     encoding = result["encoding"][result["layer"]]
     text = f"The table costs {encoding['n_false_positives']:,} false positives, "
     text += f"{encoding['false_positives_per_nonzero']:.3f} per non-zero weight; all other rows are exact. "

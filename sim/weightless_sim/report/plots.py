@@ -17,6 +17,8 @@ from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
 from weightless_hw.config import DecoderConfig
 from weightless_sim.model.cycles import STATES
+from weightless_sim.study.result import RunKind
+from weightless_sw.baselines import Kind, Rate
 
 INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
@@ -57,12 +59,12 @@ def _figure(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
 def sizes(report: dict[str, Any]) -> Figure:
     """The layer in other formats and in our file, from zero; filled: a decoder in hardware keeps a constant rate."""
     rows = sorted(report["sizes"], key=lambda row: float(row["bytes"]))
-    shown, dense = [row for row in rows if row["name"] != "dense fp32"], rows[-1]
+    shown, dense = [row for row in rows if row["kind"] != Kind.DENSE], rows[-1]
     figure, axes = _figure(f"Size of {report['layer']}, every byte counted", 0.36 * len(shown) + 1.2)
     places = np.arange(len(shown))
     for place, row in zip(places, shown, strict=True):
         color = MUTED if row["lossless"] else ACCENT
-        fill = color if row["decoder"].startswith("constant") else "white"
+        fill = color if row["decoder"] == Rate.CONSTANT else "white"
         axes.barh(place, row["bytes"], color=fill, edgecolor=color, height=0.65)
         label = f" {row['bytes']:,} B, {row['bits_per_weight']:.3f} bit/weight"
         label += ": smallest at a constant rate" if row["smallest_at_constant_rate"] else ""
@@ -113,7 +115,7 @@ def false_positives(report: dict[str, Any]) -> Figure:
 
 def throughput(report: dict[str, Any]) -> Figure:
     """Where the cycles of each run went: a beat, waiting for the sink, a bubble, or loading alone."""
-    runs = [run for name, run in report["runs"].items() if name == run["stall"]]
+    runs = [run for run in report["runs"].values() if run["kind"] == RunKind.STALL]
     lanes = report["decoders"][report["runs"]["none"]["decoder"]]["config"]["lanes"]
     figure, axes = _figure(f"Cycles of {report['layer']}, {lanes} lanes, by stalls", 0.5 * len(runs) + 1.4)
     states = [state for state in STATES if any(run["states"][state] for run in runs)]

@@ -18,6 +18,7 @@ import numpy as np
 from weightless_sim.model import technology
 from weightless_sim.study import subject
 from weightless_sw import inputs
+from weightless_sw.baselines import Kind, Rate
 
 MARKED = re.compile(r"(<!-- table ([\w.-]+) -->\n).*?(<!-- end -->)", re.S)
 
@@ -38,7 +39,7 @@ def sizes(folder: Path) -> str:
     rows = [
         row
         for row in _results(folder, "sizes")
-        if not row["decoder"].startswith("none") and row["name"] not in ("dense fp32", "its payload alone")
+        if row["decoder"] != Rate.NONE and row["kind"] not in (Kind.DENSE, Kind.PAYLOAD)
     ]
     return _table(
         ("stored as", "bytes", "zeros", "a hardware decoder"),

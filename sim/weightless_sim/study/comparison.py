@@ -46,10 +46,11 @@ def compare(
     fetched = {dram: reference(known, dram, "dram").value for dram in drams}
 
     def row(
-        name: str, on_chip: tuple[float, float], n_bits: int, counts: str, how: str, complete: bool = True
-    ) -> dict[str, Any]:
-        """Bits of DRAM come on top of what is on chip; of a dense layer, instead."""
-        kept = [0.0, 0.0] if name.startswith("dense") else on_chip
+        name: str, on_chip: tuple[float, float], n_bits: int, counts: str, how: str, complete: bool = True,
+        *, is_kept: bool = True,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Bits of DRAM come on top of what is on chip; where that is not kept, instead."""
+        kept = on_chip if is_kept else (0.0, 0.0)
         sums = {dram: [pj * n_bits / n + value for value in kept] for dram, pj in fetched.items()}
         return {
             "name": name,
@@ -68,7 +69,7 @@ def compare(
     for name, width in DENSE:
         read = _sram_bit_pj(DENSE_SRAM_BYTES) * width * n_all / n
         counts = f"{n_all:,} weights of {width} bits; 1 MB of SRAM"
-        rows.append(row(name, (read, read), width * n_all, counts, "table"))
+        rows.append(row(name, (read, read), width * n_all, counts, "table", is_kept=False))
     for name, size in other_bits.items():
         read = _sram_bit_pj(max(1024, 1 << ceil(log2(size / 8)))) * size / n
         left = f"{max(0.0, table[0] - read):.0f} to {max(0.0, table[1] - read):.0f} pJ per non-zero"

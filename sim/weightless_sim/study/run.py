@@ -6,7 +6,7 @@ The result is the content of ``report.json``; ``docs/report.schema.json`` descri
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -26,9 +26,11 @@ from weightless_sim.folders import HERE, Folders
 from weightless_sim.model import technology
 from weightless_sim.model.cycles import by_state, predict
 from weightless_sim.study import comparison, subject
+from weightless_sim.study.result import RunKind
 from weightless_sim.study.subject import Subject
 from weightless_sw import baselines, codec, container, inputs, layouts, records
 from weightless_sw import provenance as package
+from weightless_sw.baselines import Kind, Rate
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress
 from weightless_sw.spec.record import FORMAT_VERSION, MAX_SLOT_BITS
@@ -46,8 +48,20 @@ HOW = {
 }  # fmt: skip
 SWEEP_SEEDS = 4096  # between the first seeds of two widths: more than an encoder tries
 SWEEP_POINTS = 8  # slot widths in the plot of false positives
-IN_TURN = "in turn"  # the run of all tables; the others are called as their stalls
 STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run: what is sent to which decoder, and how it is called."""
+
+    name: str
+    kind: RunKind
+    config: DecoderConfig
+    layers: list[str]
+    sent: list[bytes]
+    stall: str  # of stall_patterns
+    count: bool  # events, too: it takes longer, and the tests do it under every stall
 
 
 Step = Callable[[str], AbstractContextManager[Progress]]  # begins a step with a title
@@ -230,51 +244,54 @@ def _build(
     }
 
 
-def _simulate(
-    groups: dict[DecoderConfig, list[str]], about: Subject, options: Options, step: Step
-) -> dict[str, dict[str, Any]]:
-    """By name: the tables of each decoder in turn without a stall, then the largest one through the stall patterns.
+def _plans(groups: dict[DecoderConfig, list[str]], about: Subject) -> Iterator[Plan]:
+    """The tables of each decoder in turn without a stall, then the largest one through the stall patterns.
 
-    In turn means: all of them, a single one twice, and then the last one resident, where a table stays.
+    In turn means: all of them, a single one twice, and then the last one resident, where a table stays.  Events are
+    counted once per decoder.
     """
     by_name = {name: records.to_record(tensor) for name, tensor in about.tables.items()}
-    plans = []
     for k, (config, names) in enumerate(groups.items()):
         again = names if len(names) > 1 else 2 * names
         sent, layers = [by_name[name] for name in again], list(again)
         if config.keeps_table():
             sent, layers = [*sent, resident_record(sent[-1])], [*layers, f"{again[-1]} (resident)"]
-        plans.append((f"{IN_TURN}, {config.name}" if k else IN_TURN, config, layers, sent, "none"))
-        if not k:
-            plans += [(stall, config, [about.layer], [by_name[about.layer]], stall) for stall in STALLS]
+        name = f"{RunKind.IN_TURN}, {config.name}" if k else str(RunKind.IN_TURN)
+        yield Plan(name, RunKind.IN_TURN, config, layers, sent, "none", count=k > 0)
+        for stall in STALLS if not k else ():
+            largest = [about.layer], [by_name[about.layer]]
+            yield Plan(stall, RunKind.STALL, config, *largest, stall, count=stall == "none")
+
+
+def _simulate(
+    groups: dict[DecoderConfig, list[str]], about: Subject, options: Options, step: Step
+) -> dict[str, dict[str, Any]]:
+    """The runs, by name."""
     patterns = stall_patterns()
     runs = {}
-    for name, config, layers, sent, stall in plans:
-        source, sink = patterns[stall]
-        # Events are counted once per decoder: it takes longer, and the tests do it under every stall.
-        count = name == "none" or name.startswith(f"{IN_TURN},")
-        scenario = Scenario(config=config, records=sent, source=source, sink=sink, count=count)
-        with step(f"simulate {config.lanes} lanes: {name}") as progress:
+    for plan in _plans(groups, about):
+        source, sink = patterns[plan.stall]
+        scenario = Scenario(config=plan.config, records=plan.sent, source=source, sink=sink, count=plan.count)
+        with step(f"simulate {plan.config.lanes} lanes: {plan.name}") as progress:
             result = runner.run(
                 scenario,
-                name.replace(" ", "_"),
+                plan.name.replace(" ", "_"),
                 simulator=options.simulator,
                 progress=progress,
                 folders=options.folders,
             )
-        runs[name] = _run_entry(layers, stall, scenario, result)
+        runs[plan.name] = _run_entry(plan, scenario, result)
     return runs
 
 
-def _run_entry(
-    layers: list[str], stall: str, scenario: Scenario, result: runner.CosimResult
-) -> dict[str, Any]:
+def _run_entry(plan: Plan, scenario: Scenario, result: runner.CosimResult) -> dict[str, Any]:
     model = predict(scenario.config, scenario.loads, scenario.source, scenario.sink)
     last = result.layers[-1]
     return {
+        "kind": plan.kind,
         "decoder": scenario.config.name,
-        "layers": layers,
-        "stall": stall,
+        "layers": plan.layers,
+        "stall": plan.stall,
         "n_weights": result.n_weights,
         "n_mismatches": result.n_mismatches,
         "cycles_rtl_sim": last.end,
@@ -296,13 +313,12 @@ def _energy(
     if not known or not array.any():
         return {}
     per_weight = known[0]["pj_per_weight_settled"], known[0]["pj_per_weight_glitches"]
-    # of each kind the last row: of the live block, where there is one
-    kinds = {"bitmask": "bitmask", "Deep Compression, best": "Deep Compression"}
+    # Of each kind the last row: of the live block, where there is one.
     others = {
-        short: 8 * row["bytes"]
+        str(kind): 8 * row["bytes"]
+        for kind in (Kind.DEEP_COMPRESSION, Kind.BITMASK)
         for row in sizes
-        for name, short in kinds.items()
-        if row["name"].startswith(name)
+        if row["kind"] == kind
     }
     how = known[0]["how"] + (", of an older decoder" if known[0]["older_decoder"] else "")
     n_bits = 8 * int(_table(tensor)["bytes"])
@@ -363,20 +379,34 @@ def _sizes(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size) ->
         baselines.zstd_size(matrix),
     ]
     rows: list[dict[str, Any]] = [
-        {"name": size.name, "bytes": size.bytes, "how": size.how, "decoder": size.decoder, "lossless": True}
+        {
+            "name": size.name,
+            "kind": size.kind,
+            "bytes": size.bytes,
+            "how": size.how,
+            "decoder": size.decoder,
+            "lossless": True,
+        }
         for size in others
     ]
     slot_bits, payload = tensor.geometry.slot_bits, tensor.geometry.n_slots * tensor.geometry.slot_bits
     ours = (
-        (f"Weightless table, t = {slot_bits}", _table(tensor)["bytes"],
+        (f"Weightless table, t = {slot_bits}", Kind.TABLE, _table(tensor)["bytes"],
          "in the .wls file: the record (descriptor, codebook, table) and the maps of live rows and columns"),
-        ("its payload alone", -(-payload // 8), f"{tensor.geometry.n_slots:,} slots of {slot_bits} bits"),
+        ("its payload alone", Kind.PAYLOAD, -(-payload // 8), f"{tensor.geometry.n_slots:,} slots of {slot_bits} bits"),
     )  # fmt: skip
     rows += [
-        {"name": name, "bytes": n_bytes, "how": how, "decoder": baselines.CONSTANT, "lossless": False}
-        for name, n_bytes, how in ours
+        {
+            "name": name,
+            "kind": kind,
+            "bytes": n_bytes,
+            "how": how,
+            "decoder": Rate.CONSTANT,
+            "lossless": False,
+        }
+        for name, kind, n_bytes, how in ours
     ]
-    whole = [row for row in rows[:-1] if row["decoder"] == baselines.CONSTANT]
+    whole = [row for row in rows if row["decoder"] == Rate.CONSTANT and row["kind"] != Kind.PAYLOAD]
     smallest = min(whole, key=lambda row: int(row["bytes"]))
     for row in rows:
         row["smallest_at_constant_rate"] = row is smallest

@@ -7,6 +7,7 @@ import pytest
 
 from weightless_sim.cosim import runner
 from weightless_sim.study import run as study
+from weightless_sim.study.result import RunKind
 
 
 def schema():
@@ -27,9 +28,9 @@ def test_schema_refuses_a_mismatch(result):
 def test_every_run_compared_every_weight(result):
     runs = result["runs"]
     stored = {name: report["n_stored"] for name, report in result["encoding"].items()}
-    assert list(runs) == [study.IN_TURN, *study.STALLS]
+    assert list(runs) == [RunKind.IN_TURN, *study.STALLS]
     assert {name: run["n_weights"] for name, run in runs.items()} == {
-        study.IN_TURN: stored["a"] + 2 * stored["b"],  # b is decoded again from what is loaded
+        RunKind.IN_TURN: stored["a"] + 2 * stored["b"],  # b is decoded again from what is loaded
         **dict.fromkeys(study.STALLS, stored["a"]),
     }
     for run in runs.values():

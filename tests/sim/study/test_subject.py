@@ -10,6 +10,7 @@ from weightless_sim.cosim import runner
 from weightless_sim.report import summary, write
 from weightless_sim.study import run as study
 from weightless_sim.study import subject
+from weightless_sim.study.result import RunKind
 from weightless_sw import codec, container, inputs
 
 
@@ -42,7 +43,8 @@ def test_a_file_without_its_weights(file, step, tmp_path, need, capsys):
     schema = json.loads((Path("docs") / "report.schema.json").read_text())
     jsonschema.validate(json.loads(json.dumps(result)), schema)
     assert [decoder["tables"] for decoder in result["decoders"].values()] == [["a", "c"], ["b"]]
-    (other,) = (name for name in result["runs"] if name.startswith("in turn, "))
+    in_turn = [name for name, run in result["runs"].items() if run["kind"] == RunKind.IN_TURN]
+    (other,) = in_turn[1:]
     assert list(result["runs"]) == ["in turn", *study.STALLS, other]
     assert result["runs"]["in turn"]["layers"] == ["a", "c", "c (resident)"]
     assert result["runs"][other]["layers"] == ["b", "b", "b (resident)"]
