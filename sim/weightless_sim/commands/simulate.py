@@ -69,10 +69,10 @@ def _sim(options: argparse.Namespace) -> int:
     with locked(options.build / "sim.lock", lambda: common.remark(ahead)):
         result = study.run(asked, common.Steps())
         paths = write.write(result, options.build / "report")
-    for note in [*result["notes"], *([] if result["encoding"] else [result["weights"]])]:
+    for note in [*result.notes, *([] if result.encoding else [result.weights])]:
         common.remark(note)
     if options.json:
-        common.print_json(result)
+        common.print_json(result.as_dict())
         return 0
     table = common.table("", "", "", show_header=False, title="Weightless", title_justify="left")
     for what, figure, how in summary.summary(result):

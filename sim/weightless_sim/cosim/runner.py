@@ -21,6 +21,7 @@ from weightless_sim import system
 from weightless_sim.cosim.scenario import Scenario
 from weightless_sim.folders import HERE, Folders
 from weightless_sim.model.cycles import LayerCycles
+from weightless_sim.model.events import RunEvents
 from weightless_sim.tools import environment, our_environment
 from weightless_sw.files import locked
 from weightless_sw.progress import Progress
@@ -49,8 +50,8 @@ class CosimResult:
     errors: int  # LoadError, of all records
     layers: list[LayerCycles]
     predicted: list[LayerCycles]
-    events: dict[str, Any] | None  # where they were counted
-    predicted_events: dict[str, Any] | None
+    events: RunEvents | None  # where they were counted
+    predicted_events: RunEvents | None
     output_transfers: list[int]
 
     @classmethod
@@ -59,6 +60,8 @@ class CosimResult:
         fields = json.loads(path.read_text())
         for name in ("layers", "predicted"):
             fields[name] = [LayerCycles(**layer) for layer in fields[name]]
+        for name in ("events", "predicted_events"):
+            fields[name] = fields[name] and RunEvents.from_dict(fields[name])
         return cls(**fields)
 
 

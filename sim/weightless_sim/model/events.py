@@ -38,6 +38,12 @@ class RunEvents:
     words: int
     units: dict[str, UnitEvents]
 
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "RunEvents":
+        """The inverse of :meth:`as_dict`."""
+        units = {name: UnitEvents(unit["enabled"], unit["useful"]) for name, unit in fields["units"].items()}
+        return cls(fields["cycles"], fields["held"], fields["words"], units)
+
     def as_dict(self) -> dict[str, Any]:
         """Fields and derived counts, for reports."""
         units = {name: asdict(unit) | {"idle": unit.idle} for name, unit in self.units.items()}

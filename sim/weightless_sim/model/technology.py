@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from importlib.resources import files
 from math import inf
 from pathlib import Path
@@ -64,6 +64,33 @@ class Entry:
         """(settled, with glitches): logic, memory reads and leakage."""
         rest = self.memory_pj + self.leakage_pj
         return (self.logic_settled_pj + rest) / self.lanes, (self.logic_glitches_pj + rest) / self.lanes
+
+
+@dataclass(frozen=True)
+class KnownEntry(Entry):
+    """What is known of a decoder: an entry, and whether it is of this very Verilog."""
+
+    pj_per_weight_settled: float = 0.0
+    pj_per_weight_glitches: float = 0.0
+    older_decoder: bool = False
+
+
+@dataclass(frozen=True)
+class KnownPlacement:
+    """A decoder on a device, as ``weightless fpga`` kept it, and whether it was of this very Verilog."""
+
+    device: str
+    lanes: int
+    config: str
+    area: dict[str, Any]
+    fmax: dict[str, float]  # megahertz by seed
+    verilog_sha256: str
+    utilization: dict[str, Any]
+    fmax_mhz: float
+    weights_per_second: float
+    how: dict[str, str]
+    origin: str
+    older_decoder: bool
 
 
 @dataclass(frozen=True)
@@ -205,19 +232,26 @@ def to_toml(entry: Entry) -> str:
     return "\n".join(["[[logic]]", *lines, "[logic.parts]", *parts, ""])
 
 
-def placed(name: str, text_digest: str, folders: Folders = HERE) -> list[dict[str, Any]]:
+def shipped_placements() -> list[KnownPlacement]:
+    """The placements that are shipped."""
+    rows = json.loads(files("weightless_sim.model").joinpath("tech", "fpga.json").read_text())
+    return [KnownPlacement(**row, origin="shipped", older_decoder=False) for row in rows]
+
+
+def placed(name: str, text_digest: str, folders: Folders = HERE) -> list[KnownPlacement]:
     """That decoder on FPGAs, shipped or of this machine; with another Verilog text as an older one's."""
-    shipped = json.loads(files("weightless_sim.model").joinpath("tech", "fpga.json").read_text())
-    rows = [row | {"origin": "shipped"} for row in shipped]
+    found = shipped_placements()
     for path in sorted(folders.placed.glob("*.json")):
-        with suppress(ValueError):
-            rows.append(json.loads(path.read_text()) | {"origin": str(path)})
-    found = [
-        row | {"older_decoder": row["verilog_sha256"] != text_digest}
-        for row in rows
-        if row.get("config") == name and row.get("weights_per_second")
+        with suppress(ValueError, TypeError):  # broken, or of another version of this program
+            found.append(
+                KnownPlacement(**json.loads(path.read_text()), origin=str(path), older_decoder=False)
+            )
+    mine = [
+        replace(one, older_decoder=one.verilog_sha256 != text_digest)
+        for one in found
+        if one.config == name and one.weights_per_second
     ]
-    return sorted(found, key=lambda row: bool(row["older_decoder"]))
+    return sorted(mine, key=lambda one: one.older_decoder)
 
 
 def digest(verilog: str) -> str:
@@ -225,13 +259,12 @@ def digest(verilog: str) -> str:
     return hashlib.sha256(verilog.encode()).hexdigest()[:16]
 
 
-def of_decoder(name: str, text_digest: str, entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def of_decoder(name: str, text_digest: str, entries: Iterable[Entry]) -> list[KnownEntry]:
     """What is known of the decoder of that configuration's name, newest text first."""
-    rows = [
-        asdict(entry)
-        | dict(zip(("pj_per_weight_settled", "pj_per_weight_glitches"), entry.pj_per_weight(), strict=True))
-        | {"older_decoder": entry.verilog_sha256 != text_digest}
-        for entry in entries
-        if entry.decoder == name
-    ]
-    return sorted(rows, key=lambda row: bool(row["older_decoder"]))
+    found = []
+    for entry in entries:
+        if entry.decoder == name:
+            settled, glitches = entry.pj_per_weight()
+            found.append(KnownEntry(**vars(entry), pj_per_weight_settled=settled, pj_per_weight_glitches=glitches,
+                                    older_decoder=entry.verilog_sha256 != text_digest))  # fmt: skip
+    return sorted(found, key=lambda one: one.older_decoder)

@@ -5,6 +5,7 @@ from typing import Any
 from weightless_sim.report.summary import not_characterised, summary
 from weightless_sim.shown import in_markdown
 from weightless_sim.study import comparison
+from weightless_sim.study.result import Report
 from weightless_sw.baselines import Rate
 
 HOW_IN_WORDS = (
@@ -15,20 +16,20 @@ HOW_IN_WORDS = (
 )
 
 
-def to_markdown(result: dict[str, Any]) -> str:
+def to_markdown(result: Report) -> str:
     """The report for people."""
     parts = [
-        f"# Weightless report: {in_markdown(result['model']['name'])}", "",
+        f"# Weightless report: {in_markdown(result.model.name)}", "",
         *_table(["", "", "how"], [map(in_markdown, line) for line in summary(result)]),
-        *[f"* {in_markdown(note)}" for note in result["notes"]],
-        *([""] if result["notes"] else []),
+        *[f"* {in_markdown(note)}" for note in result.notes],
+        *([""] if result.notes else []),
         HOW_IN_WORDS, "",
-        *(_sizes(result) if result["sizes"] else [f"{result['weights']}.", ""]),
-        *(_layouts(result) if result["layouts"] else []),
-        *(_false_positives(result) if result["false_positives"] else []),
+        *(_sizes(result) if result.sizes else [f"{result.weights}.", ""]),
+        *(_layouts(result) if result.layouts else []),
+        *(_false_positives(result) if result.false_positives else []),
         *_runs(result),
         *_energy(result),
-        *(_encoding(result) if result["encoding"] else []),
+        *(_encoding(result) if result.encoding else []),
         *_provenance(result), "",
     ]  # fmt: skip
     return "\n".join(parts)
@@ -39,12 +40,12 @@ def _table(head: list[str], rows: Any) -> list[str]:
     return lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows] + [""]
 
 
-def _sizes(result: dict[str, Any]) -> list[str]:
+def _sizes(result: Report) -> list[str]:
     rows = [
-        (row["name"] + (" **(smallest at a constant rate)**" if row["smallest_at_constant_rate"] else ""),
-         f"{row['bytes']:,}", f"{row['bits_per_weight']:.4f}", _ratio(row["ratio_to_dense_fp32"]),
-         "exact" if row["lossless"] else "false positives", row["decoder"], row["how"])
-        for row in result["sizes"]
+        (row.name + (" **(smallest at a constant rate)**" if row.smallest_at_constant_rate else ""),
+         f"{row.bytes:,}", f"{row.bits_per_weight:.4f}", _ratio(row.ratio_to_dense_fp32),
+         "exact" if row.lossless else "false positives", row.decoder, row.how)
+        for row in result.sizes
     ]  # fmt: skip
     head = [
         "stored as",
@@ -55,16 +56,16 @@ def _sizes(result: dict[str, Any]) -> list[str]:
         "a hardware decoder",
         "counted",
     ]
-    title = f"## Size of {in_markdown(result['layer'])}"
+    title = f"## Size of {in_markdown(result.layer)}"
     return [title, "", "![sizes](sizes.png)", "", *_table(head, rows), size_in_words(result), ""]
 
 
-def _layouts(result: dict[str, Any]) -> list[str]:
+def _layouts(result: Report) -> list[str]:
     rows = [
-        (in_markdown(row["layer"]), row["layout"], f"{row['bytes']:,}",
-         "" if row["overhead"] is None else f"{row['overhead']:.4f}", f"{row['n_false_positives']:,}",
-         f"{row['false_positives_per_nonzero']:.3f}", f"{row['bits_per_weight']:.4f}")
-        for row in result["layouts"]
+        (in_markdown(row.layer), row.layout, f"{row.bytes:,}",
+         "" if row.overhead is None else f"{row.overhead:.4f}", f"{row.n_false_positives:,}",
+         f"{row.false_positives_per_nonzero:.3f}", f"{row.bits_per_weight:.4f}")
+        for row in result.layouts
     ]  # fmt: skip
     head = ["layer", "layout", "bytes", "c", "false positives", "per non-zero weight", "bit/weight"]
     text = (
@@ -79,25 +80,26 @@ def _ratio(times: float | None) -> str:
     return "" if times is None else f"{times:.1f}x"
 
 
-def size_in_words(result: dict[str, Any]) -> str:
+def size_in_words(result: Report) -> str:
     """What the table of sizes says, for those who want to know what a table costs and buys."""
-    *others, table, _ = result["sizes"]
-    smaller = [row for row in others if row["bytes"] <= table["bytes"] and row["decoder"] != Rate.NONE]
-    encoding = result["encoding"][result["layer"]]
-    text = f"The table costs {encoding['n_false_positives']:,} false positives, "
-    text += f"{encoding['false_positives_per_nonzero']:.3f} per non-zero weight; all other rows are exact. "
+    *others, table, _ = result.sizes
+    smaller = [row for row in others if row.bytes <= table.bytes and row.decoder != Rate.NONE]
+    encoding = result.encoding[result.layer]
+    text = f"The table costs {encoding.n_false_positives:,} false positives, "
+    text += f"{encoding.false_positives_per_nonzero:.3f} per non-zero weight; all other rows are exact. "
     if not smaller:
         return text + "None of them is smaller than the table."
-    names = ", ".join(f"{row['name']} ({row['bytes']:,} bytes; {row['decoder']})" for row in smaller)
+    names = ", ".join(f"{row.name} ({row.bytes:,} bytes; {row.decoder})" for row in smaller)
     return text + f"Smaller than the table, without any error: {names}."
 
 
-def _false_positives(result: dict[str, Any]) -> list[str]:
+def _false_positives(result: Report) -> list[str]:
     rows = [
-        (p["slot_bits"], f"{p['false_positive_rate']:.5f}", f"{p['expected_false_positive_rate']:.5f}",
-         f"{p['false_positive_sigma']:.5f}", f"{p['false_positives_per_nonzero']:.3f}", f"{p['bits_per_weight']:.4f}",
-         f"{p['slots_per_key']:.4f}")
-        for p in result["false_positives"]
+        (p.slot_bits, f"{r.false_positive_rate:.5f}", f"{r.expected_false_positive_rate:.5f}",
+         f"{r.false_positive_sigma:.5f}", f"{r.false_positives_per_nonzero:.3f}", f"{r.bits_per_weight:.4f}",
+         f"{r.slots_per_key:.4f}")
+        for p in result.false_positives
+        for r in (p.report,)
     ]  # fmt: skip
     head = [
         "t",
@@ -111,36 +113,36 @@ def _false_positives(result: dict[str, Any]) -> list[str]:
     return ["## False positives", "", "![false positives](false_positives.png)", "", *_table(head, rows)]
 
 
-def _runs(result: dict[str, Any]) -> list[str]:
+def _runs(result: Report) -> list[str]:
     rows = [
-        (name, f"{run['n_weights']:,}", run["n_mismatches"], f"{run['cycles_rtl_sim']:,}",
-         f"{run['cycles_cycle_model']:,}", f"{run['weights_per_cycle']:.3f}")
-        for name, run in result["runs"].items()
+        (name, f"{run.n_weights:,}", run.n_mismatches, f"{run.cycles_rtl_sim:,}",
+         f"{run.cycles_cycle_model:,}", f"{run.weights_per_cycle:.3f}")
+        for name, run in result.runs.items()
     ]  # fmt: skip
     head = ["run (stalls)", "weights compared", "mismatches", "cycles, RTL simulation", "cycles, model",
             "weights per cycle of the last layer, decoding"]  # fmt: skip
     texts = []
-    for decoder in result["decoders"].values():
-        config = ", ".join(f"{name} {value}" for name, value in decoder["config"].items())
+    for decoder in result.decoders.values():
+        config = ", ".join(f"{name} {value}" for name, value in decoder.config.items())
         texts += [
-            f"Decoder of {in_markdown(', '.join(decoder['tables']))}: {config}; {decoder['table_bits']:,} bits of "
-            f"table memory; fill latency {decoder['fill_latency_cycles']} cycles.  Verilog: `{decoder['verilog']}`.",
+            f"Decoder of {in_markdown(', '.join(decoder.tables))}: {config}; {decoder.table_bits:,} bits of "
+            f"table memory; fill latency {decoder.fill_latency_cycles} cycles.  Verilog: `{decoder.verilog}`.",
             "",
         ]
     pictures = ["![throughput](throughput.png)", "", "![data path](datapath.svg)"]
     return ["## Simulation", "", *texts, *pictures, "", *_table(head, rows), *_events(result)]
 
 
-def _energy(result: dict[str, Any]) -> list[str]:
+def _energy(result: Report) -> list[str]:
     """All that is known of the decoders' energy."""
     rows = [
-        (name, e["library"], f"{e['volts']} V", f"{e['clock_ghz']:g} GHz", "yes" if e["clock_gates"] else "no",
-         f"{e['logic_settled_pj']:.1f} to {e['logic_glitches_pj']:.1f}",
-         f"{e['memory_pj']:.1f} ({e['source'].rpartition(', ')[2]})",
-         f"{e['pj_per_weight_settled']:.2f} to {e['pj_per_weight_glitches']:.2f}", f"{e['area_um2']:,.0f}",
-         e["how"], e["origin"] + (", of an older decoder" if e["older_decoder"] else ""), e["accuracy"])
-        for name, decoder in result["decoders"].items()
-        for e in decoder["energy"]
+        (name, e.library, f"{e.volts} V", f"{e.clock_ghz:g} GHz", "yes" if e.clock_gates else "no",
+         f"{e.logic_settled_pj:.1f} to {e.logic_glitches_pj:.1f}",
+         f"{e.memory_pj:.1f} ({e.source.rpartition(', ')[2]})",
+         f"{e.pj_per_weight_settled:.2f} to {e.pj_per_weight_glitches:.2f}", f"{e.area_um2:,.0f}",
+         e.how, e.origin + (", of an older decoder" if e.older_decoder else ""), e.accuracy)
+        for name, decoder in result.decoders.items()
+        for e in decoder.energy
     ]  # fmt: skip
     head = ["decoder", "library", "voltage", "clock asked", "clock gates", "logic, pJ per beat",
             "memory reads, pJ per beat (memory)", "pJ per weight", "um2 without memories", "how", "from",
@@ -153,32 +155,29 @@ def _energy(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _comparison(result: dict[str, Any]) -> list[str]:
+def _comparison(result: Report) -> list[str]:
     """Energy per non-zero weight beside other ways to store the layer."""
-    energy = result["energy"]
+    energy = result.energy
     if not energy:
         return []
 
-    def span(values: list[float]) -> str:
+    def span(values: tuple[float, float]) -> str:
         low, high = values
         digits = 1 if high < 10 else 0
         return f"{low:,.{digits}f}" if low == high else f"{low:,.{digits}f} to {high:,.{digits}f}"
 
-    drams = energy["drams"]
-    rows = [
-        (row["name"], *(span(row[key]) for key in (comparison.ON_CHIP, *drams)), row["how"], row["counts"])
-        for row in energy["rows"]
-    ]
+    drams = energy.drams
+    rows = [(row.name, *map(span, row.places.values()), row.how, row.counts) for row in energy.rows]
     head = ["pJ per non-zero weight", "on chip", *(f"and from {dram}" for dram in drams), "how", "counts"]
     places = [comparison.ON_CHIP.replace("_", " "), *(f"from {dram}" for dram in drams)]
     least = [
-        (place, *map(_winners, both)) for place, both in zip(places, energy["winners"].values(), strict=True)
+        (place, *map(_winners, both)) for place, both in zip(places, energy.winners.values(), strict=True)
     ]
-    eie, mac = energy["gap_coded"], energy["multiply_accumulate"]
+    eie, mac = energy.gap_coded, energy.multiply_accumulate
     text = (
-        f"Gap-coded: {eie['value']} pJ an entry, {eie['accuracy']} ({eie['source']}). SRAM: 45 nm itrs-lop, CACTI 7. A "
+        f"Gap-coded: {eie.value} pJ an entry, {eie.accuracy} ({eie.source}). SRAM: 45 nm itrs-lop, CACTI 7. A "
         f"dense layer comes from SRAM or from DRAM, not from both. An fp16 multiply-accumulate, which the others' rows "
-        f"do not have, takes {mac['pj']:.1f} pJ ({mac['of'][0]['source']})."
+        f"do not have, takes {mac.pj:.1f} pJ ({mac.of[0].source})."
     )
     said = (
         "What takes the least energy, by density: weights at random places, every index decoded, these DRAMs."
@@ -193,40 +192,43 @@ def _winners(found: list[tuple[float, str]]) -> str:
     return "; ".join(f"{name} from {density:.1%} on" if density else name for density, name in found)
 
 
-def _events(result: dict[str, Any]) -> list[str]:
+def _events(result: Report) -> list[str]:
     """What each unit did, counted in the simulation."""
     lines = []
-    for name, run in result["runs"].items():
-        if events := run["events"]:
-            text = f"Run {name}: {events['cycles']:,} cycles, {events['held']:,} held, {events['words']:,} words."
+    for name, run in result.runs.items():
+        if events := run.events:
+            text = f"Run {name}: {events.cycles:,} cycles, {events.held:,} held, {events.words:,} words."
             rows = [
-                (unit, *(f"{counts[key]:,}" for key in ("enabled", "useful", "idle")))
-                for unit, counts in events["units"].items()
+                (unit, *(f"{n:,}" for n in (counts.enabled, counts.useful, counts.idle)))
+                for unit, counts in events.units.items()
             ]
             lines += [text, "", *_table(["unit", "cycles enabled", "useful (a beat)", "idle"], rows)]
     text = "Counted in the simulation, and equal to the cycle model.  Enabled: the unit's registers take new values."
     return ["### Events", "", text, "", *lines]
 
 
-def _encoding(result: dict[str, Any]) -> list[str]:
+def _encoding(result: Report) -> list[str]:
     fields = ["n_weights", "n_nonzero", "n_codes", "layout", "seed", "slots_per_key", "n_false_positives",
               "bytes", "bits_per_weight", "bits_per_nonzero"]  # fmt: skip
     rows = [
-        (in_markdown(name), *(f if isinstance(f := report[field], str) else round(f, 4) for field in fields))
-        for name, report in result["encoding"].items()
+        (
+            in_markdown(name),
+            *(f if isinstance(f := getattr(report, field), str) else round(f, 4) for field in fields),
+        )
+        for name, report in result.encoding.items()
     ]
     return ["## Encoding", "", *_table(["layer", *fields], rows)]
 
 
-def _provenance(result: dict[str, Any]) -> list[str]:
-    origin = result["provenance"]
-    versions = ", ".join(f"{name} {number}" for name, number in origin["versions"].items())
+def _provenance(result: Report) -> list[str]:
+    origin = result.provenance
+    versions = ", ".join(f"{name} {number}" for name, number in origin.versions.items())
     lines = [
-        f"weightless {origin['version']}, commit {origin['commit']}, file {result['file']['sha256'][:16]}, "
-        f"specification {origin['specification_digest']}, Python {origin['python']}, "
+        f"weightless {origin.version}, commit {origin.commit}, file {result.file.sha256[:16]}, "
+        f"specification {origin.specification_digest}, Python {origin.python}, "
         f"{versions}."
     ]
-    info = result["model"]["info"]
+    info = result.model.info
     if "test_error_percent" in info:
         lines.append(f"Model: {info['test_error_percent']} % test error before encoding (see its .json).")
     return ["## Provenance", "", *lines]

@@ -17,7 +17,8 @@ from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
 from weightless_hw.config import DecoderConfig
 from weightless_sim.model.cycles import STATES
-from weightless_sim.study.result import RunKind
+from weightless_sim.model.technology import KnownEntry
+from weightless_sim.study.result import Report, RunKind
 from weightless_sw.baselines import Kind, Rate
 
 INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
@@ -56,48 +57,48 @@ def _figure(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def sizes(report: dict[str, Any]) -> Figure:
+def sizes(report: Report) -> Figure:
     """The layer in other formats and in our file, from zero; filled: a decoder in hardware keeps a constant rate."""
-    rows = sorted(report["sizes"], key=lambda row: float(row["bytes"]))
-    shown, dense = [row for row in rows if row["kind"] != Kind.DENSE], rows[-1]
-    figure, axes = _figure(f"Size of {report['layer']}, every byte counted", 0.36 * len(shown) + 1.2)
+    rows = sorted(report.sizes, key=lambda row: float(row.bytes))
+    shown, dense = [row for row in rows if row.kind != Kind.DENSE], rows[-1]
+    figure, axes = _figure(f"Size of {report.layer}, every byte counted", 0.36 * len(shown) + 1.2)
     places = np.arange(len(shown))
     for place, row in zip(places, shown, strict=True):
-        color = MUTED if row["lossless"] else ACCENT
-        fill = color if row["decoder"] == Rate.CONSTANT else "white"
-        axes.barh(place, row["bytes"], color=fill, edgecolor=color, height=0.65)
-        label = f" {row['bytes']:,} B, {row['bits_per_weight']:.3f} bit/weight"
-        label += ": smallest at a constant rate" if row["smallest_at_constant_rate"] else ""
-        axes.text(row["bytes"], float(place), label, va="center", fontsize=8, color=INK)
-    axes.set_yticks(places, [row["name"] for row in shown], fontsize=8)
-    axes.set_xlim(0, max(row["bytes"] for row in shown))
+        color = MUTED if row.lossless else ACCENT
+        fill = color if row.decoder == Rate.CONSTANT else "white"
+        axes.barh(place, row.bytes, color=fill, edgecolor=color, height=0.65)
+        label = f" {row.bytes:,} B, {row.bits_per_weight:.3f} bit/weight"
+        label += ": smallest at a constant rate" if row.smallest_at_constant_rate else ""
+        axes.text(row.bytes, float(place), label, va="center", fontsize=8, color=INK)
+    axes.set_yticks(places, [row.name for row in shown], fontsize=8)
+    axes.set_xlim(0, max(row.bytes for row in shown))
     axes.set_xlabel(
-        f"bytes; {dense['name']}, not shown: {dense['bytes']:,}\n"
+        f"bytes; {dense.name}, not shown: {dense.bytes:,}\n"
         "filled: a constant rate, any number of weights per clock\nred: with false positives",
         fontsize=8,
     )
     return figure
 
 
-def false_positives(report: dict[str, Any]) -> Figure:
+def false_positives(report: Report) -> Figure:
     """Measured share of the zero weights against K / 2^t, and what each slot width costs."""
-    points = report["false_positives"]
-    t = np.array([point["slot_bits"] for point in points])
-    rate = np.array([point["false_positive_rate"] for point in points])
-    n_zero = points[0]["n_stored"] - points[0]["n_nonzero"]
+    points = report.false_positives
+    t = np.array([point.slot_bits for point in points])
+    rate = np.array([point.report.false_positive_rate for point in points])
+    n_zero = points[0].report.n_stored - points[0].report.n_nonzero
     figure = Figure(figsize=(WIDTH, HEIGHT + 1.5), dpi=DPI, layout="constrained")
     axes, size_axes = figure.subplots(2, sharex=True, height_ratios=(3, 2))
-    title = f"False positives of {report['layer']} ({n_zero:,} stored zeros)"
+    title = f"False positives of {report.layer} ({n_zero:,} stored zeros)"
     axes.set_title(title, loc="left", color=INK, fontsize=11)
     fine = np.linspace(t[0], t[-1], 200)
-    n_codes = points[0]["n_codes"]
+    n_codes = points[0].report.n_codes
     axes.plot(fine, n_codes / 2.0**fine, color=MUTED, label=f"theory: K / 2^t, K = {n_codes}")
-    sigma = np.array([point["false_positive_sigma"] for point in points])
+    sigma = np.array([point.report.false_positive_sigma for point in points])
     axes.errorbar(t, rate, yerr=3 * sigma, fmt="o", color=ACCENT, capsize=3, label="measured, ±3σ of theory")
     for point in points:
-        z = point["false_positive_rate"] - point["expected_false_positive_rate"]
-        z /= point["false_positive_sigma"] or 1.0  # no value, no false positive
-        place = (point["slot_bits"], point["false_positive_rate"])
+        z = point.report.false_positive_rate - point.report.expected_false_positive_rate
+        z /= point.report.false_positive_sigma or 1.0  # no value, no false positive
+        place = (point.slot_bits, point.report.false_positive_rate)
         axes.annotate(f"{z:+.1f}σ", place, textcoords="offset points", xytext=(7, 6), fontsize=7, color=INK)
     if n_codes:
         axes.set_yscale("log")
@@ -105,7 +106,7 @@ def false_positives(report: dict[str, Any]) -> Figure:
     axes.set_xlim(t[0] - 0.4, t[-1] + 0.4)
     axes.set_ylabel("share of the stored zeros")
     axes.legend(frameon=False, loc="upper right")
-    size_axes.bar(t, [point["bits_per_weight"] for point in points], color=SECOND, width=0.5)
+    size_axes.bar(t, [point.report.bits_per_weight for point in points], color=SECOND, width=0.5)
     size_axes.set_ylabel("bits per weight,\nwhole record")
     size_axes.set_xlabel("slot bits t")
     for one in (axes, size_axes):
@@ -113,33 +114,34 @@ def false_positives(report: dict[str, Any]) -> Figure:
     return figure
 
 
-def throughput(report: dict[str, Any]) -> Figure:
+def throughput(report: Report) -> Figure:
     """Where the cycles of each run went: a beat, waiting for the sink, a bubble, or loading alone."""
-    runs = [run for run in report["runs"].values() if run["kind"] == RunKind.STALL]
-    lanes = report["decoders"][report["runs"]["none"]["decoder"]]["config"]["lanes"]
-    figure, axes = _figure(f"Cycles of {report['layer']}, {lanes} lanes, by stalls", 0.5 * len(runs) + 1.4)
-    states = [state for state in STATES if any(run["states"][state] for run in runs)]
+    runs = [run for run in report.runs.values() if run.kind == RunKind.STALL]
+    lanes = report.first_decoder.config["lanes"]
+    figure, axes = _figure(f"Cycles of {report.layer}, {lanes} lanes, by stalls", 0.5 * len(runs) + 1.4)
+    states = [state for state in STATES if any(run.states[state] for run in runs)]
     colors = dict(zip(STATES, (MUTED, SECOND, INK, ACCENT), strict=True))
     for place, run in enumerate(reversed(runs)):
-        left, cycles = 0, run["cycles_rtl_sim"]
+        left, cycles = 0, run.cycles_rtl_sim
         for state in states:
-            label, width = STATES[state] if place == len(runs) - 1 else None, run["states"][state]
+            label, width = STATES[state] if place == len(runs) - 1 else None, run.states[state]
             axes.barh(place, width, left=left, color=colors[state], height=0.6, label=label)
             left += width
-        text = f" {run['weights_per_cycle']:.2f} weights per cycle decoding, {run['n_weights'] / cycles:.2f} in all"
+        text = f" {run.weights_per_cycle:.2f} weights per cycle decoding, {run.n_weights / cycles:.2f} in all"
         axes.text(left, place, text, va="center", fontsize=8, color=INK)
-    axes.set_yticks(range(len(runs)), [run["stall"] for run in reversed(runs)])
-    axes.set_xlim(0, max(run["cycles_rtl_sim"] for run in runs))
+    axes.set_yticks(range(len(runs)), [run.stall for run in reversed(runs)])
+    axes.set_xlim(0, max(run.cycles_rtl_sim for run in runs))
     axes.set_xlabel("clock cycles from reset to the last transfer")
     axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.08), ncols=len(states))
     return figure
 
 
-def energy(report: dict[str, Any]) -> Figure:
+def energy(report: Report) -> Figure:
     """pJ per non-zero weight, on chip and with the bits fetched from DRAM: a dot, a line up to the higher figure."""
-    rows, drams = report["energy"]["rows"][::-1], report["energy"]["drams"]
-    known = report["decoders"][report["runs"]["none"]["decoder"]]["energy"][0]
-    title = f"Energy per non-zero weight of {report['layer']}"
+    assert report.energy
+    rows, drams = report.energy.rows[::-1], report.energy.drams
+    known = report.first_decoder.energy[0]
+    title = f"Energy per non-zero weight of {report.layer}"
     figure, axes = _figure(title, (0.14 + 0.16 * (1 + len(drams))) * len(rows) + 1.4)
     kinds: list[tuple[str, Any, str]] = [("on_chip", SECOND, "on chip")]
     shades = zip(drams, (MUTED, INK, ACCENT) * len(drams), strict=False)
@@ -149,21 +151,21 @@ def energy(report: dict[str, Any]) -> Figure:
         shift = height * ((len(kinds) - 1) / 2 - k)
         axes.plot([], [], "o", color=color, label=label)
         for place, row in enumerate(rows):
-            low, high = row[key]
+            low, high = row.places[key]
             axes.plot([low, high], [place + shift] * 2, color=color, lw=2, solid_capstyle="butt")
-            fill = color if row["complete"] else "white"
+            fill = color if row.complete else "white"
             axes.plot(low, place + shift, "o", ms=5, color=color, markerfacecolor=fill, clip_on=False)
             text = f"  {low:,.{1 if low < 10 else 0}f}"
             text += f" to {high:,.0f}" if f"{high:.1f}" != f"{low:.1f}" else ""
             axes.text(high, place + shift, text, va="center", fontsize=7, color=INK)
-    axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_xscale("log")
     _plain_powers(axes.xaxis)
     axes.grid(axis="x", color=MUTED, alpha=0.3)
-    axes.set_xlim(right=max(row[key][1] for row in rows for key, *_ in kinds))
+    axes.set_xlim(right=max(row.places[key][1] for row in rows for key, *_ in kinds))
     axes.set_xlabel(
         "pJ per non-zero weight, log scale; lines: up to the figure with glitches\n"
-        f"hollow: reads alone, the decoder's logic is not known; table: {known['library']}, {known['volts']} V, "
+        f"hollow: reads alone, the decoder's logic is not known; table: {known.library}, {known.volts} V, "
         f"memory {_memory(known)}",
         fontsize=7,
     )
@@ -171,9 +173,9 @@ def energy(report: dict[str, Any]) -> Figure:
     return figure
 
 
-def _memory(entry: dict[str, Any]) -> str:
+def _memory(entry: KnownEntry) -> str:
     """Node and cell of the memories whose reads are in an entry."""
-    return str(entry["source"].rpartition(", ")[2])
+    return entry.source.rpartition(", ")[2]
 
 
 # What the parts of a decoder do; those of other names stand for themselves.
@@ -186,17 +188,15 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
-def parts(report: dict[str, Any]) -> Figure:
+def parts(report: Report) -> Figure:
     """Where the energy of a beat goes in the largest layer's decoder: functions of the logic, memory reads, leakage."""
-    known = report["decoders"][report["runs"]["none"]["decoder"]]["energy"][0]
-    sums = {f"memory reads ({_memory(known)})": np.array([known["memory_pj"]] * 2)}
-    for name, pair in [*known["parts"].items(), ("leakage", [known["leakage_pj"]] * 2)]:
+    known = report.first_decoder.energy[0]
+    sums = {f"memory reads ({_memory(known)})": np.array([known.memory_pj] * 2)}
+    for name, pair in [*known.parts.items(), ("leakage", [known.leakage_pj] * 2)]:
         function = FUNCTIONS.get(name, name)
         sums[function] = sums.get(function, np.zeros(2)) + np.array(pair)
     rows = sorted(sums.items(), key=lambda row: float(row[1][1]))
-    figure, axes = _figure(
-        f"Energy of a beat of {known['lanes']} weights, by function", 0.3 * len(rows) + 1.4
-    )
+    figure, axes = _figure(f"Energy of a beat of {known.lanes} weights, by function", 0.3 * len(rows) + 1.4)
     places = np.arange(len(rows))
     settled, glitches = np.array([pair for _, pair in rows]).T
     axes.barh(places, settled, color=SECOND, height=0.65, label="settled")
@@ -207,7 +207,7 @@ def parts(report: dict[str, Any]) -> Figure:
     axes.set_yticks(places, [name for name, _ in rows])
     axes.set_xlim(0, glitches.max())
     axes.set_xlabel(
-        f"pJ per beat; {known['library']}, {known['volts']} V, {known['how']}; {known['accuracy']}",
+        f"pJ per beat; {known.library}, {known.volts} V, {known.how}; {known.accuracy}",
         fontsize=7,
     )
     axes.legend(frameon=False, fontsize=8, loc="lower right")

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from weightless_sim.study import run, subject
+from weightless_sim.study.result import SizeRow
 from weightless_sw import baselines, codec, inputs
 from weightless_sw.files import write_atomically
 
@@ -15,17 +17,39 @@ MODEL = "lenet300_pruned"
 SLOT_BITS = 8
 
 
-def sizes() -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Size(SizeRow):
+    """A format of the bundled file's largest table, and what it costs in errors."""
+
+    n_false_positives: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """A layer of the pruned network in one layout: the record alone."""
+
+    layer: str
+    n_weights: int
+    n_nonzero: int
+    layout: str
+    bytes: int
+    c: float | None  # slots per key that all but the codebook takes
+    n_false_positives: int
+
+
+def sizes() -> list[Size]:
     """The bundled file's largest table in other formats, as ``weightless sim`` counts them."""
     about = subject.from_file("lenet300", None)
     weights, tensor = about.weights[about.layer], about.tables[about.layer]
     coded = baselines.coded_size(weights.reshape(len(weights), -1))
-    rows = run._sizes(weights, tensor, coded)
     n_false = about.reports[about.layer].n_false_positives
-    return [row | {"n_false_positives": 0 if row["lossless"] else n_false} for row in rows]
+    return [
+        Size(**vars(row), n_false_positives=0 if row.lossless else n_false)
+        for row in run._sizes(weights, tensor, coded)
+    ]
 
 
-def layouts() -> list[dict[str, Any]]:
+def layouts() -> list[Layout]:
     """Every layer of the pruned network in every layout, and exact; as ``weightless encode --live off`` has them."""
     rows = []
     for name, array in inputs.load_tensors(MODEL).items():
@@ -37,29 +61,34 @@ def layouts() -> list[dict[str, Any]]:
             "ribbon": codec.encode(array, layout="ribbon", **own)[1],
             "ribbon, by columns": codec.encode(array, layout="ribbon", order="columns", **own)[1],
         }
+        n_nonzero = int(np.count_nonzero(array))
         for layout, report in made.items():
             codebook = 4 * -(-16 * report.n_codes // 32)
             bits = 8 * (report.record_bytes - codebook)
-            rows.append({
-                "layer": name, "n_weights": array.size, "density": report.n_nonzero / array.size, "layout": layout,
-                "bytes": report.record_bytes, "c": bits / (SLOT_BITS * report.n_nonzero),
-                "n_false_positives": report.n_false_positives, "n_nonzero": report.n_nonzero,
-            })  # fmt: skip
-        n_nonzero = int(np.count_nonzero(array))
+            rows.append(Layout(
+                layer=name, n_weights=array.size, n_nonzero=n_nonzero, layout=layout, bytes=report.record_bytes,
+                c=bits / (SLOT_BITS * n_nonzero), n_false_positives=report.n_false_positives,
+            ))  # fmt: skip
         exact = codec.encode_coded(array, live="off", round_values=True)
-        rows.append({
-            "layer": name, "n_weights": array.size, "density": n_nonzero / array.size, "layout": "coded, exact",
-            "bytes": exact.record_bytes, "c": None, "n_false_positives": 0, "n_nonzero": n_nonzero,
-        })  # fmt: skip
+        rows.append(Layout(
+            layer=name, n_weights=array.size, n_nonzero=n_nonzero, layout="coded, exact", bytes=exact.record_bytes,
+            c=None, n_false_positives=0,
+        ))  # fmt: skip
     return rows
 
 
 def main(folder: Path) -> None:
     """All of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (sizes, layouts):
-        text = json.dumps(make(), indent=1) + "\n"
-        write_atomically(folder / f"{make.__name__}.json", text.encode())
+    for name, rows in (("sizes", sizes()), ("layouts", layouts())):
+        text = json.dumps([asdict(row) for row in rows], indent=1) + "\n"
+        write_atomically(folder / f"{name}.json", text.encode())
+
+
+def read(folder: Path) -> tuple[list[Size], list[Layout]]:
+    """What :func:`main` wrote."""
+    sizes, layouts = (json.loads((folder / f"{name}.json").read_text()) for name in ("sizes", "layouts"))
+    return [Size(**row) for row in sizes], [Layout(**row) for row in layouts]
 
 
 if __name__ == "__main__":

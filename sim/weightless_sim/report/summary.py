@@ -1,11 +1,12 @@
 """The short table at the end of a run: what was measured, in a line each, and how it was got."""
 
 import shlex
-from typing import Any
 
+from weightless_sim.study.result import Report
 from weightless_sw import inputs
+from weightless_sw.codec import EncodeReport
 
-HOW_OF_LINES = {  # of the summary: fields of result["how"]
+HOW_OF_LINES = {  # of the summary: fields of result.how
     "layer": ["file"], "record and maps": ["table"], "whole file": ["file"],
     "false positives": ["false_positives", "expected_false_positive_rate"],
     "RTL against golden model": ["n_mismatches"], "cycles": ["cycles_rtl_sim", "cycles_cycle_model"],
@@ -14,109 +15,101 @@ HOW_OF_LINES = {  # of the summary: fields of result["how"]
 }  # fmt: skip
 
 
-def first_decoder(result: dict[str, Any]) -> Any:
-    """The largest table's."""
-    return result["decoders"][result["runs"]["none"]["decoder"]]
-
-
-def summary(result: dict[str, Any]) -> list[tuple[str, str, str]]:
+def summary(result: Report) -> list[tuple[str, str, str]]:
     """The lines of the short table at the end of a run: (what, figure with its unit, how it was got)."""
     return [
-        (what, figure, ", ".join(result["how"][key] for key in HOW_OF_LINES[what]))
+        (what, figure, ", ".join(result.how[key] for key in HOW_OF_LINES[what]))
         for what, figure in _lines(result)
     ]
 
 
-def _lines(result: dict[str, Any]) -> list[tuple[str, str]]:
-    layer, table, file, runs = (result[key] for key in ("layer", "table", "file", "runs"))
-    run, encoding = runs["none"], result["encoding"].get(layer)
+def _lines(result: Report) -> list[tuple[str, str]]:
+    layer, table, file, runs = result.layer, result.table, result.file, result.runs
+    run, encoding = runs["none"], result.encoding.get(layer)
     n_weights, fill = (
-        sum(entry["n_weights"] for entry in runs.values()),
-        first_decoder(result)["fill_latency_cycles"],
+        sum(entry.n_weights for entry in runs.values()),
+        result.first_decoder.fill_latency_cycles,
     )
-    n_mismatches = sum(entry["n_mismatches"] for entry in runs.values())
-    exact = all(entry["cycles_rtl_sim"] == entry["cycles_cycle_model"] for entry in runs.values())
-    dense = f"{4 * table['n_weights']:,} ({table['ratio_to_dense_fp32']:.1f}x)"
-    record = f"{table['bytes']:,} bytes of {dense}, {table['bits_per_weight']:.4f} bit/weight"
+    n_mismatches = sum(entry.n_mismatches for entry in runs.values())
+    exact = all(entry.cycles_rtl_sim == entry.cycles_cycle_model for entry in runs.values())
+    dense = f"{4 * table.n_weights:,} ({table.ratio_to_dense_fp32:.1f}x)"
+    record = f"{table.bytes:,} bytes of {dense}, {table.bits_per_weight:.4f} bit/weight"
     lines = [
-        ("layer", f"{layer}, {table['n_weights']:,} weights" +
-                  (f", {encoding['n_nonzero']:,} not zero" if encoding else "")),
-        ("record and maps", record + (f", {encoding['slots_per_key']:.4f} slots per key" if encoding else "")),
-        ("whole file", f"{file['bytes']:,} bytes: {file['path']}"),
-        ("false positives", _false_positive_line(encoding) if encoding else result["weights"]),
-        ("RTL against golden model", f"{run['n_mismatches']} mismatches in {run['n_weights']:,} stored weights of "
+        ("layer", f"{layer}, {table.n_weights:,} weights" +
+                  (f", {encoding.n_nonzero:,} not zero" if encoding else "")),
+        ("record and maps", record + (f", {encoding.slots_per_key:.4f} slots per key" if encoding else "")),
+        ("whole file", f"{file.bytes:,} bytes: {file.path}"),
+        ("false positives", _false_positive_line(encoding) if encoding else result.weights),
+        ("RTL against golden model", f"{run.n_mismatches} mismatches in {run.n_weights:,} stored weights of "
                                      f"{layer}; {n_mismatches} in {n_weights:,} of all {len(runs)} runs"),
-        ("cycles", f"RTL {run['cycles_rtl_sim']:,}, cycle model {run['cycles_cycle_model']:,}; "
+        ("cycles", f"RTL {run.cycles_rtl_sim:,}, cycle model {run.cycles_cycle_model:,}; "
                    f"{'equal' if exact else 'NOT EQUAL'} in all {len(runs)} runs"),
-        ("throughput", f"{run['weights_per_cycle']:.3f} weights per cycle while decoding, "
-                       f"{run['n_weights'] / run['cycles_rtl_sim']:.3f} with loading; fill latency {fill} cycles"),
+        ("throughput", f"{run.weights_per_cycle:.3f} weights per cycle while decoding, "
+                       f"{run.n_weights / run.cycles_rtl_sim:.3f} with loading; fill latency {fill} cycles"),
     ]  # fmt: skip
     lines += [("on an FPGA", _fpga_line(result)), ("energy", _energy_line(result))]
-    if len(result["decoders"]) > 1:
-        names = "; ".join(f"{name}: {', '.join(d['tables'])}" for name, d in result["decoders"].items())
+    if len(result.decoders) > 1:
+        names = "; ".join(f"{name}: {', '.join(d.tables)}" for name, d in result.decoders.items())
         lines.append(("decoders", names))
     return [*lines, ("test error, recorded", _accuracy_line(result))]
 
 
-def _file(result: dict[str, Any]) -> str:
+def _file(result: Report) -> str:
     """The file of the tables as a command takes it."""
-    bundled = result["model"]["name"] in inputs.BUNDLED_FILES
-    return shlex.quote(result["model"]["name"] if bundled else result["file"]["path"])
+    bundled = result.model.name in inputs.BUNDLED_FILES
+    return shlex.quote(result.model.name if bundled else result.file.path)
 
 
-def not_characterised(result: dict[str, Any]) -> str:
+def not_characterised(result: Report) -> str:
     """The command that measures the decoder's energy."""
     return f"not characterised: run `weightless asic --for {_file(result)} --liberty FILE`"
 
 
-def _fpga_line(result: dict[str, Any]) -> str:
+def _fpga_line(result: Report) -> str:
     """Weights per second at the frequency that was found, decoding and with loading."""
-    known = first_decoder(result)["fpga"]
+    known = result.first_decoder.fpga
     if not known:
         return f"not placed: run `weightless fpga --for {_file(result)} --seeds 3`"
-    first, run = known[0], result["runs"]["none"]
-    all_in = 1e6 * first["fmax_mhz"] * run["n_weights"] / run["cycles_rtl_sim"]
-    older = ", of an older decoder" if first["older_decoder"] else ""
-    rate = f"{first['weights_per_second'] / 1e6:,.0f} M weights/s at {first['fmax_mhz']:.1f} MHz"
-    how = f"{first['device']}, {first['origin']}{older}"
+    first, run = known[0], result.runs["none"]
+    all_in = 1e6 * first.fmax_mhz * run.n_weights / run.cycles_rtl_sim
+    older = ", of an older decoder" if first.older_decoder else ""
+    rate = f"{first.weights_per_second / 1e6:,.0f} M weights/s at {first.fmax_mhz:.1f} MHz"
+    how = f"{first.device}, {first.origin}{older}"
     return f"{rate}, {all_in / 1e6:,.0f} M with loading ({how})"
 
 
-def _energy_line(result: dict[str, Any]) -> str:
+def _energy_line(result: Report) -> str:
     """pJ per weight of the decoder, of the first entry that is known of it."""
-    energy = first_decoder(result)["energy"]
+    energy = result.first_decoder.energy
     if not energy:
         return not_characterised(result)
     first = energy[0]
-    low, high = first["pj_per_weight_settled"], first["pj_per_weight_glitches"]
+    low, high = first.pj_per_weight_settled, first.pj_per_weight_glitches
     text = f"{low:.1f} to {high:.1f} pJ per weight"
-    if encoding := result["encoding"].get(result["layer"]):
-        density = encoding["n_nonzero"] / encoding["n_stored"]
+    if encoding := result.encoding.get(result.layer):
+        density = encoding.n_nonzero / encoding.n_stored
         text += f", {low / density:.0f} to {high / density:.0f} per non-zero"
-    older = ", of an older decoder" if first["older_decoder"] else ""
-    return (
-        f"{text} ({first['library']} {first['volts']} V, memory reads from CACTI, {first['origin']}{older})"
-    )
+    older = ", of an older decoder" if first.older_decoder else ""
+    return f"{text} ({first.library} {first.volts} V, memory reads from CACTI, {first.origin}{older})"
 
 
-def _false_positive_line(encoding: dict[str, Any]) -> str:
+def _false_positive_line(encoding: EncodeReport) -> str:
     rate, expected, sigma = (
-        encoding[key]
-        for key in ("false_positive_rate", "expected_false_positive_rate", "false_positive_sigma")
-    )
+        encoding.false_positive_rate, encoding.expected_false_positive_rate, encoding.false_positive_sigma
+    )  # fmt: skip
     z = (rate - expected) / (sigma or 1.0)
-    share = encoding["false_positives_per_nonzero"]
+    share = encoding.false_positives_per_nonzero
     return (
         f"{rate:.4%} of stored zeros, theory {expected:.4%} ± {sigma:.4%} ({z:+.2f} σ); "
         f"{share:.3f} per non-zero weight"
     )
 
 
-def _accuracy_line(result: dict[str, Any]) -> str:
+def _accuracy_line(result: Report) -> str:
     """Error at each step as the file's metadata have it, and the bytes that it costs."""
-    accuracy, file = result["accuracy"], result["file"]
-    if "unknown" in accuracy:
-        return str(accuracy["unknown"])
-    n = accuracy["test_images"]
-    errors = ", ".join(f"{at} {wrong / n:.2%}" for at, wrong in accuracy["wrong"].items())
-    return f"{errors}; {file['bytes']:,} bytes of {file['dense_bytes']:,} ({file['dense_bytes'] / file['bytes']:.1f}x)"
+    accuracy, file = result.accuracy, result.file
+    if accuracy.unknown:
+        return accuracy.unknown
+    n = accuracy.test_images
+    errors = ", ".join(f"{at} {wrong / n:.2%}" for at, wrong in accuracy.wrong.items())
+    return f"{errors}; {file.bytes:,} bytes of {file.dense_bytes:,} ({file.dense_bytes / file.bytes:.1f}x)"

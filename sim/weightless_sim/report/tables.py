@@ -4,18 +4,18 @@ A page has a table between ``<!-- table NAME -->`` and ``<!-- end -->``; what st
 holds every page to what is made here.
 """
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from weightless_sim.fpga.implementation import Area
 from weightless_sim.model import technology
+from weightless_sim.report import results
 from weightless_sim.study import subject
 from weightless_sw import inputs
 from weightless_sw.baselines import Kind, Rate
@@ -29,28 +29,23 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(names), *lines[1:], ""])
 
 
-def _results(folder: Path, name: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads((folder / "docs" / "results" / f"{name}.json").read_text())
-    return rows
-
-
 def sizes(folder: Path) -> str:
     """The bundled network's fc1 in other formats; what no decoder reads is left out."""
     rows = [
         row
-        for row in _results(folder, "sizes")
-        if row["decoder"] != Rate.NONE and row["kind"] not in (Kind.DENSE, Kind.PAYLOAD)
+        for row in results.read(folder / "docs" / "results")[0]
+        if row.decoder != Rate.NONE and row.kind not in (Kind.DENSE, Kind.PAYLOAD)
     ]
     return _table(
         ("stored as", "bytes", "zeros", "a hardware decoder"),
         (
             (
-                row["name"] if row["lossless"] else f"**{row['name']}**",
-                f"{row['bytes']:,}" if row["lossless"] else f"**{row['bytes']:,}**",
-                "exact" if row["lossless"] else f"{row['n_false_positives']:,} false positives",
-                row["decoder"],
+                row.name if row.lossless else f"**{row.name}**",
+                f"{row.bytes:,}" if row.lossless else f"**{row.bytes:,}**",
+                "exact" if row.lossless else f"{row.n_false_positives:,} false positives",
+                row.decoder,
             )
-            for row in sorted(rows, key=lambda row: -row["bytes"])
+            for row in sorted(rows, key=lambda row: -row.bytes)
         ),
     )
 
@@ -59,41 +54,30 @@ def layouts(folder: Path) -> str:
     """Layers of the pruned network in every layout."""
     seen: set[str] = set()
     lines = []
-    for row in _results(folder, "layouts"):
-        name = row["layer"].removesuffix(".weight")
-        label = "" if name in seen else f"{name}, {row['n_weights']:,}, {row['density']:.0%}"
+    for row in results.read(folder / "docs" / "results")[1]:
+        name = row.layer.removesuffix(".weight")
+        label = "" if name in seen else f"{name}, {row.n_weights:,}, {row.n_nonzero / row.n_weights:.0%}"
         seen.add(name)
         lines.append((
-            label, row["layout"], f"{row['bytes']:,}", "" if row["c"] is None else f"{row['c']:.3f}",
-            f"{row['n_false_positives']:,}", f"{row['n_false_positives'] / row['n_nonzero']:.3f}",
-            f"{8 * row['bytes'] / row['n_weights']:.4f}",
+            label, row.layout, f"{row.bytes:,}", "" if row.c is None else f"{row.c:.3f}",
+            f"{row.n_false_positives:,}", f"{row.n_false_positives / row.n_nonzero:.3f}",
+            f"{8 * row.bytes / row.n_weights:.4f}",
         ))  # fmt: skip
     return _table(("layer", "layout", "bytes", "c", "false positives", "per non-zero", "bit/weight"), lines)
 
 
 def area(folder: Path) -> str:
     """Decoders on FPGAs, as they are shipped."""
-    shipped = json.loads(files("weightless_sim.model").joinpath("tech", "fpga.json").read_text())
     rows = []
-    for one in sorted(shipped, key=lambda one: (one["lanes"], one["config"])):
-        took, fmax = one["area"], list(one["fmax"].values())
-        median = one["fmax_mhz"]
+    for one in sorted(technology.shipped_placements(), key=lambda one: (one.lanes, one.config)):
+        took, fmax = Area(**one.area), list(one.fmax.values())
         rows.append((
-            one["lanes"], f"`{one['config']}`", f"{took['luts']} + {took['luts_memory']}", took["flip_flops"],
-            took["block_rams"], took["multipliers"], f"{median:.1f} ({min(fmax):.0f} to {max(fmax):.0f})",
-            f"{one['weights_per_second'] / 1e6:,.0f} M", ", ".join(f"{value:.1f}" for value in fmax),
+            one.lanes, f"`{one.config}`", f"{took.luts} + {took.luts_memory}", took.flip_flops,
+            took.block_rams, took.multipliers, f"{one.fmax_mhz:.1f} ({min(fmax):.0f} to {max(fmax):.0f})",
+            f"{one.weights_per_second / 1e6:,.0f} M", ", ".join(f"{value:.1f}" for value in fmax),
         ))  # fmt: skip
-    head = (
-        "lanes",
-        "decoder",
-        "LUT4, logic + memory",
-        "FF",
-        "block RAM",
-        "18x18",
-        "MHz",
-        "weights per second",
-        "MHz by seed",
-    )
+    head = ("lanes", "decoder", "LUT4, logic + memory", "FF", "block RAM", "18x18", "MHz", "weights per second",
+            "MHz by seed")  # fmt: skip
     return _table(head, rows)
 
 

@@ -1,19 +1,19 @@
 """A report's files: JSON, Markdown, and the pictures."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from weightless_hw import decoders
 from weightless_sim.report import plots
 from weightless_sim.report.markdown import to_markdown
-from weightless_sim.report.summary import first_decoder
 from weightless_sim.shown import in_picture, to_json
+from weightless_sim.study.result import Report
 from weightless_sw.files import write_atomically
 
-Draw = Callable[[dict[str, Any]], Figure]
+Draw = Callable[[Report], Figure]
 PLOTS: dict[str, tuple[Draw, str]] = {  # what draws it, and the part of the result that it needs
     "sizes.png": (plots.sizes, "sizes"),
     "false_positives.png": (plots.false_positives, "false_positives"),
@@ -23,7 +23,7 @@ PLOTS: dict[str, tuple[Draw, str]] = {  # what draws it, and the part of the res
 }
 
 
-def write(result: dict[str, Any], folder: Path) -> list[Path]:
+def write(result: Report, folder: Path) -> list[Path]:
     """Write all files into ``folder``; returns their paths, ``report.md`` first.
 
     Pictures of what needs the weights are left out where they are not known.
@@ -31,15 +31,15 @@ def write(result: dict[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "report.md", folder / "report.json"]
     write_atomically(paths[0], to_markdown(result).encode())
-    write_atomically(paths[1], (to_json(result) + "\n").encode())
+    write_atomically(paths[1], (to_json(result.as_dict()) + "\n").encode())
     for name, (draw, needs) in PLOTS.items():
         (folder / name).unlink(missing_ok=True)  # not one of a run before
-        if result[needs]:
+        if getattr(result, needs):
             with plots.plain_text():
-                plots.save(draw(result | {"layer": in_picture(result["layer"])}), folder / name)
+                plots.save(draw(replace(result, layer=in_picture(result.layer))), folder / name)
             paths.append(folder / name)
-    decoder = first_decoder(result)
-    config = decoders.configure(decoder["layout"], **decoder["config"])
+    decoder = result.first_decoder
+    config = decoders.configure(decoder.layout, **decoder.config)
     with plots.plain_text():
         plots.save(plots.data_path(config), folder / "datapath.svg")
     return [*paths, folder / "datapath.svg"]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from weightless_sim.model import sram
 from weightless_sim.model.technology import References, reference
+from weightless_sim.study.result import EnergyRow
 
 DRAMS = ("HBM2", "LPDDR4")
 ON_CHIP = "on_chip"
@@ -33,8 +34,8 @@ def compare(
     other_bits: dict[str, int],
     known: References,
     drams: Sequence[str] = DRAMS,
-) -> list[dict[str, Any]]:
-    """Rows of pJ per non-zero weight of ``array``: {name, on_chip, one per DRAM, counts, how, complete}.
+) -> list[EnergyRow]:
+    """Rows of pJ per non-zero weight of ``array``.
 
     ``n_stored`` weights of it are in a table of ``record_bits``, decoded at ``pj_per_weight`` (settled, with glitches).
     ``other_bits`` are the sizes of exact formats whose decoder's logic is not known: their reads alone are counted.
@@ -48,17 +49,14 @@ def compare(
     def row(
         name: str, on_chip: tuple[float, float], n_bits: int, counts: str, how: str, complete: bool = True,
         *, is_kept: bool = True,
-    ) -> dict[str, Any]:  # fmt: skip
+    ) -> EnergyRow:  # fmt: skip
         """Bits of DRAM come on top of what is on chip; where that is not kept, instead."""
         kept = on_chip if is_kept else (0.0, 0.0)
-        sums = {dram: [pj * n_bits / n + value for value in kept] for dram, pj in fetched.items()}
-        return {
-            "name": name,
-            ON_CHIP: list(on_chip),
-            "counts": counts,
-            "how": how,
-            "complete": complete,
-        } | sums
+        fetched_too = {
+            dram: (pj * n_bits / n + kept[0], pj * n_bits / n + kept[1]) for dram, pj in fetched.items()
+        }
+        places = {ON_CHIP: on_chip} | fetched_too
+        return EnergyRow(name=name, places=places, counts=counts, how=how, complete=complete)
 
     table = (pj_per_weight[0] * n_stored / n, pj_per_weight[1] * n_stored / n)
     rows = [

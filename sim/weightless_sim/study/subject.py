@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from weightless_sim.study.result import Accuracy
 from weightless_sw import codec, container, inputs, places
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress
@@ -45,11 +46,11 @@ class Subject:
         return max(self.tables, key=lambda name: self.tables[name].arrangement.n_weights)
 
     @property
-    def accuracy(self) -> dict[str, Any]:
+    def accuracy(self) -> Accuracy:
         """Test errors as the metadata state them, by step, or why there are none."""
         n = int(self.metadata.get("test_images", 0))
         wrong = {at: int(self.metadata[f"wrong_{at}"]) for at in STEPS if f"wrong_{at}" in self.metadata}
-        return {"test_images": n, "wrong": wrong} if n and wrong else {"unknown": self.unknown_error}
+        return Accuracy(test_images=n, wrong=wrong) if n and wrong else Accuracy(unknown=self.unknown_error)
 
 
 def is_file(model: str) -> bool:

@@ -64,7 +64,7 @@ def test_stall_matrix(config, stall, simulator):
     assert result.layers == result.predicted
     assert len(result.layers) == len(records)
     units = {unit.name for unit in config.units}
-    assert set(result.events["units"]) == set(result.predicted_events["units"]) == units
+    assert set(result.events.units) == set(result.predicted_events.units) == units
     registers = dict(enumerate(result.registers))
     assert registers[ADDRESS["identity"]] == IDENTITY
     assert registers[ADDRESS["digest"]] == config.GEOMETRY.layout_digest()

@@ -33,9 +33,9 @@ def test_the_bundled_models_decoder_is_characterised(entry):
     table = container.read(inputs.bundled_file("lenet300"))["fc1.weight"]
     config = decoders.for_layers([table.geometry])
     rows = technology.of_decoder(config.name, technology.digest(to_verilog(config)), technology.known())
-    assert {row["clock_gates"] for row in rows} == {True, False}
-    assert {row["library"] for row in rows} == {"NangateOpenCellLibrary", "asap7sc7p5t_RVT_TT_nldm"}
-    older = {(row["library"], row["older_decoder"]) for row in rows}
+    assert {row.clock_gates for row in rows} == {True, False}
+    assert {row.library for row in rows} == {"NangateOpenCellLibrary", "asap7sc7p5t_RVT_TT_nldm"}
+    older = {(row.library, row.older_decoder) for row in rows}
     assert len(older) == 2  # of one text for each library
 
 
@@ -62,10 +62,10 @@ def test_entries_of_this_machine_are_found(entry, tmp_path):
 
 def test_of_another_text_is_of_an_older_decoder(entry):
     rows = technology.of_decoder(entry.decoder, "0" * 16, [entry])
-    assert [row["older_decoder"] for row in rows] == [True]
+    assert [row.older_decoder for row in rows] == [True]
     newer = dataclasses.replace(entry, verilog_sha256="0" * 16)
     rows = technology.of_decoder(entry.decoder, "0" * 16, [entry, newer])
-    assert [row["older_decoder"] for row in rows] == [False, True]
+    assert [row.older_decoder for row in rows] == [False, True]
     assert technology.of_decoder("another", "0" * 16, [entry]) == []
 
 
@@ -149,10 +149,10 @@ def test_what_was_placed_is_kept_and_found(tmp_path):
     fpga.keep(fpga.Result("up5k", 1, "x", area, {1: 30.0}, "1" * 16, {}), mine)
     (mine.placed / "rubbish.json").write_text("{")
     (found,) = technology.placed("x", "1" * 16, mine)
-    assert found["older_decoder"] is False
-    assert found["weights_per_second"] == 30e6
-    assert found["origin"] == str(mine.placed / "up5k-x.json")
-    assert technology.placed("x", "0" * 16, mine)[0]["older_decoder"] is True
+    assert found.older_decoder is False
+    assert found.weights_per_second == 30e6
+    assert found.origin == str(mine.placed / "up5k-x.json")
+    assert technology.placed("x", "0" * 16, mine)[0].older_decoder is True
     fpga.keep(fpga.Result("up5k", 1, "x", area, {}, "1" * 16, {}), mine)  # synthesised only
     assert technology.placed("x", "1" * 16, mine) == []
 
@@ -160,7 +160,7 @@ def test_what_was_placed_is_kept_and_found(tmp_path):
 def test_the_bundled_models_decoder_was_placed():
     table = container.read(inputs.bundled_file("lenet300"))["fc1.weight"]
     config = decoders.for_layers([table.geometry])
-    rows = [row for row in technology.placed(config.name, "") if row["origin"] == "shipped"]
-    assert rows[0]["device"] == "ecp5-85k"
-    assert rows[0]["how"] == {"area": "synth", "fmax": "place_and_route"}
-    assert rows[0]["weights_per_second"] == pytest.approx(8e6 * rows[0]["fmax_mhz"])
+    rows = [row for row in technology.placed(config.name, "") if row.origin == "shipped"]
+    assert rows[0].device == "ecp5-85k"
+    assert rows[0].how == {"area": "synth", "fmax": "place_and_route"}
+    assert rows[0].weights_per_second == pytest.approx(8e6 * rows[0].fmax_mhz)

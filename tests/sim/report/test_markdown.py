@@ -1,6 +1,8 @@
-import json
 import re
 import shlex
+from dataclasses import replace
+
+from reports import ENTRY, PLACEMENT, energy, row, with_decoders
 
 from weightless_sim import cli
 from weightless_sim.commands import asic as commands_asic
@@ -23,11 +25,11 @@ def test_files_and_summary(result, tmp_path):
         if path.suffix == ".png":
             assert path.read_bytes().startswith(b"\x89PNG")
     text = paths[0].read_text()
-    assert not result["energy"]  # no entry for this small decoder
+    assert not result.energy  # no entry for this small decoder
     for name in [*(set(write.PLOTS) - {"energy.png", "parts.png"}), "datapath.svg"]:
         assert f"]({name})" in text
     told = lines(summary.summary(result))
-    n_stored, n_all = (result["runs"][name]["n_weights"] for name in ("none", "in turn"))
+    n_stored, n_all = (result.runs[name].n_weights for name in ("none", "in turn"))
     assert told["RTL against golden model"].startswith(
         f"0 mismatches in {n_stored:,} stored weights of a; 0 in {n_all + 5 * n_stored:,} of all 6 runs"
     )
@@ -35,31 +37,25 @@ def test_files_and_summary(result, tmp_path):
 
 
 def test_summary_says_when_cycles_differ(result):
-    broken = json.loads(json.dumps(result))
-    broken["runs"]["sink"]["cycles_cycle_model"] += 1
+    sink = result.runs["sink"]
+    wrong = replace(sink, cycles_cycle_model=sink.cycles_cycle_model + 1)
+    broken = replace(result, runs=result.runs | {"sink": wrong})
     assert "NOT EQUAL" in lines(summary.summary(broken))["cycles"]
 
 
 def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
-    file = result["file"]["path"]
+    file = result.file.path
     needed = f"not characterised: run `weightless asic --for {file} --liberty FILE`"
     assert lines(summary.summary(result))["energy"] == needed
     assert needed in markdown.to_markdown(result)
-    told = json.loads(json.dumps(result))
-    entry = {
-        "library": "x", "volts": 1.1, "clock_ghz": 1.0, "clock_gates": False, "logic_settled_pj": 8.0,
-        "logic_glitches_pj": 16.0, "memory_pj": 8.0, "pj_per_weight_settled": 2.0, "pj_per_weight_glitches": 3.0,
-        "area_um2": 9.0, "how": "gate_sim", "origin": "shipped", "accuracy": "no clock tree", "older_decoder": True,
-        "source": "weightless asic; memory reads: CACTI, 22 nm itrs-hp",
-    }  # fmt: skip
-    next(iter(told["decoders"].values()))["energy"] = [entry]
+    source = "weightless asic; memory reads: CACTI, 22 nm itrs-hp"
+    entry = replace(ENTRY, source=source, older_decoder=True)
+    told = with_decoders(result, energy=[entry])
     assert (
         lines(summary.summary(told))["on an FPGA"]
         == f"not placed: run `weightless fpga --for {file} --seeds 3`"
     )
-    placed = {"weights_per_second": 8e8, "fmax_mhz": 100.0, "device": "d", "how": {"fmax": "place_and_route"},
-              "origin": "shipped", "older_decoder": False}  # fmt: skip
-    next(iter(told["decoders"].values()))["fpga"] = [placed]
+    told = with_decoders(told, fpga=[PLACEMENT])
     line = lines(summary.summary(told))["on an FPGA"]
     assert line.startswith("800 M weights/s at 100.0 MHz, ")
     assert line.endswith(" M with loading (d, shipped)")
@@ -75,45 +71,16 @@ def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
 
 
 def test_energy_beside_others(result, tmp_path):
-    told = json.loads(json.dumps(result))
-    rows = [
-        {
-            "name": name,
-            "on_chip": [low, high],
-            "HBM2": [9.0, 9.0],
-            "LPDDR4": [20.0, 30.0],
-            "how": "h",
-            "counts": "c",
-            "complete": True,
-        }
-        for name, low, high in (("table", 40.0, 50.0), ("dense int8", 3.25, 3.25))
-    ]
-    add = {"value": 0.4, "source": "somebody"}
-    told["energy"] = {
-        "rows": rows, "drams": ["HBM2", "LPDDR4"],
-        "winners": {
-            "on_chip": [[(0.0, "gap-coded"), (0.6, "table")], [(0.0, "gap-coded")]],
-            **{dram: [[(0.0, "table")]] * 2 for dram in ("HBM2", "LPDDR4")},
-        },
-        "gap_coded": {"value": 11.4, "accuracy": "all in", "source": "them"},
-        "multiply_accumulate": {"pj": 1.5, "of": [add, add]},
-    }  # fmt: skip
+    others = {"HBM2": (9.0, 9.0), "LPDDR4": (20.0, 30.0)}
+    rows = (row("table", on_chip=(40.0, 50.0), **others), row("dense int8", on_chip=(3.25, 3.25), **others))
+    told = replace(result, energy=energy(*rows, drams=("HBM2", "LPDDR4")))
     text = markdown.to_markdown(told)
     assert "| table | 40 to 50 | 9.0 | 20 to 30 | h | c |" in text
     assert "| dense int8 | 3.2 |" in text
     assert "| on chip | gap-coded; table from 60.0% on | gap-coded |" in text
     assert "| from HBM2 | table | table |" in text
     assert "takes 1.5 pJ (somebody)" in text
-    first = next(iter(told["decoders"].values()))
-    first["energy"] = [
-        {
-            "parts": {"hash": [3.0, 4.0], "loader": [0.0, 0.0]}, "memory_pj": 2.0, "leakage_pj": 0.1, "lanes": 8,
-            "library": "x", "volts": 1.1, "clock_ghz": 1.0, "clock_gates": False, "logic_settled_pj": 3.0,
-            "logic_glitches_pj": 4.0, "pj_per_weight_settled": 0.6, "pj_per_weight_glitches": 0.8, "area_um2": 9.0,
-            "how": "gate_sim", "origin": "shipped", "accuracy": "no clock tree", "older_decoder": False,
-            "source": "weightless asic; memory reads: CACTI, 45 nm itrs-lop",
-        }
-    ]  # fmt: skip
+    told = with_decoders(told, energy=[ENTRY])
     paths = write.write(told, tmp_path)
     assert {tmp_path / "energy.png", tmp_path / "parts.png"} <= set(paths)
     write.write(result, tmp_path)
@@ -136,14 +103,13 @@ def test_hints_are_commands_whose_results_are_found_again(result):
     asked = [lines(summary.summary(result))[line] for line in ("on an FPGA", "energy")]
     commands = [re.search("run `weightless (.*)`$", text)[1] for text in asked]
     fpga, asic = (cli._parser(words).parse_args(words) for words in map(shlex.split, commands))
-    assert {config.name for config in hardware._configs(fpga)} == set(result["decoders"])
-    largest = next(decoder for decoder in result["decoders"].values() if result["layer"] in decoder["tables"])
+    assert {config.name for config in hardware._configs(fpga)} == set(result.decoders)
+    largest = next(decoder for decoder in result.decoders.values() if result.layer in decoder.tables)
     config, table, _, _ = commands_asic._workload(asic)
-    assert vars(config) == largest["config"]
+    assert vars(config) == largest.config
     assert table.shape == (40, 60)
 
 
 def test_the_hint_of_the_bundled_file_is_its_name(result):
-    told = json.loads(json.dumps(result))
-    told["model"]["name"] = "lenet300"
+    told = replace(result, model=replace(result.model, name="lenet300"))
     assert "run `weightless fpga --for lenet300 --seeds 3`" in lines(summary.summary(told))["on an FPGA"]

@@ -1,4 +1,4 @@
-import json
+import dataclasses
 import os
 import re
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from reports import ENTRY, energy, row, with_decoders
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_sim.report import plots
@@ -31,34 +32,21 @@ def test_a_plot_leaves_out_the_run_of_all_layers(result, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(plots.Axes, "set_yticks", lambda self, places, names: drawn.extend(names))
     plots.throughput(result)
-    assert drawn[::-1] == [name for name in result["runs"] if name != "in turn"]
+    assert drawn[::-1] == [name for name in result.runs if name != "in turn"]
 
 
 STORED = [{"name": f"table, {n}", "bytes": n, "error": 0.02, "decoder": "serial", "constant_rate": n > 100,
            "lossless": False} for n in (90, 2_000)]  # fmt: skip
-ENTRY = {
-    "library": "lib",
-    "volts": 1.1,
-    "source": "weightless asic; memory reads: CACTI, 45 nm itrs-lop",
-    "lanes": 8,
-    "memory_pj": 8.0,
-    "leakage_pj": 0.5,
-    "how": "gate_sim",
-    "accuracy": "no clock tree",
-    "parts": {"address_hash": [12.0, 13.0], "mask_hash": [2.0, 2.0], "code": [2.68, 2.72], "top": [1, 1]},
-}
-ENERGY = {"drams": ["HBM2"], "rows": [
-    {"name": "table", "on_chip": (4.0, 5.0), "HBM2": (40.0, 60.0), "complete": True},
-    {"name": "bitmask, reads alone", "on_chip": (0.2, 0.2), "HBM2": (4.0, 4.0), "complete": False},
-]}  # fmt: skip
 
 
 def known(result):
     """The result with an energy."""
-    told = json.loads(json.dumps(result)) | {"energy": ENERGY}
-    for decoder in told["decoders"].values():
-        decoder["energy"] = [ENTRY]
-    return told
+    rows = (
+        row("table", on_chip=(4.0, 5.0), HBM2=(40.0, 60.0)),
+        row("bitmask, reads alone", complete=False, on_chip=(0.2, 0.2), HBM2=(4.0, 4.0)),
+    )
+    told = with_decoders(result, energy=[dataclasses.replace(ENTRY, library="lib")])
+    return dataclasses.replace(told, energy=energy(*rows))
 
 
 def texts(draw, path):

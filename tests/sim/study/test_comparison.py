@@ -33,26 +33,26 @@ def test_rows_by_hand():
     array = layer(0.04)
     n = int(np.count_nonzero(array))
     rows = {
-        row["name"]: row
+        row.name: row
         for row in compare(array, 235_200, 92_000, (6.0, 8.0), "gate_sim", {"bitmask": 270_000}, references())
     }
     table = rows["table"]
-    assert table["on_chip"] == [6.0 * 235_200 / n, 8.0 * 235_200 / n]
-    assert table["HBM2"][0] == pytest.approx(table["on_chip"][0] + 3.92 * 92_000 / n)
+    assert table.places["on_chip"] == (6.0 * 235_200 / n, 8.0 * 235_200 / n)
+    assert table.places["HBM2"][0] == pytest.approx(table.places["on_chip"][0] + 3.92 * 92_000 / n)
     int8, fp16 = rows["dense int8"], rows["dense fp16"]
-    assert int8["on_chip"][0] == pytest.approx(131, rel=0.05)  # 41.9 pJ a read of 64 bits from 1 MB
-    assert int8["LPDDR4"][0] == pytest.approx(8 * 8 * 235_200 / n)  # instead of, not on top
-    assert fp16["on_chip"][0] == pytest.approx(2 * int8["on_chip"][0])
+    assert int8.places["on_chip"][0] == pytest.approx(131, rel=0.05)  # 41.9 pJ a read of 64 bits from 1 MB
+    assert int8.places["LPDDR4"][0] == pytest.approx(8 * 8 * 235_200 / n)  # instead of, not on top
+    assert fp16.places["on_chip"][0] == pytest.approx(2 * int8.places["on_chip"][0])
     entries = fitted_gaps(array)[1]
-    assert rows["gap-coded, as EIE"]["on_chip"][0] == pytest.approx(11.4 * entries / n)
-    assert rows["bitmask, reads alone"]["HBM2"][0] > 3.92 * 270_000 / n
+    assert rows["gap-coded, as EIE"].places["on_chip"][0] == pytest.approx(11.4 * entries / n)
+    assert rows["bitmask, reads alone"].places["HBM2"][0] > 3.92 * 270_000 / n
 
 
 def test_any_dram_may_be_asked_for():
     rows = compare(layer(0.04), 235_200, 92_000, (6.0, 8.0), "gate_sim", {}, references(), ("DDR4",))
     n = np.count_nonzero(layer(0.04))
-    assert rows[0]["DDR4"][0] - rows[0]["on_chip"][0] == pytest.approx(20.3 * 92_000 / n)
-    assert "HBM2" not in rows[0]
+    assert rows[0].places["DDR4"][0] - rows[0].places["on_chip"][0] == pytest.approx(20.3 * 92_000 / n)
+    assert "HBM2" not in rows[0].places
     for name in ("HBM9", "EIE entry"):
         with pytest.raises(ValueError, match=f"no figure of dram is called '{name}'; there are: HBM2; HBM2E"):
             compare(layer(0.04), 235_200, 92_000, (6.0, 8.0), "gate_sim", {}, references(), (name,))
@@ -62,8 +62,8 @@ def test_the_budget_of_an_unknown_decoder_is_said():
     array = layer(0.04)
     row = compare(array, 235_200, 92_000, (6.0, 8.0), "gate_sim", {"bitmask": 270_000}, references())[-1]
     n = np.count_nonzero(array)
-    low, high = (pj * 235_200 / n - row["on_chip"][0] for pj in (6, 8))
-    assert row["counts"].endswith(f"takes less where that is over {low:.0f} to {high:.0f} pJ per non-zero")
+    low, high = (pj * 235_200 / n - row.places["on_chip"][0] for pj in (6, 8))
+    assert row.counts.endswith(f"takes less where that is over {low:.0f} to {high:.0f} pJ per non-zero")
 
 
 def test_winners_are_the_least_at_their_density():

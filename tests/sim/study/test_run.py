@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 
 from weightless_sim.cosim import runner
+from weightless_sim.shown import to_json
 from weightless_sim.study import run as study
 from weightless_sim.study.result import RunKind
 
@@ -15,52 +16,52 @@ def schema():
 
 
 def test_report_follows_its_schema(result):
-    jsonschema.validate(json.loads(json.dumps(result)), schema())
+    jsonschema.validate(json.loads(to_json(result.as_dict())), schema())
 
 
 def test_schema_refuses_a_mismatch(result):
-    broken = json.loads(json.dumps(result))
+    broken = json.loads(to_json(result.as_dict()))
     broken["runs"]["both"]["n_mismatches"] = 1
     with pytest.raises(jsonschema.ValidationError, match="0 was expected"):
         jsonschema.validate(broken, schema())
 
 
 def test_every_run_compared_every_weight(result):
-    runs = result["runs"]
-    stored = {name: report["n_stored"] for name, report in result["encoding"].items()}
+    runs = result.runs
+    stored = {name: report.n_stored for name, report in result.encoding.items()}
     assert list(runs) == [RunKind.IN_TURN, *study.STALLS]
-    assert {name: run["n_weights"] for name, run in runs.items()} == {
+    assert {name: run.n_weights for name, run in runs.items()} == {
         RunKind.IN_TURN: stored["a"] + 2 * stored["b"],  # b is decoded again from what is loaded
         **dict.fromkeys(study.STALLS, stored["a"]),
     }
     for run in runs.values():
-        assert run["cycles_rtl_sim"] == run["cycles_cycle_model"] == sum(run["states"].values())
-    assert runs["none"]["states"]["stalled"] == 0 < runs["sink"]["states"]["stalled"]
-    assert {run["states"]["bubble"] for run in runs.values()} == {0}
-    assert runs["none"]["weights_per_cycle"] == pytest.approx(8.0, abs=0.05)  # the last beat is not full
+        assert run.cycles_rtl_sim == run.cycles_cycle_model == sum(run.states.values())
+    assert runs["none"].states["stalled"] == 0 < runs["sink"].states["stalled"]
+    assert {run.states["bubble"] for run in runs.values()} == {0}
+    assert runs["none"].weights_per_cycle == pytest.approx(8.0, abs=0.05)  # the last beat is not full
 
 
 def test_sizes_are_those_of_the_file(result):
-    assert result["layer"] == "a"
-    ours, payload = (row for row in result["sizes"] if not row["lossless"])
-    encoding = result["encoding"]["a"]
-    assert ours["bytes"] == encoding["bytes"] == encoding["record_bytes"] + encoding["map_bytes"]
-    assert payload["bytes"] < ours["bytes"] == result["table"]["bytes"]
-    assert {row["name"]: row["bytes"] for row in result["sizes"]}["dense fp32"] == 4 * 2400
+    assert result.layer == "a"
+    ours, payload = (row for row in result.sizes if not row.lossless)
+    encoding = result.encoding["a"]
+    assert ours.bytes == encoding.bytes == encoding.record_bytes + encoding.map_bytes
+    assert payload.bytes < ours.bytes == result.table.bytes
+    assert {row.name: row.bytes for row in result.sizes}["dense fp32"] == 4 * 2400
 
 
 def test_layouts_stand_side_by_side(result):
-    rows = {(row["layer"], row["layout"]): row for row in result["layouts"]}
+    rows = {(row.layer, row.layout): row for row in result.layouts}
     assert set(rows) == {(layer, name) for layer in "ab" for name in ("classic", "ribbon", "coded record")}
     for layer in "ab":
-        encoding = result["encoding"][layer]
+        encoding = result.encoding[layer]
         classic, ribbon = rows[layer, "classic"], rows[layer, "ribbon"]
-        assert classic["bytes"] == encoding["record_bytes"] + encoding["map_bytes"]
-        assert classic["n_false_positives"] == encoding["n_false_positives"]
-        assert ribbon["overhead"] > 1
-        assert rows[layer, "coded record"]["n_false_positives"] == 0
+        assert classic.bytes == encoding.record_bytes + encoding.map_bytes
+        assert classic.n_false_positives == encoding.n_false_positives
+        assert ribbon.overhead > 1
+        assert rows[layer, "coded record"].n_false_positives == 0
     assert (
-        rows["a", "ribbon"]["overhead"] < rows["a", "classic"]["overhead"]
+        rows["a", "ribbon"].overhead < rows["a", "classic"].overhead
     )  # 200 keys; a block of words is much of 40
 
 

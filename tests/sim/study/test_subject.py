@@ -8,9 +8,10 @@ import pytest
 from weightless_sim import cli
 from weightless_sim.cosim import runner
 from weightless_sim.report import summary, write
+from weightless_sim.shown import to_json
 from weightless_sim.study import run as study
 from weightless_sim.study import subject
-from weightless_sim.study.result import RunKind
+from weightless_sim.study.result import Accuracy, RunKind
 from weightless_sw import codec, container, inputs
 
 
@@ -41,15 +42,15 @@ def test_a_file_without_its_weights(file, step, tmp_path, need, capsys):
     need(runner.missing("icarus"))
     result = study.run(study.Options(model=str(file[0]), build=tmp_path, simulator="icarus"), step)
     schema = json.loads((Path("docs") / "report.schema.json").read_text())
-    jsonschema.validate(json.loads(json.dumps(result)), schema)
-    assert [decoder["tables"] for decoder in result["decoders"].values()] == [["a", "c"], ["b"]]
-    in_turn = [name for name, run in result["runs"].items() if run["kind"] == RunKind.IN_TURN]
+    jsonschema.validate(json.loads(to_json(result.as_dict())), schema)
+    assert [decoder.tables for decoder in result.decoders.values()] == [["a", "c"], ["b"]]
+    in_turn = [name for name, run in result.runs.items() if run.kind == RunKind.IN_TURN]
     (other,) = in_turn[1:]
-    assert list(result["runs"]) == ["in turn", *study.STALLS, other]
-    assert result["runs"]["in turn"]["layers"] == ["a", "c", "c (resident)"]
-    assert result["runs"][other]["layers"] == ["b", "b", "b (resident)"]
-    assert all(run["cycles_rtl_sim"] == run["cycles_cycle_model"] for run in result["runs"].values())
-    assert result["sizes"] == result["layouts"] == result["false_positives"] == []
+    assert list(result.runs) == ["in turn", *study.STALLS, other]
+    assert result.runs["in turn"].layers == ["a", "c", "c (resident)"]
+    assert result.runs[other].layers == ["b", "b", "b (resident)"]
+    assert all(run.cycles_rtl_sim == run.cycles_cycle_model for run in result.runs.values())
+    assert result.sizes == result.layouts == result.false_positives == []
     paths = write.write(result, tmp_path / "report")
     assert {path.suffix for path in paths} == {".md", ".json", ".png", ".svg"}
     assert len(paths) == 4
@@ -114,6 +115,6 @@ def test_a_layout_without_a_decoder_is_refused_before_it_is_decoded(tmp_path, st
 
 def test_metadata_that_state_no_errors(file):
     about = subject.from_file(str(file[0]), None)
-    assert about.accuracy == {"test_images": 200, "wrong": {"dense": 3, "encoded": 50, "retrained": 4}}
+    assert about.accuracy == Accuracy(test_images=200, wrong={"dense": 3, "encoded": 50, "retrained": 4})
     about.metadata.clear()
-    assert about.accuracy == {"unknown": subject.NOT_STATED}
+    assert about.accuracy == Accuracy(unknown=subject.NOT_STATED)
