@@ -54,7 +54,7 @@ def test_make_stops_before_any_work_and_names_the_package(tmp_path):
 
 
 def test_sim_stops_before_any_work(monkeypatch, tmp_path):
-    monkeypatch.setattr(runner, "missing", lambda _: "missing: perl")
+    monkeypatch.setattr(runner, "missing", lambda *_: "missing: perl")
     with pytest.raises(runner.SimulationError, match=r"^missing: perl$"):
         study.run(study.Options(model="no such model", build=tmp_path), lambda _: pytest.fail("it worked"))
     assert not list(tmp_path.iterdir())

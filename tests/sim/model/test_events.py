@@ -16,20 +16,24 @@ VGG16 = [(64, 27), (64, 576), (128, 576), (128, 1152), (256, 1152), (256, 2304),
          (512, 4608), (512, 4608), (512, 4608), (512, 4608), (4096, 25088), (4096, 4096), (1000, 4096)]  # fmt: skip
 
 
-def buffer_step_by_step(first_valid, n_beats, sink):
-    """(cycles held, cycle of the last transfer): the output buffer's rules, cycle by cycle."""
-    arrived, taken, valid, spare, held, cycle = 1, 0, True, False, 0, first_valid
+def code_stage_step_by_step(first_valid, n_beats, sink):
+    """(cycles held, cycle of the last transfer): the code stage's rules, cycle by cycle, from the first beat offered.
+
+    Behind the pipeline a beat has *arrived*, or waits as the *spare* one; it is *looked up*, then *out*.
+    """
+    came, taken, held, cycle = min(3, n_beats), 0, 0, first_valid
+    out, looked_up, arrived, spare = True, n_beats > 1, n_beats > 2, False
     while taken < n_beats:
-        ready, offered = bool(sink[cycle % len(sink)]), arrived < n_beats
+        moves, was_spare = bool(sink[cycle % len(sink)]) or not out, spare
         held += spare
-        if ready or not valid:
-            taken += valid
-            if spare:
-                spare = False
-            else:
-                valid, arrived = offered, arrived + offered
-        elif offered and not spare:
-            spare, arrived = True, arrived + 1
+        if moves:
+            taken += out
+            out, looked_up, spare = looked_up, arrived or spare, False
+        elif arrived:
+            spare = True
+        if not was_spare:
+            arrived = came < n_beats
+            came += arrived
         cycle += 1
     return held, cycle - 1
 
@@ -40,9 +44,9 @@ def buffer_step_by_step(first_valid, n_beats, sink):
     st.integers(1, 40),
     st.lists(st.booleans(), min_size=1, max_size=9).filter(any).map(np.array),
 )
-def test_held_cycles_are_the_output_buffers(first_valid, n_beats, sink):
+def test_held_cycles_are_the_code_stages(first_valid, n_beats, sink):
     takes = Events(sink)
-    held, last = buffer_step_by_step(first_valid, n_beats, sink)
+    held, last = code_stage_step_by_step(first_valid, n_beats, sink)
     assert last == takes.at_or_after(first_valid, n_beats - 1)
     assert _held(first_valid, n_beats, takes) == held
 
