@@ -1,7 +1,7 @@
 """The cocotb bench, run inside the simulator: connects the agents and steps them cycle by cycle.
 
-The model knows only what the load monitor saw; the stimulus is never its input.  Environment:
-WEIGHTLESS_SCENARIO names the scenario's file, WEIGHTLESS_RESULT the file for the result.
+The model knows only what the load monitor saw; the stimulus is never its input.  Environment: WEIGHTLESS_RUN names
+the folder with the scenarios' files, to which the results go.
 """
 
 import json
@@ -218,18 +218,28 @@ async def read_registers(dut: Any) -> list[int]:
 
 
 @cocotb.test()
-async def run_scenario(dut: Any) -> None:
+async def run_scenarios(dut: Any) -> None:
+    """One after another, a reset before each."""
+    folder = Path(os.environ["WEIGHTLESS_RUN"])
+    paths = sorted(folder.glob("scenario_*.json"))
+    Clock(dut.clk, 10, unit="ns").start(start_high=False)
+    await FallingEdge(dut.clk)
+    for path in paths:
+        result_path = folder / path.name.replace("scenario", "result")
+        try:
+            await run_scenario(dut, Scenario.load(path), result_path, folder / "progress")
+        except AssertionError as error:
+            where = f" in {path.name}" if len(paths) > 1 else ""
+            raise AssertionError(f"{error}{where}") from None
+
+
+async def run_scenario(dut: Any, scenario: Scenario, result_path: Path, progress: Path) -> None:
     """Send the scenario's records, compare every beat, and compare every cycle with the cycle model."""
-    scenario = Scenario.load(Path(os.environ["WEIGHTLESS_SCENARIO"]))
-    result_path = Path(os.environ["WEIGHTLESS_RESULT"])
-    progress = result_path.with_suffix(".progress")
     asked = scenario.config, scenario.loads, scenario.source, scenario.sink
     predicted, events = predict(*asked), predict_events(*asked)
     n_cycles = predicted[-1].end
     if scenario.frames:  # refused ones take their time, too, which no model knows
         n_cycles += 40 * len(scenario.words)
-    Clock(dut.clk, 10, unit="ns").start(start_high=False)
-    await FallingEdge(dut.clk)
     await reset(dut)
     registers = await read_registers(dut)
     await reset(dut)

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -127,43 +128,47 @@ def _build(config: DecoderConfig, simulator: str, folder: Path, waves: bool) -> 
         raise SimulationError(f"{simulator} could not build the decoder: {error}; see {log}") from error
 
 
-def run(
-    scenario: Scenario,
+def run(scenario: Scenario, name: str, **options: Any) -> CosimResult:
+    """Run one scenario and return its measurements; ``options`` and errors as :func:`run_all`."""
+    return run_all([scenario], name, **options)[0]
+
+
+def run_all(
+    scenarios: Sequence[Scenario],
     name: str,
     *,
     simulator: str = "verilator",
     progress: Progress | None = None,
     folders: Folders = HERE,
-) -> CosimResult:
-    """Run one scenario and return its measurements.
+) -> list[CosimResult]:
+    """Run scenarios of one decoder one after another, a reset before each, and return their measurements.
 
     Raises SimulationError, naming the log, when the bench fails.  With the environment variable
     ``WAVES=1`` a waveform is written and its file named.
     """
     waves = os.environ.get("WAVES", "") not in ("", "0")
-    build_folder = build(scenario.config, simulator, waves=waves, folders=folders)
-    # A folder for each scenario: two runs of one name at once must not read each other's results.
-    folder = folders.sim / "runs" / f"{name}-{simulator}-{scenario.digest[:12]}"
+    build_folder = build(scenarios[0].config, simulator, waves=waves, folders=folders)
+    # A folder for what is asked: two runs of one name at once must not read each other's results.
+    key = hashlib.sha256("".join(scenario.digest for scenario in scenarios).encode()).hexdigest()
+    folder = folders.sim / "runs" / f"{name}-{simulator}-{key[:12]}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        scenario_path, result_path = folder / "scenario.json", folder / "result.json"
-        scenario.save(scenario_path)
-        with _Watcher(result_path.with_suffix(".progress"), progress):
-            failure = _run_bench(build_folder, folder, simulator, scenario_path, result_path, waves)
+        for k, scenario in enumerate(scenarios):
+            scenario.save(folder / f"scenario_{k:03}.json")
+        with _Watcher(folder / "progress", progress):
+            failure = _run_bench(build_folder, folder, simulator, waves)
         if waves:
             print(f"waveform: {_wave_file(folder, build_folder)}", file=sys.stderr)
         if failure:
             raise SimulationError(f"{name} on {simulator}: {failure}; see {folder / 'run.log'}")
-        result = CosimResult.read(result_path)
-    if result.scenario_sha256 != scenario.digest:
-        raise SimulationError(f"{name} on {simulator}: {result_path} is of another run")
-    return result
+        results = [CosimResult.read(folder / f"result_{k:03}.json") for k in range(len(scenarios))]
+    if [result.scenario_sha256 for result in results] != [scenario.digest for scenario in scenarios]:
+        raise SimulationError(f"{name} on {simulator}: a result in {folder} is of another run")
+    return results
 
 
-def _run_bench(
-    build_folder: Path, folder: Path, simulator: str, scenario: Path, result: Path, waves: bool
-) -> str:
+def _run_bench(build_folder: Path, folder: Path, simulator: str, waves: bool) -> str:
     """Run cocotb; what failed, or an empty string."""
     results_xml = folder / "results.xml"
     log = folder / "run.log"
@@ -181,8 +186,7 @@ def _run_bench(
                 seed=1,
                 timescale=("1ns", "1ps"),
                 extra_env={
-                    "WEIGHTLESS_SCENARIO": str(scenario.resolve()),
-                    "WEIGHTLESS_RESULT": str(result.resolve()),
+                    "WEIGHTLESS_RUN": str(folder.resolve()),
                     "COCOTB_ANSI_OUTPUT": "0",
                     # Our assertions carry their messages; rewriting every import would take seconds.
                     "COCOTB_REWRITE_ASSERTION_FILES": "",

@@ -53,22 +53,30 @@ def run(scenario, name, simulator):
     return runner.run(scenario, re.sub(r"\W+", "_", f"{scenario.config.name}-{name}"), simulator=simulator)
 
 
-@pytest.mark.parametrize("stall", stall_patterns())
-def test_stall_matrix(config, stall, simulator):
-    source, sink = stall_patterns(seed=3)[stall]
-    records = layers(config)
-    scenario = Scenario(config=config, records=records, source=source, sink=sink, count=True)
-    result = run(scenario, stall, simulator)
-    assert result.n_mismatches == 0
-    assert result.n_weights == sum(load.geometry.n_weights for load in scenario.loads) > 2000
-    assert result.layers == result.predicted
-    assert len(result.layers) == len(records)
-    units = {unit.name for unit in config.units}
-    assert set(result.events.units) == set(result.predicted_events.units) == units
-    registers = dict(enumerate(result.registers))
-    assert registers[ADDRESS["identity"]] == IDENTITY
-    assert registers[ADDRESS["digest"]] == config.GEOMETRY.layout_digest()
-    assert registers[ADDRESS["fill_latency"]] == config.fill_latency
+def run_all(scenarios, name, simulator):
+    return runner.run_all(
+        scenarios, re.sub(r"\W+", "_", f"{scenarios[0].config.name}-{name}"), simulator=simulator
+    )
+
+
+def test_stall_matrix(config, simulator):
+    """Every layer under every pattern of stalls."""
+    records, patterns = layers(config), stall_patterns(seed=3)
+    scenarios = [
+        Scenario(config=config, records=records, source=source, sink=sink, count=True)
+        for source, sink in patterns.values()
+    ]
+    for result in run_all(scenarios, "stalls", simulator):
+        assert result.n_mismatches == 0
+        assert result.n_weights == sum(load.geometry.n_weights for load in scenarios[0].loads) > 2000
+        assert result.layers == result.predicted
+        assert len(result.layers) == len(records)
+        units = {unit.name for unit in config.units}
+        assert set(result.events.units) == set(result.predicted_events.units) == units
+        registers = dict(enumerate(result.registers))
+        assert registers[ADDRESS["identity"]] == IDENTITY
+        assert registers[ADDRESS["digest"]] == config.GEOMETRY.layout_digest()
+        assert registers[ADDRESS["fill_latency"]] == config.fill_latency
 
 
 @pytest.mark.parametrize("sink", ["none", "sink"])
@@ -94,19 +102,18 @@ def test_a_source_that_delays_the_last_word(config, sink, simulator):
     assert layer.last_word > end + 50
 
 
-@pytest.mark.parametrize("soft", [False, True], ids=["reset", "soft"])
-@pytest.mark.parametrize(
-    ("name", "cycle"),
-    [*(("icarus", cycle) for cycle in (45, 60, 150, 400)), ("verilator", 150)],
-)
-def test_reset_in_mid_stream(config, name, cycle, soft, need):
+def test_reset_in_mid_stream(config, simulator):
     """While a descriptor, a codebook, a table is loaded, or beats come out: afterwards all is as after power-up."""
-    need(runner.missing(name))
     source, sink = stall_patterns(seed=5)["both"]
-    scenario = Scenario(
-        config=config, records=layers(config)[:2], source=source, sink=sink, reset_at=cycle, soft=soft
-    )
-    assert run(scenario, f"{'soft ' * soft}reset at {cycle}", name).n_weights == 1004
+    scenarios = [
+        Scenario(
+            config=config, records=layers(config)[:2], source=source, sink=sink, reset_at=cycle, soft=soft
+        )
+        for cycle in (45, 60, 150, 400)
+        for soft in (False, True)
+    ]
+    for result in run_all(scenarios, "resets", simulator):
+        assert result.n_weights == 1004
 
 
 def test_what_is_wrong_is_refused_and_the_next_record_decodes(config, simulator):
@@ -120,10 +127,12 @@ def test_what_is_wrong_is_refused_and_the_next_record_decodes(config, simulator)
         before = wrong["CRC"][0] if error is LoadError.NOT_RESIDENT else bad
         frames += [before, bad, *map(frame, sent)]
     decoded = sent * len(wrong)
-    for stall in ("none", "both"):
-        source, sink = stall_patterns(seed=2)[stall]
-        scenario = Scenario(config=config, records=decoded, frames=frames, source=source, sink=sink)
-        result = run(scenario, f"refused {stall}", simulator)
+    patterns = [stall_patterns(seed=2)[stall] for stall in ("none", "both")]
+    scenarios = [
+        Scenario(config=config, records=decoded, frames=frames, source=source, sink=sink)
+        for source, sink in patterns
+    ]
+    for result in run_all(scenarios, "refused", simulator):
         assert LoadError(result.errors) == errors
         assert result.n_weights == 123 * len(decoded)
 
