@@ -15,7 +15,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly, Timer
 
-from weightless_hw.registers import ADDRESS, SOFT_RESET, LoadError
+from weightless_hw.registers import ADDRESS, COUNTS, SOFT_RESET, LoadError
 from weightless_sim.cosim.agents import EventCounter, Scoreboard, SourceDriver, StreamMonitor
 from weightless_sim.cosim.faults import wrong_table
 from weightless_sim.cosim.golden import GoldenModel, RegisterModel
@@ -168,7 +168,7 @@ async def reset(dut: Any) -> None:
     dut.reg_addr.value = dut.reg_write.value = dut.reg_write_data.value = 0
     await FallingEdge(dut.clk)
     assert not int(dut.load__ready.value), "load is ready under reset"
-    for name in ("records", "beats", "load_stalls", "weights_stalls", "errors", "phase"):
+    for name in (*COUNTS, "errors", "phase"):
         dut.reg_addr.value = ADDRESS[name]
         await ReadOnly()
         assert not int(dut.reg_data.value), f"{name} is not 0 after a reset"

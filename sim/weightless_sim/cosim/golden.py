@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_hw.config import DecoderConfig
-from weightless_hw.registers import IDENTITY, LoadError, Phase
+from weightless_hw.registers import COUNTS, IDENTITY, LoadError, Phase
 from weightless_sim.cosim.scenario import LAST, geometry_of
 from weightless_sw import layouts
 from weightless_sw.spec.record import (
@@ -183,8 +183,7 @@ class RegisterModel:
             "widths": widths, "table_size": config.table_size, "max_codes": config.max_codes,
             "fill_latency": None, "control": 0,  # a wrong latency is for the cycles to find
         }  # fmt: skip
-        names = ("records", "beats", "load_stalls", "weights_stalls")
-        self.counts = {name: before[name] for name in names}
+        self.counts = {name: before[name] for name in COUNTS}
         self.errors = LoadError(before["errors"])
         self.words: deque[int] = deque(
             [0] * DESCRIPTOR_WORDS, DESCRIPTOR_WORDS
