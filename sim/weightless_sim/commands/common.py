@@ -1,8 +1,8 @@
 """What the sub-commands share: output, progress, options.
 
 Results go to standard output, progress and remarks to standard error; results, too, where a file goes to standard
-output.  Names of tensors are data: what is shown
-is what they are, no markup, control characters escaped; on a pipe no table is cut to a terminal's width.
+output.  Names of tensors are data: what is shown is what they are, no markup, control characters escaped; on a pipe no
+table is cut to a terminal's width.
 """
 
 import argparse

@@ -45,7 +45,7 @@ def sizes() -> list[Size]:
     n_false = about.reports[about.layer].n_false_positives
     return [
         Size(**vars(row), n_false_positives=0 if row.lossless else n_false)
-        for row in run._sizes(weights, tensor, coded)
+        for row in run.size_rows(weights, tensor, coded)
     ]
 
 

@@ -124,7 +124,7 @@ def run(options: Options, step: Step) -> Report:
             sweep = _sweep(about.weights[layer], about.tables[layer], progress)
         with step("sizes of other formats") as progress:
             coded = _coded_sizes(about.weights, progress)
-            sizes = _sizes(about.weights[layer], about.tables[layer], coded[layer])
+            sizes = size_rows(about.weights[layer], about.tables[layer], coded[layer])
         with step("the layouts side by side") as progress:
             side_by_side = _layouts(about, coded, progress)
     built = {config.name: _build(config, names, options, entries, step) for config, names in groups.items()}
@@ -383,7 +383,7 @@ def _coded_sizes(weights: Mapping[str, NDArray[Any]], progress: Progress) -> dic
     return sizes
 
 
-def _sizes(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size) -> list[SizeRow]:
+def size_rows(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size) -> list[SizeRow]:
     """The largest layer, as others would store it and as our file does; the smallest at a constant rate is marked."""
     matrix = _matrix(array)
     others = [
