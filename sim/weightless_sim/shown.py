@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
 
 # What would move a terminal's cursor, turn the writing direction, or is no character.
 UNSHOWN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -29,13 +30,31 @@ def in_picture(text: str) -> str:
 
 
 def to_json(result: Any) -> str:
-    """Strict JSON: what is not finite becomes null."""
-    return json.dumps(_finite(result), indent=1, allow_nan=False)
+    """Strict JSON of :func:`plain`."""
+    return json.dumps(plain(result), indent=1, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """``value`` as JSON has it: dataclasses with their fields and what follows from them, null for what is not finite.
+
+    A class with ``as_dict`` has a form of its own.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if hasattr(value, "as_dict"):
+        return plain(value.as_dict())
+    if is_dataclass(value):
+        names = [*(field.name for field in fields(value)), *derived(type(value))]
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def derived(kind: type) -> dict[str, Any]:
+    """The public properties of a dataclass, name -> type: figures that follow from its fields."""
+    return {
+        name: get_type_hints(one.fget)["return"]
+        for name, one in vars(kind).items()
+        if isinstance(one, property) and not name.startswith("_")
+    }

@@ -79,7 +79,7 @@ def _asic(options: argparse.Namespace) -> int:
     if options.accelergy:
         accelergy.write(result, options.accelergy)
     if options.json:
-        common.print_json(result.as_dict())
+        common.print_json(result)
         return 0
     _print(console, result)
     return 0
@@ -87,7 +87,7 @@ def _asic(options: argparse.Namespace) -> int:
 
 def _print(console: Any, result: Any) -> None:
     """A line per part, both delay models side by side."""
-    settled, glitches = result.settled, result.glitches
+    settled, glitches = result.figures()
     table = common.table("part", ">cells", ">um2", ">pJ/beat, settled", ">with glitches")
     for name, part in settled.parts.items():
         energies = (one.parts[name].energy / 1000 for one in (settled, glitches))

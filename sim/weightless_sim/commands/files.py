@@ -100,7 +100,7 @@ def _simplify(options: argparse.Namespace) -> int:
             )
     _save(options.output, weights, weights.metadata)
     if options.json:
-        common.print_json({name: report.as_dict() for name, report in reports.items()})
+        common.print_json(reports)
         return 0
     table = common.table("tensor", ">weights", ">non-zero", ">density", ">codes", ">relative error")
     for name, r in reports.items():
@@ -222,7 +222,7 @@ def _encode(options: argparse.Namespace) -> int:
     if options.json:
         result: dict[str, Any] = {"file": str(options.output), "bytes": n_bytes}
         result["notes"] = {name: place.reason for name, place in chosen.items() if place.reason}
-        result |= {"tensors": {name: r.as_dict() for name, r in reports.items()}, "others": others}
+        result |= {"tensors": reports, "others": others}
         common.print_json(result)
         return 0
     _print_encoded(reports, others)

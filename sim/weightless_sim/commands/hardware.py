@@ -201,7 +201,7 @@ def _fpga(options: argparse.Namespace) -> int:
         if options.output:
             made.write_bitstream(options.output, fmax)
     if options.json:
-        common.print_json([result.as_dict() for result in results])
+        common.print_json(results)
         return 0
     console.print(_table(results))
     if options.output:

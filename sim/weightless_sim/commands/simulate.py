@@ -72,7 +72,7 @@ def _sim(options: argparse.Namespace) -> int:
     for note in [*result.notes, *([] if result.encoding else [result.weights])]:
         common.remark(note)
     if options.json:
-        common.print_json(result.as_dict())
+        common.print_json(result)
         return 0
     table = common.table("", "", "", show_header=False, title="Weightless", title_justify="left")
     for what, figure, how in summary.summary(result):

@@ -1,7 +1,6 @@
 """``weightless tech``: what is known of energies, decoders' and others', each with its source."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ def _tech(options: argparse.Namespace) -> int:
         shown = [one for one in shown if one.kind in kinds or one in picked]
         decoders = decoders if "logic" in options.names else []
     if options.json:
-        common.print_json({"references": list(map(asdict, shown)), "logic": list(map(asdict, decoders))})
+        common.print_json({"references": shown, "logic": decoders})
         return 0
     table = common.table("name", ">value", "unit", "node", "how", "source; what is in it, how sure")
     for one in shown:

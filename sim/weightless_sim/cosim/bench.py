@@ -4,10 +4,8 @@ The model knows only what the load monitor saw; the stimulus is never its input.
 the folder with the scenarios' files, to which the results go.
 """
 
-import json
 import os
 import random
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,9 @@ from weightless_hw.registers import ADDRESS, COUNTS, SOFT_RESET, LoadError
 from weightless_sim.cosim.agents import EventCounter, Scoreboard, SourceDriver, StreamMonitor
 from weightless_sim.cosim.faults import wrong_table
 from weightless_sim.cosim.golden import GoldenModel, RegisterModel
-from weightless_sim.cosim.scenario import LAST, Scenario
+from weightless_sim.cosim.scenario import LAST, CosimResult, Scenario
 from weightless_sim.model.cycles import LayerCycles, predict
 from weightless_sim.model.events import RunEvents, UnitEvents, predict_events
-from weightless_sw.files import write_atomically
 
 IDLE_CYCLES = 40  # watched after the last beat: nothing more may come
 PROGRESS_CYCLES = 500
@@ -256,21 +253,20 @@ async def run_scenario(dut: Any, scenario: Scenario, result_path: Path, progress
     await bench.run(n_cycles, progress)
 
     board, board_errors = bench.scoreboard, bench.model.errors
-    result = {
-        "scenario_sha256": scenario.digest,
-        "n_weights": board.n_weights,
-        "n_beats": board.n_beats,
-        "n_mismatches": board.n_mismatches,
-        "first_mismatch": board.first_mismatch,
-        "registers": registers,
-        "errors": int(board_errors),
-        "layers": [asdict(layer) for layer in bench.layers],
-        "predicted": [asdict(layer) for layer in predicted],
-        "events": bench.events.as_dict() if bench.events else None,
-        "predicted_events": events.as_dict() if scenario.count else None,
-        "output_transfers": [cycle for cycle, _ in bench.weights.transfers],
-    }
-    write_atomically(result_path, json.dumps(result).encode())
+    CosimResult(
+        scenario_sha256=scenario.digest,
+        n_weights=board.n_weights,
+        n_beats=board.n_beats,
+        n_mismatches=board.n_mismatches,
+        first_mismatch=board.first_mismatch,
+        registers=registers,
+        errors=int(board_errors),
+        layers=bench.layers,
+        predicted=predicted,
+        events=bench.events,
+        predicted_events=events if scenario.count else None,
+        output_transfers=[cycle for cycle, _ in bench.weights.transfers],
+    ).save(result_path)
     digest = scenario.config.GEOMETRY.layout_digest()
     assert registers[ADDRESS["digest"]] == digest, "the decoder follows another specification"
     assert bench.driver.place == len(bench.driver.words), "the decoder did not take every word"

@@ -2,14 +2,12 @@
 
 import functools
 import hashlib
-import json
 import os
 import re
 import shutil
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,8 @@ from cocotb_tools.runner import get_results, get_runner
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP, to_rtlil, to_verilog
 from weightless_sim import system
-from weightless_sim.cosim.scenario import Scenario
+from weightless_sim.cosim.scenario import CosimResult, Scenario
 from weightless_sim.folders import HERE, Folders
-from weightless_sim.model.cycles import LayerCycles
-from weightless_sim.model.events import RunEvents
 from weightless_sim.tools import environment, our_environment
 from weightless_sw.files import locked
 from weightless_sw.progress import Progress
@@ -36,34 +32,6 @@ POLL_SECONDS = 0.2
 
 class SimulationError(RuntimeError):
     """The bench failed, or the simulator could not be built; the message names the log."""
-
-
-@dataclass(frozen=True)
-class CosimResult:
-    """What a passed run measured; the fields of the bench's result file."""
-
-    scenario_sha256: str  # Scenario.digest
-    n_weights: int
-    n_beats: int
-    n_mismatches: int
-    first_mismatch: str
-    registers: list[int]
-    errors: int  # LoadError, of all records
-    layers: list[LayerCycles]
-    predicted: list[LayerCycles]
-    events: RunEvents | None  # where they were counted
-    predicted_events: RunEvents | None
-    output_transfers: list[int]
-
-    @classmethod
-    def read(cls, path: Path) -> "CosimResult":
-        """From the bench's result file."""
-        fields = json.loads(path.read_text())
-        for name in ("layers", "predicted"):
-            fields[name] = [LayerCycles(**layer) for layer in fields[name]]
-        for name in ("events", "predicted_events"):
-            fields[name] = fields[name] and RunEvents.from_dict(fields[name])
-        return cls(**fields)
 
 
 # make can't build in a folder with one of these in its path.

@@ -1,4 +1,4 @@
-"""A cosimulation run, described: which decoder, which records, which stalls, which planted fault."""
+"""A cosimulation run: which decoder, which records, which stalls, which planted fault; and what came of it."""
 
 import hashlib
 import json
@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 
 from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
+from weightless_sim.model.cycles import LayerCycles
+from weightless_sim.model.events import RunEvents
 from weightless_sim.model.patterns import ALWAYS, Load, Pattern
+from weightless_sw.files import write_atomically
 from weightless_sw.layouts import read_descriptor
 from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import (
@@ -115,17 +119,37 @@ class Scenario:
     def load(cls, path: Path) -> Self:
         """The inverse of :meth:`save`."""
         fields: dict[str, Any] = json.loads(path.read_text())
-        return cls(
-            config=decoders.configure(fields["layout"], **fields["config"]),
-            records=[bytes.fromhex(record) for record in fields["records"]],
-            frames=fields["frames"],
-            source=np.array(fields["source"], dtype=np.bool_),
-            sink=np.array(fields["sink"], dtype=np.bool_),
-            reset_at=fields["reset_at"],
-            soft=fields["soft"],
-            fault=fields["fault"],
-            count=fields["count"],
-        )
+        config = decoders.configure(fields.pop("layout"), **fields.pop("config"))
+        records = map(bytes.fromhex, fields.pop("records"))
+        source, sink = (np.array(fields.pop(name), dtype=np.bool_) for name in ("source", "sink"))
+        return cls(config=config, records=list(records), source=source, sink=sink, **fields)
+
+
+@dataclass(frozen=True)
+class CosimResult:
+    """What a passed run measured; the fields of the bench's result file."""
+
+    scenario_sha256: str  # Scenario.digest
+    n_weights: int
+    n_beats: int
+    n_mismatches: int
+    first_mismatch: str
+    registers: list[int]
+    errors: int  # LoadError, of all records
+    layers: list[LayerCycles]
+    predicted: list[LayerCycles]
+    events: RunEvents | None  # where they were counted
+    predicted_events: RunEvents | None
+    output_transfers: list[int]
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, for the runner outside the simulator."""
+        write_atomically(path, msgspec.json.encode(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The inverse of :meth:`save`."""
+        return msgspec.json.decode(path.read_bytes(), type=cls)
 
 
 def is_resident(record: bytes) -> bool:

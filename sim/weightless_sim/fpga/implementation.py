@@ -6,18 +6,18 @@ Results are kept in ``build/fpga``, by what they depend on: Verilog, scripts, to
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.harness import HARNESS, to_harness
 from weightless_hw.export.verilog import TOP, to_verilog
 from weightless_sim.folders import HERE, Folders
 from weightless_sim.fpga.families import FAMILIES, Device
+from weightless_sim.shown import to_json
 from weightless_sim.tools import run_tool, version_of
 from weightless_sw.files import locked, write_atomically
 
@@ -58,20 +58,16 @@ class Result:
         """While decoding: lanes times the median frequency."""
         return self.fmax_mhz * 1e6 * self.lanes if self.fmax_mhz else None
 
-    def as_dict(self) -> dict[str, Any]:
-        """The fields, how each was got, and what follows."""
-        how = {"area": "synth", "fmax": "place_and_route" if self.fmax else None}
-        return asdict(self) | {
-            "fmax_mhz": self.fmax_mhz,
-            "weights_per_second": self.weights_per_second,
-            "how": how,
-        }
+    @property
+    def how(self) -> dict[str, str | None]:
+        """How each figure was got."""
+        return {"area": "synth", "fmax": "place_and_route" if self.fmax else None}
 
 
 def keep(result: Result, folders: Folders = HERE) -> None:
     """Keep it for reports, see technology.placed."""
     folders.placed.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result.as_dict(), indent=1) + "\n"
+    text = to_json(result) + "\n"
     write_atomically(folders.placed / f"{result.device}-{result.config}.json", text.encode())
 
 

@@ -17,7 +17,7 @@ TOP = "decoder"
 
 def tables(result: Characterisation) -> tuple[dict[str, Any], dict[str, Any]]:
     """(ERT, ART) of what characterise.run gave; leakage is an action of its own, once a cycle."""
-    settled, glitches = result.settled, result.glitches
+    settled, glitches = result.figures()
     energies = {
         _name(part): {
             "beat_settled": settled.parts[part].energy / 1000,

@@ -4,10 +4,9 @@ Kept in ``build/asic`` by what the netlist depends on: Verilog, library, tools, 
 """
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export import ports
@@ -135,24 +134,9 @@ class Characterisation:
     workload: str = ""
     entry: str = ""
 
-    @property
-    def settled(self) -> Figures:
-        """Each net changes once a cycle at most."""
-        return self.delay_models[SETTLED]
-
-    @property
-    def glitches(self) -> Figures:
-        """Every change counts."""
-        return self.delay_models[UNIT_DELAY]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON; parts with the sum of their energies."""
-        found = asdict(self)
-        for model, figures in self.delay_models.items():
-            found["delay_models"][model]["parts"] = {
-                name: part.as_dict() for name, part in figures.parts.items()
-            }
-        return found
+    def figures(self) -> tuple[Figures, Figures]:
+        """(settled: each net changes once a cycle at most, with glitches: every change counts)."""
+        return self.delay_models[SETTLED], self.delay_models[UNIT_DELAY]
 
 
 def run(
@@ -231,7 +215,7 @@ def _blocks(config: DecoderConfig, mapped: netlist.Netlist, options: Options) ->
 
 
 def _entry(config: DecoderConfig, result: Characterisation) -> technology.Entry:
-    settled, glitches = result.settled, result.glitches
+    settled, glitches = result.figures()
     library, memories = result.library, result.memories
     gates = " --clock-gates" if result.clock_gates else ""
     return technology.Entry(
@@ -246,8 +230,8 @@ def _entry(config: DecoderConfig, result: Characterisation) -> technology.Entry:
                f"--sram {memories.node_nm}:{memories.cell}{gates}; memory reads: {memories.source}, "
                f"{memories.node_nm} nm {memories.cell}",
         parts={
-            name: [round(one.parts[name].energy / 1000, 4) for one in (settled, glitches)]
-            for name in settled.parts
+            name: (round(part.energy / 1000, 4), round(glitches.parts[name].energy / 1000, 4))
+            for name, part in settled.parts.items()
         },
         accuracy=f"wire {result.wire_ff:g} fF a net assumed; no clock tree, no placement, no buffers",
     )  # fmt: skip

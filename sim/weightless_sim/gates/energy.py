@@ -7,8 +7,7 @@ Not counted: the clock's own tree and its wire, placement, buffers.
 
 import re
 from collections import defaultdict
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,10 +33,6 @@ class Part:
     def energy(self) -> float:
         """All but leakage."""
         return self.internal + self.switching + self.clock
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields and the sum."""
-        return asdict(self) | {"energy": self.energy}
 
 
 def part_of(name: str) -> str:

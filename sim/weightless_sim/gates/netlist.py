@@ -1,6 +1,5 @@
 """The mapped decoder as yosys wrote it, in arrays: gates with truth tables, flip-flops, memories."""
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,34 +85,59 @@ class Netlist:
 
 def read(path: Path, top: str, library: Library) -> Netlist:
     """The netlist of module ``top`` in yosys's JSON.  Raises LibertyError for a cell that can't be simulated."""
-    return _Builder(json.loads(path.read_text())["modules"][top], library).netlist
+    design = msgspec.json.decode(path.read_bytes(), type=_Design)
+    return _Builder(design.modules[top], library).netlist
+
+
+Bit = int | str  # a net, or a constant
+
+
+class _Net(msgspec.Struct):
+    bits: list[Bit]
+
+
+class _Cell(msgspec.Struct):
+    type: str
+    connections: dict[str, list[Bit]]
+
+
+class _Module(msgspec.Struct):
+    ports: dict[str, _Net]
+    netnames: dict[str, _Net]
+    cells: dict[str, _Cell]
+
+
+class _Design(msgspec.Struct):
+    """What is read of yosys's JSON."""
+
+    modules: dict[str, _Module]
 
 
 class _Builder:
-    def __init__(self, module: dict[str, Any], library: Library):
+    def __init__(self, module: _Module, library: Library):
         self.netlist = Netlist(library)
         self.number: dict[Any, int] = {}
         n = self.netlist
-        for name, port in module["ports"].items():
-            n.ports[name] = self._nets(port["bits"])
-        for name, net in module["netnames"].items():
-            for k, bit in enumerate(net["bits"]):
+        for name, port in module.ports.items():
+            n.ports[name] = self._nets(port.bits)
+        for name, net in module.netnames.items():
+            for k, bit in enumerate(net.bits):
                 place = self._net(bit)
                 known = n.names.get(place, "$")
                 if known.startswith("$") or known.count(".") > name.count("."):
-                    n.names[place] = f"{name}[{k}]" if len(net["bits"]) > 1 else name
+                    n.names[place] = f"{name}[{k}]" if len(net.bits) > 1 else name
         gates: list[tuple[list[int], int, int, int, str]] = []
         clock_enable = self._clock_gates(module)
-        for name, cell in module["cells"].items():
-            kind = cell["type"]
+        for name, cell in module.cells.items():
+            kind = cell.type
             if kind == "$scopeinfo":
                 continue
             if kind.startswith(f"$__{SRAM}"):
-                n.memories.append(self._memory(name, cell["connections"]))
+                n.memories.append(self._memory(name, cell.connections))
                 continue
             if kind not in library.cells:
                 raise LibertyError(f"yosys left a cell {kind} ({name}) that the library does not have")
-            pins = {pin: self._net(bits[0]) for pin, bits in cell["connections"].items() if bits}
+            pins = {pin: self._net(bits[0]) for pin, bits in cell.connections.items() if bits}
             n.cells.append((name, kind, pins))
             if library.cells[kind].state:
                 self._flip_flop(len(n.cells) - 1, clock_enable)
@@ -121,25 +146,25 @@ class _Builder:
         self._order(gates)
         n.n_nets = len(self.number) + 2
 
-    def _net(self, bit: Any) -> int:
+    def _net(self, bit: Bit) -> int:
         if isinstance(bit, str):
             return CONSTANTS[bit]
         return self.number.setdefault(bit, len(self.number) + 2)
 
-    def _nets(self, bits: list[Any]) -> NDArray[np.int32]:
+    def _nets(self, bits: list[Bit]) -> NDArray[np.int32]:
         return np.array([self._net(bit) for bit in bits], np.int32)
 
-    def _clock_gates(self, module: dict[str, Any]) -> dict[int, int]:
+    def _clock_gates(self, module: _Module) -> dict[int, int]:
         """Net of each gated clock -> net of its enable."""
         result = {}
-        for cell in module["cells"].values():
-            found = self.netlist.library.cells.get(cell["type"])
+        for cell in module.cells.values():
+            found = self.netlist.library.cells.get(cell.type)
             if found and found.gate:
-                nets = {role: self._net(cell["connections"][pin][0]) for role, pin in found.gate.items()}
+                nets = {role: self._net(cell.connections[pin][0]) for role, pin in found.gate.items()}
                 result[nets["out"]] = nets["enable"]
         return result
 
-    def _memory(self, name: str, connections: dict[str, list[Any]]) -> Memory:
+    def _memory(self, name: str, connections: dict[str, list[Bit]]) -> Memory:
         nets = {port: self._nets(bits) for port, bits in connections.items()}
         return Memory(
             name, int(nets["PORT_R_RD_EN"][0]), nets["PORT_R_ADDR"], nets["PORT_R_RD_DATA"],

@@ -5,7 +5,7 @@ Cycles and patterns are those of :mod:`weightless_sim.model.patterns`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from weightless_hw.config import STORED, DecoderConfig
 from weightless_sim.model import stored
@@ -51,10 +51,6 @@ class LayerCycles:
     def end(self) -> int:
         """The cycle behind its last transfer: a layer may be out before its CRC word is in."""
         return max(self.last_word, self.last_beat) + 1
-
-    def as_dict(self) -> dict[str, int]:
-        """Fields and derived counts, for reports."""
-        return asdict(self) | {"load_cycles": self.load_cycles, "decode_cycles": self.decode_cycles}
 
 
 def transfers(

@@ -8,8 +8,7 @@ Energy follows: an enabled unit is clocked, a useful one switches.  Counted is f
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from weightless_hw.config import LOADER, DecoderConfig
 from weightless_sim.model.cycles import LayerCycles, transfers
@@ -37,17 +36,6 @@ class RunEvents:
     held: int
     words: int
     units: dict[str, UnitEvents]
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> "RunEvents":
-        """The inverse of :meth:`as_dict`."""
-        units = {name: UnitEvents(unit["enabled"], unit["useful"]) for name, unit in fields["units"].items()}
-        return cls(fields["cycles"], fields["held"], fields["words"], units)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Fields and derived counts, for reports."""
-        units = {name: asdict(unit) | {"idle": unit.idle} for name, unit in self.units.items()}
-        return asdict(self) | {"units": units}
 
 
 def predict_events(

@@ -11,11 +11,13 @@ import json
 import tomllib
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.resources import files
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from weightless_sim.folders import HERE, Folders
 
@@ -57,7 +59,7 @@ class Entry:
     how: str  # gate_sim
     source: str  # the command, and where the memories' figures come from
     accuracy: str  # what is not in it
-    parts: dict[str, list[float]]  # logic_settled_pj and logic_glitches_pj by part of the decoder
+    parts: dict[str, tuple[float, float]]  # logic_settled_pj and logic_glitches_pj by part of the decoder
     origin: str = "shipped"  # or the file
 
     def pj_per_weight(self) -> tuple[float, float]:
@@ -110,6 +112,7 @@ class Reference:
 
 
 References = dict[str, Reference]
+T = TypeVar("T", Entry, Reference)
 
 
 def read(path: Path, origin: str = "") -> tuple[list[Entry], list[Reference]]:
@@ -125,8 +128,8 @@ def read(path: Path, origin: str = "") -> tuple[list[Entry], list[Reference]]:
         raise TechnologyError(
             f"{path}: {', '.join(unknown)}: not an entry; there are [[logic]] and [[reference]]"
         )
-    logic = [Entry(**row) for row in _rows(path, table, "logic", Entry, origin)]
-    references = [Reference(**row) for row in _rows(path, table, "reference", Reference, origin)]
+    logic = _entries(path, table, "logic", Entry, origin)
+    references = _entries(path, table, "reference", Reference, origin)
     for one in references:
         if one.kind not in UNITS:
             raise TechnologyError(
@@ -137,44 +140,28 @@ def read(path: Path, origin: str = "") -> tuple[list[Entry], list[Reference]]:
                 f"{path}: {one.name}: in {one.unit!r}; figures of {one.kind} are in {UNITS[one.kind]}"
             )
         if not 0 < one.value < inf:
-            raise TechnologyError(f"{path}: {one.name}: {one.value} is no energy")
+            raise TechnologyError(f"{path}: {one.name}: {one.value:g} is no energy")
     if not logic and not references:
         raise TechnologyError(f"{path}: holds no [[logic]] or [[reference]] entry")
     return logic, references
 
 
-def _rows(path: Path, table: dict[str, Any], key: str, kind: type, origin: str) -> list[dict[str, Any]]:
-    """The fields of each entry of that key, checked against the dataclass ``kind``."""
+def _entries(path: Path, table: dict[str, Any], key: str, kind: type[T], origin: str) -> list[T]:
+    """The entries of that key, each checked against the dataclass ``kind``."""
     rows = table.get(key, [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise TechnologyError(f"{path}: write [[{key}]] before each entry")
-    wanted = {field.name: str(getattr(field.type, "__name__", field.type)) for field in fields(kind)}
-    del wanted["origin"]
-    needed = {field.name for field in fields(kind) if field.default is MISSING}
+    names = {field.name for field in fields(kind)} - {"origin"}
+    found = []
     for k, row in enumerate(rows, 1):
-        problems = [f"no {name}" for name in wanted if name in needed and name not in row]
-        problems += [f"unknown field {name}" for name in row if name not in wanted]
-        problems += [
-            f"{name} is {row[name]!r}"
-            for name, type_ in wanted.items()
-            if name in row and not _is_a(row[name], type_)
-        ]
+        problems = [f"unknown field {name}" for name in row if name not in names]
+        try:
+            found.append(msgspec.convert({**row, "origin": origin or str(path)}, kind))
+        except msgspec.ValidationError as error:
+            problems.append(str(error))
         if problems:
             raise TechnologyError(f"{path}: {key} entry {k}: {'; '.join(problems)}")
-    return [{**row, "origin": origin or str(path)} for row in rows]
-
-
-def _is_a(value: object, kind: str) -> bool:
-    """Whether a TOML value is of the type of that name; a whole number serves as a float, no boolean as a number."""
-    kind = kind.removesuffix(" | None")
-    if kind == "float":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind.startswith("dict"):
-        return isinstance(value, dict) and all(
-            isinstance(pair, list) and len(pair) == 2 and all(_is_a(pj, "float") for pj in pair)
-            for pair in value.values()
-        )
-    return type(value).__name__ == kind
+    return found
 
 
 def known(more: Iterable[Path] = (), folders: Folders = HERE) -> list[Entry]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from weightless_sim.report.summary import not_characterised, summary
 from weightless_sim.shown import in_markdown
-from weightless_sim.study import comparison
+from weightless_sim.study.energy import ON_CHIP
 from weightless_sim.study.result import Report
 from weightless_sw.baselines import Rate
 
@@ -169,7 +169,7 @@ def _comparison(result: Report) -> list[str]:
     drams = energy.drams
     rows = [(row.name, *map(span, row.places.values()), row.how, row.counts) for row in energy.rows]
     head = ["pJ per non-zero weight", "on chip", *(f"and from {dram}" for dram in drams), "how", "counts"]
-    places = [comparison.ON_CHIP.replace("_", " "), *(f"from {dram}" for dram in drams)]
+    places = [ON_CHIP.replace("_", " "), *(f"from {dram}" for dram in drams)]
     least = [
         (place, *map(_winners, both)) for place, both in zip(places, energy.winners.values(), strict=True)
     ]

@@ -117,7 +117,7 @@ def false_positives(report: Report) -> Figure:
 def throughput(report: Report) -> Figure:
     """Where the cycles of each run went: a beat, waiting for the sink, a bubble, or loading alone."""
     runs = [run for run in report.runs.values() if run.kind == RunKind.STALL]
-    lanes = report.first_decoder.config["lanes"]
+    lanes = report.first_decoder().config["lanes"]
     figure, axes = _figure(f"Cycles of {report.layer}, {lanes} lanes, by stalls", 0.5 * len(runs) + 1.4)
     states = [state for state in STATES if any(run.states[state] for run in runs)]
     colors = dict(zip(STATES, (MUTED, SECOND, INK, ACCENT), strict=True))
@@ -140,7 +140,7 @@ def energy(report: Report) -> Figure:
     """pJ per non-zero weight, on chip and with the bits fetched from DRAM: a dot, a line up to the higher figure."""
     assert report.energy
     rows, drams = report.energy.rows[::-1], report.energy.drams
-    known = report.first_decoder.energy[0]
+    known = report.first_decoder().energy[0]
     title = f"Energy per non-zero weight of {report.layer}"
     figure, axes = _figure(title, (0.14 + 0.16 * (1 + len(drams))) * len(rows) + 1.4)
     kinds: list[tuple[str, Any, str]] = [("on_chip", SECOND, "on chip")]
@@ -190,7 +190,7 @@ FUNCTIONS = {
 
 def parts(report: Report) -> Figure:
     """Where the energy of a beat goes in the largest layer's decoder: functions of the logic, memory reads, leakage."""
-    known = report.first_decoder.energy[0]
+    known = report.first_decoder().energy[0]
     sums = {f"memory reads ({_memory(known)})": np.array([known.memory_pj] * 2)}
     for name, pair in [*known.parts.items(), ("leakage", [known.leakage_pj] * 2)]:
         function = FUNCTIONS.get(name, name)

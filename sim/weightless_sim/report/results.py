@@ -1,15 +1,17 @@
 """Figures of the docs, measured: ``make results`` writes them to docs/results as JSON, which ``make tables`` shows."""
 
-import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from weightless_sim.study import run, subject
+from weightless_sim.shown import to_json
+from weightless_sim.study import subject
 from weightless_sim.study.result import SizeRow
+from weightless_sim.study.sizes import size_rows
 from weightless_sw import baselines, codec, inputs
 from weightless_sw.files import write_atomically
 
@@ -45,7 +47,7 @@ def sizes() -> list[Size]:
     n_false = about.reports[about.layer].n_false_positives
     return [
         Size(**vars(row), n_false_positives=0 if row.lossless else n_false)
-        for row in run.size_rows(weights, tensor, coded)
+        for row in size_rows(weights, tensor, coded)
     ]
 
 
@@ -81,14 +83,13 @@ def main(folder: Path) -> None:
     """All of them."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows in (("sizes", sizes()), ("layouts", layouts())):
-        text = json.dumps([asdict(row) for row in rows], indent=1) + "\n"
-        write_atomically(folder / f"{name}.json", text.encode())
+        write_atomically(folder / f"{name}.json", (to_json(rows) + "\n").encode())
 
 
 def read(folder: Path) -> tuple[list[Size], list[Layout]]:
     """What :func:`main` wrote."""
-    sizes, layouts = (json.loads((folder / f"{name}.json").read_text()) for name in ("sizes", "layouts"))
-    return [Size(**row) for row in sizes], [Layout(**row) for row in layouts]
+    sizes, layouts = ((folder / f"{name}.json").read_bytes() for name in ("sizes", "layouts"))
+    return msgspec.json.decode(sizes, type=list[Size]), msgspec.json.decode(layouts, type=list[Layout])
 
 
 if __name__ == "__main__":

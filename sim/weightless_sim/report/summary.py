@@ -28,7 +28,7 @@ def _lines(result: Report) -> list[tuple[str, str]]:
     run, encoding = runs["none"], result.encoding.get(layer)
     n_weights, fill = (
         sum(entry.n_weights for entry in runs.values()),
-        result.first_decoder.fill_latency_cycles,
+        result.first_decoder().fill_latency_cycles,
     )
     n_mismatches = sum(entry.n_mismatches for entry in runs.values())
     exact = all(entry.cycles_rtl_sim == entry.cycles_cycle_model for entry in runs.values())
@@ -67,7 +67,7 @@ def not_characterised(result: Report) -> str:
 
 def _fpga_line(result: Report) -> str:
     """Weights per second at the frequency that was found, decoding and with loading."""
-    known = result.first_decoder.fpga
+    known = result.first_decoder().fpga
     if not known:
         return f"not placed: run `weightless fpga --for {_file(result)} --seeds 3`"
     first, run = known[0], result.runs["none"]
@@ -80,7 +80,7 @@ def _fpga_line(result: Report) -> str:
 
 def _energy_line(result: Report) -> str:
     """pJ per weight of the decoder, of the first entry that is known of it."""
-    energy = result.first_decoder.energy
+    energy = result.first_decoder().energy
     if not energy:
         return not_characterised(result)
     first = energy[0]

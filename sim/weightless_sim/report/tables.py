@@ -1,4 +1,4 @@
-"""Tables of the docs, filled from committed JSON and TOML: ``make tables``.
+"""Tables of the docs, filled from committed JSON and TOML, and the schema of reports: ``make tables``.
 
 A page has a table between ``<!-- table NAME -->`` and ``<!-- end -->``; what stands between them is replaced.  A test
 holds every page to what is made here.
@@ -16,9 +16,12 @@ import numpy as np
 from weightless_sim.fpga.implementation import Area
 from weightless_sim.model import technology
 from weightless_sim.report import results
+from weightless_sim.report.schema import schema
+from weightless_sim.shown import to_json
 from weightless_sim.study import subject
 from weightless_sw import inputs
 from weightless_sw.baselines import Kind, Rate
+from weightless_sw.files import write_atomically
 
 MARKED = re.compile(r"(<!-- table ([\w.-]+) -->\n).*?(<!-- end -->)", re.S)
 
@@ -140,7 +143,8 @@ def filled(page: str, folder: Path) -> str:
 
 
 def main(folder: Path) -> None:
-    """Fill the README and every page of the docs."""
+    """Fill the README and every page of the docs; the schema of reports is written beside them."""
+    write_atomically(folder / "docs" / "report.schema.json", (to_json(schema()) + "\n").encode())
     for page in (folder / "README.md", *sorted((folder / "docs").glob("*.md"))):
         text = page.read_text()
         if (new := filled(text, folder)) != text:

@@ -31,14 +31,14 @@ def write(result: Report, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "report.md", folder / "report.json"]
     write_atomically(paths[0], to_markdown(result).encode())
-    write_atomically(paths[1], (to_json(result.as_dict()) + "\n").encode())
+    write_atomically(paths[1], (to_json(result) + "\n").encode())
     for name, (draw, needs) in PLOTS.items():
         (folder / name).unlink(missing_ok=True)  # not one of a run before
         if getattr(result, needs):
             with plots.plain_text():
                 plots.save(draw(replace(result, layer=in_picture(result.layer))), folder / name)
             paths.append(folder / name)
-    decoder = result.first_decoder
+    decoder = result.first_decoder()
     config = decoders.configure(decoder.layout, **decoder.config)
     with plots.plain_text():
         plots.save(plots.data_path(config), folder / "datapath.svg")

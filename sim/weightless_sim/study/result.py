@@ -1,11 +1,13 @@
 """What a study's result is made of; no simulator is imported.
 
-``Report.as_dict`` is the content of ``report.json``, which ``docs/report.schema.json`` describes.
+``shown.plain`` of a Report is the content of ``report.json``; ``docs/report.schema.json`` is made of these classes.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from weightless_sim.model.cycles import LayerCycles
 from weightless_sim.model.events import RunEvents
@@ -14,6 +16,21 @@ from weightless_sw.baselines import Kind, Rate
 from weightless_sw.codec import EncodeReport
 
 Pair = tuple[float, float]  # settled and with glitches; equal where there is one figure
+Bytes = Annotated[int, Meta(ge=0)]
+
+
+class How(StrEnum):
+    """How a figure was got."""
+
+    FILE = "file"  # counted in it
+    RECORDED = "recorded"  # the file says it
+    ENCODER = "encoder"
+    COUNTED = "counted"
+    THEORY = "theory"
+    RTL_SIM = "rtl_sim"
+    CYCLE_MODEL = "cycle_model"
+    GATE_SIM = "gate_sim"
+    PLACE_AND_ROUTE = "place_and_route"
 
 
 class RunKind(StrEnum):
@@ -29,7 +46,9 @@ class Provenance:
 
     version: str
     commit: str
-    specification_digest: str  # of the largest table's layout
+    specification_digest: Annotated[
+        str, Meta(pattern="^[0-9a-f]{8}$", description="of the largest table's layout")
+    ]
     format_version: int
     python: str
     versions: dict[str, str]
@@ -51,7 +70,7 @@ class Model:
     """What the study is about."""
 
     name: str
-    layers: list[Layer]
+    layers: Annotated[list[Layer], Meta(min_length=1)]
     info: dict[str, Any]  # of bundled arrays
 
 
@@ -60,7 +79,7 @@ class File:
     """The ``.wls`` file; sizes in bytes."""
 
     path: str
-    bytes: int
+    bytes: Annotated[int, Meta(ge=1)]
     sha256: str
     dense_bytes: int
     metadata: dict[str, str]
@@ -68,7 +87,10 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Wrong answers by step, as the file's metadata state them, or why there are none."""
+    """Wrong answers on the test set by step, as the file's metadata state them, or why there are none.
+
+    Nothing is measured here.
+    """
 
     test_images: int = 0
     wrong: dict[str, int] = field(default_factory=dict)
@@ -81,7 +103,7 @@ class TableSize:
 
     n_weights: int
     n_stored: int
-    bytes: int
+    bytes: Bytes
     bits_per_weight: float
     ratio_to_dense_fp32: float
 
@@ -92,7 +114,7 @@ class SizeRow:
 
     name: str
     kind: Kind
-    bytes: int
+    bytes: Bytes
     how: str
     decoder: Rate
     lossless: bool
@@ -107,8 +129,8 @@ class LayoutRow:
 
     layer: str
     layout: str
-    bytes: int
-    overhead: float | None  # c: slots per key that all but the codebook takes
+    bytes: Annotated[int, Meta(ge=0, description="with live maps")]
+    overhead: Annotated[float | None, Meta(description="c: slots per key that all but the codebook takes")]
     n_false_positives: int
     false_positives_per_nonzero: float
     bits_per_weight: float
@@ -127,10 +149,10 @@ class EnergyRow:
     """pJ per non-zero weight of the largest layer in one format: on chip, and with the bits from each DRAM."""
 
     name: str
-    places: dict[str, Pair]
+    places: Annotated[dict[str, Pair], Meta(description="on_chip, and one per DRAM: settled, with glitches")]
     counts: str
     how: str
-    complete: bool  # else reads alone: the decoder's logic is not known
+    complete: Annotated[bool, Meta(description="false: reads alone, the decoder's logic is not known")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +169,10 @@ class Energy:
 
     rows: list[EnergyRow]
     drams: list[str]
-    winners: dict[
-        str, list[list[tuple[float, str]]]
-    ]  # by place: settled and with glitches, from which density on
+    winners: Annotated[
+        dict[str, list[list[tuple[float, str]]]],
+        Meta(description="by place: settled and with glitches, what takes the least from which density on"),
+    ]
     gap_coded: Reference
     multiply_accumulate: MultiplyAccumulate
 
@@ -164,8 +187,14 @@ class Decoder:
     fill_latency_cycles: int
     table_bits: int
     verilog: str
-    energy: list[KnownEntry]  # empty: not characterised
-    fpga: list[KnownPlacement]  # empty: not placed
+    energy: Annotated[
+        list[KnownEntry],
+        Meta(description="of `weightless asic`, those of this very Verilog first; empty: not characterised"),
+    ]
+    fpga: Annotated[
+        list[KnownPlacement],
+        Meta(description="of `weightless fpga`, those of this very Verilog first; empty: not placed"),
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,50 +206,69 @@ class Run:
     layers: list[str]
     stall: str
     n_weights: int
-    n_mismatches: int
+    n_mismatches: Annotated[int, Meta(ge=0, le=0)]  # there is no report of a failed run
     cycles_rtl_sim: int
     cycles_cycle_model: int
     transfers: list[LayerCycles]
-    events: RunEvents | None  # where they were counted
-    weights_per_cycle: float  # of the last layer, decoding
-    states: dict[str, int]
+    events: Annotated[
+        RunEvents | None, Meta(description="in the simulation, equal to the model's; null: not counted")
+    ]
+    weights_per_cycle: Annotated[
+        float, Meta(gt=0, description="of the last layer, from its first valid beat to its last transfer")
+    ]
+    states: Annotated[
+        dict[str, int],
+        Meta(
+            description="cycles up to the last transfer, each in one state: load (no beat yet, or all are out), "
+            "beat (taken), bubble (none offered between a layer's first and last), stalled (offered, not taken); "
+            "their sum is cycles_rtl_sim"
+        ),
+    ]
+
+
+SCHEMA: Literal["weightless-report/4"] = "weightless-report/4"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All of it; what needs the weights is empty where they are not known."""
+    """All of it, what ``weightless sim`` found; what needs the weights is empty where they are not known.
 
-    schema: str
-    how: dict[str, str]
+    Sizes are bytes, rates are shares of 1, cycles are clock cycles counted from the first one after reset.
+    """
+
+    schema: Literal["weightless-report/4"] = SCHEMA
+    how: Annotated[
+        dict[str, How],
+        Meta(description="by field; energies and frequencies of decoders say it with each entry"),
+    ]
     provenance: Provenance
     model: Model
     file: File
     accuracy: Accuracy
-    layer: str  # the largest
-    table: TableSize
-    notes: list[str]
-    weights: str
+    layer: Annotated[str, Meta(description="the largest one: sizes and false_positives are about it")]
+    table: Annotated[TableSize, Meta(description="the largest layer's, with its live maps")]
+    notes: Annotated[
+        list[str],
+        Meta(description="tensors that stayed raw though one would look for them in a table, and why"),
+    ]
+    weights: Annotated[str, Meta(description="known, or what is absent without them")]
     encoding: dict[str, EncodeReport]
     sizes: list[SizeRow]
-    layouts: list[LayoutRow]
+    layouts: Annotated[list[LayoutRow], Meta(description="every layer in each layout, and exact")]
     false_positives: list[SweepPoint]
-    energy: Energy | None
-    decoders: dict[str, Decoder]
-    runs: dict[str, Run]
+    energy: Annotated[Energy | None, Meta(description="null: the decoder is not characterised")]
+    decoders: Annotated[
+        dict[str, Decoder],
+        Meta(min_length=1, description="one per distinct layout, lanes, slot bits and value bits"),
+    ]
+    runs: Annotated[
+        dict[str, Run],
+        Meta(
+            description="the tables of each decoder in turn (a single one twice) and the last one resident, then "
+            "the largest one under each pattern of stalls"
+        ),
+    ]
 
-    @property
     def first_decoder(self) -> Decoder:
         """The largest table's."""
         return self.decoders[self.runs["none"].decoder]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: encodings with their layout's own fields beside the others, counts with what follows from them."""
-        flat = asdict(self)
-        flat["encoding"] = {name: report.as_dict() for name, report in self.encoding.items()}
-        flat["false_positives"] = [
-            {"slot_bits": point.slot_bits} | point.report.as_dict() for point in self.false_positives
-        ]
-        for name, run in self.runs.items():
-            flat["runs"][name]["transfers"] = [layer.as_dict() for layer in run.transfers]
-            flat["runs"][name]["events"] = run.events and run.events.as_dict()
-        return flat

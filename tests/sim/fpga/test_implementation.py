@@ -11,6 +11,7 @@ from weightless_sim.commands import hardware
 from weightless_sim.folders import HERE, Folders
 from weightless_sim.fpga import families
 from weightless_sim.fpga import implementation as fpga
+from weightless_sim.shown import plain
 from weightless_sw import codec, container
 from weightless_sw.provenance import install_line
 
@@ -87,8 +88,8 @@ def test_results_are_kept(monkeypatch, tmp_path):
 
 def test_a_device_that_is_not_placed_has_no_rate():
     result = fpga.Result("gowin", 8, "x", fpga.Area(1, 2, 3, 4, 5, "Yosys"), {}, "0", {})
-    assert result.as_dict()["weights_per_second"] is None
-    assert result.as_dict()["how"]["fmax"] is None
+    assert plain(result)["weights_per_second"] is None
+    assert plain(result)["how"]["fmax"] is None
     assert hardware._table([result]).row_count == 1
 
 

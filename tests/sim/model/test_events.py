@@ -8,6 +8,7 @@ from weightless_sim.model.cycles import predict
 from weightless_sim.model.events import predict_events
 from weightless_sim.model.patterns import ALWAYS, Events, Load
 from weightless_sim.model.stored import _held
+from weightless_sim.shown import plain
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.hash import WORD_BITS
 
@@ -93,7 +94,7 @@ def test_a_stalled_sink_holds_all_but_the_output_register():
     assert slow.units["hash"].useful == free.units["hash"].useful == 100
     assert slow.held == slow.cycles - slow.units["hash"].enabled > 150
     assert slow.units["output"].enabled - slow.units["hash"].enabled <= 2
-    assert slow.as_dict()["units"]["hash"]["idle"] == slow.units["hash"].idle
+    assert plain(slow)["units"]["hash"]["idle"] == slow.units["hash"].idle
 
 
 def test_a_layer_that_does_not_fit_is_refused():

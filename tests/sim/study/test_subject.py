@@ -10,7 +10,7 @@ from weightless_sim.cosim import runner
 from weightless_sim.report import summary, write
 from weightless_sim.shown import to_json
 from weightless_sim.study import run as study
-from weightless_sim.study import subject
+from weightless_sim.study import simulation, subject
 from weightless_sim.study.result import Accuracy, RunKind
 from weightless_sw import codec, container, inputs
 
@@ -42,11 +42,11 @@ def test_a_file_without_its_weights(file, step, tmp_path, need, capsys):
     need(runner.missing("icarus"))
     result = study.run(study.Options(model=str(file[0]), build=tmp_path, simulator="icarus"), step)
     schema = json.loads((Path("docs") / "report.schema.json").read_text())
-    jsonschema.validate(json.loads(to_json(result.as_dict())), schema)
+    jsonschema.validate(json.loads(to_json(result)), schema)
     assert [decoder.tables for decoder in result.decoders.values()] == [["a", "c"], ["b"]]
     in_turn = [name for name, run in result.runs.items() if run.kind == RunKind.IN_TURN]
     (other,) = in_turn[1:]
-    assert list(result.runs) == ["in turn", *study.STALLS, other]
+    assert list(result.runs) == ["in turn", *simulation.STALLS, other]
     assert result.runs["in turn"].layers == ["a", "c", "c (resident)"]
     assert result.runs[other].layers == ["b", "b", "b (resident)"]
     assert all(run.cycles_rtl_sim == run.cycles_cycle_model for run in result.runs.values())

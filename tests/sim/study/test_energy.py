@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from weightless_sim.model.technology import references
-from weightless_sim.study import comparison
-from weightless_sim.study.comparison import compare, fitted_gaps, winners
+from weightless_sim.study import energy
+from weightless_sim.study.energy import compare, fitted_gaps, winners
 
 
 def layer(density, shape=(300, 784), n_values=15):
@@ -15,7 +15,7 @@ def test_gaps_are_counted_as_a_coder_would_write_them():
     """Entry by entry, for every width; the fewest bits win."""
     array = layer(0.03, (20, 50), 3)
     sizes = {}
-    for width in comparison.GAP_WIDTHS:
+    for width in energy.GAP_WIDTHS:
         entries, gap = 0, 0
         for weight in array.ravel()[: np.flatnonzero(array)[-1] + 1]:
             if weight:

@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sim.model import sram
-from weightless_sim.model.technology import References, reference
-from weightless_sim.study.result import EnergyRow
+from weightless_sim.model.technology import KnownEntry, References, reference
+from weightless_sim.study import sizes
+from weightless_sim.study.result import Energy, EnergyRow, MultiplyAccumulate, SizeRow
+from weightless_sim.study.subject import Subject
+from weightless_sw.baselines import Kind
 
 DRAMS = ("HBM2", "LPDDR4")
 ON_CHIP = "on_chip"
@@ -23,6 +26,36 @@ DENSE = (("dense int8", 8), ("dense fp16", 16))
 GAP_CODED, EIE = "gap-coded, as EIE", "EIE entry"
 GAP_WIDTHS = range(2, 11)
 DENSITIES = np.arange(1, 201) / 200
+
+
+def beside(
+    about: Subject, entry: KnownEntry, rows: Sequence[SizeRow], known: References, drams: Sequence[str]
+) -> Energy | None:
+    """The largest layer's energy beside others; ``entry`` is its decoder's, ``rows`` are its sizes in other formats.
+
+    None where no weight is not zero.  Raises ValueError for an unknown DRAM.
+    """
+    tensor, array = about.tables[about.layer], about.weights[about.layer]
+    n_nonzero = int(np.count_nonzero(array))
+    if not n_nonzero:
+        return None
+    per_weight = entry.pj_per_weight_settled, entry.pj_per_weight_glitches
+    # Of each kind the last row: of the live block, where there is one.
+    exact = (Kind.DEEP_COMPRESSION, Kind.BITMASK)
+    others = {str(kind): 8 * row.bytes for kind in exact for row in rows if row.kind == kind}
+    how = entry.how + (", of an older decoder" if entry.older_decoder else "")
+    n_bits = 8 * sizes.table(tensor).bytes
+    asked = n_bits / n_nonzero, gap_value_bits(array), known
+    add, multiply = (reference(known, name) for name in ("fp16 add", "fp16 multiply"))
+    return Energy(
+        rows=compare(array, tensor.geometry.n_weights, n_bits, per_weight, how, others, known, drams),
+        drams=list(drams),
+        winners={
+            place or ON_CHIP: [winners(pj, *asked, place) for pj in per_weight] for place in ("", *drams)
+        },
+        gap_coded=reference(known, EIE),
+        multiply_accumulate=MultiplyAccumulate(pj=add.value + multiply.value, of=[add, multiply]),
+    )
 
 
 def compare(

@@ -1,0 +1,90 @@
+"""The runs of a study: each decoder's tables through the RTL, beside what the cycle model says."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from weightless_hw.config import DecoderConfig
+from weightless_sim.cosim import runner
+from weightless_sim.cosim.scenario import CosimResult, Scenario, resident_record, stall_patterns
+from weightless_sim.folders import Folders
+from weightless_sim.model.cycles import by_state, predict
+from weightless_sim.study.result import Run, RunKind
+from weightless_sim.study.subject import Subject
+from weightless_sw import records
+from weightless_sw.progress import Step
+
+STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
+
+Groups = Mapping[
+    DecoderConfig, list[str]
+]  # decoders, each with the names of its tables; the largest table's first
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run: what is sent to which decoder, and how it is called."""
+
+    name: str
+    kind: RunKind
+    config: DecoderConfig
+    layers: list[str]
+    sent: list[bytes]
+    stall: str  # of stall_patterns
+    count: bool  # events, too: it takes longer, and the tests do it under every stall
+
+
+def _plans(groups: Groups, about: Subject) -> Iterator[Plan]:
+    """The tables of each decoder in turn without a stall, then the largest one through the stall patterns.
+
+    In turn means: all of them, a single one twice, and then the last one resident, where a table stays.  Events are
+    counted once per decoder.
+    """
+    by_name = {name: records.to_record(tensor) for name, tensor in about.tables.items()}
+    for k, (config, names) in enumerate(groups.items()):
+        again = names if len(names) > 1 else 2 * names
+        sent, layers = [by_name[name] for name in again], list(again)
+        if config.keeps_table():
+            sent, layers = [*sent, resident_record(sent[-1])], [*layers, f"{again[-1]} (resident)"]
+        name = f"{RunKind.IN_TURN}, {config.name}" if k else str(RunKind.IN_TURN)
+        yield Plan(name, RunKind.IN_TURN, config, layers, sent, "none", count=k > 0)
+        for stall in STALLS if not k else ():
+            largest = [about.layer], [by_name[about.layer]]
+            yield Plan(stall, RunKind.STALL, config, *largest, stall, count=stall == "none")
+
+
+def simulate(groups: Groups, about: Subject, simulator: str, folders: Folders, step: Step) -> dict[str, Run]:
+    """The runs, by name.  Raises SimulationError."""
+    patterns = stall_patterns()
+    runs = {}
+    for plan in _plans(groups, about):
+        source, sink = patterns[plan.stall]
+        scenario = Scenario(config=plan.config, records=plan.sent, source=source, sink=sink, count=plan.count)
+        with step(f"simulate {plan.config.lanes} lanes: {plan.name}") as progress:
+            result = runner.run(
+                scenario,
+                plan.name.replace(" ", "_"),
+                simulator=simulator,
+                progress=progress,
+                folders=folders,
+            )
+        runs[plan.name] = _run_entry(plan, scenario, result)
+    return runs
+
+
+def _run_entry(plan: Plan, scenario: Scenario, result: CosimResult) -> Run:
+    model = predict(scenario.config, scenario.loads, scenario.source, scenario.sink)
+    last = result.layers[-1]
+    return Run(
+        kind=plan.kind,
+        decoder=scenario.config.name,
+        layers=plan.layers,
+        stall=plan.stall,
+        n_weights=result.n_weights,
+        n_mismatches=result.n_mismatches,
+        cycles_rtl_sim=last.end,
+        cycles_cycle_model=model[-1].end,
+        transfers=result.layers,
+        events=result.events,
+        weights_per_cycle=scenario.loads[-1].geometry.n_weights / last.decode_cycles,
+        states=by_state(result.layers),
+    )

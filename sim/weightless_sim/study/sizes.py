@@ -1,0 +1,171 @@
+"""What layers take: in our file, in other layouts and formats, at other slot widths."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightless_sim.study.result import LayoutRow, SizeRow, SweepPoint, TableSize
+from weightless_sim.study.subject import Subject
+from weightless_sw import baselines, codec, container, layouts
+from weightless_sw.baselines import Kind, Rate
+from weightless_sw.codec import EncodeReport
+from weightless_sw.progress import Progress, Step
+from weightless_sw.spec.record import MAX_SLOT_BITS, Geometry
+from weightless_sw.tensor import EncodedTensor
+
+SWEEP_SEEDS = 4096  # between the first seeds of two widths: more than an encoder tries
+SWEEP_POINTS = 8  # slot widths in the plot of false positives
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a study, as its report has them; empty where the weights are not known."""
+
+    rows: list[SizeRow]
+    layouts: list[LayoutRow]
+    false_positives: list[SweepPoint]
+
+
+def measure(about: Subject, step: Step) -> Sizes:
+    """All of them; what the study has encoded already is not encoded again."""
+    if not about.weights:
+        return Sizes([], [], [])
+    layer = about.layer
+    with step("false positives against slot bits") as progress:
+        points = _sweep(about.weights[layer], about.tables[layer], about.reports[layer], progress)
+    with step("sizes of other formats") as progress:
+        coded = _coded_sizes(about.weights, progress)
+        rows = size_rows(about.weights[layer], about.tables[layer], coded[layer])
+    with step("the layouts side by side") as progress:
+        return Sizes(rows, _layouts(about, coded, progress), points)
+
+
+def table(tensor: EncodedTensor) -> TableSize:
+    """What a table takes in its file."""
+    n_bytes = container.stored_bytes(tensor)
+    n_weights = prod(tensor.shape)
+    return TableSize(
+        n_weights=n_weights,
+        n_stored=tensor.geometry.n_weights,
+        bytes=n_bytes,
+        bits_per_weight=8 * n_bytes / n_weights,
+        ratio_to_dense_fp32=4 * n_weights / n_bytes,
+    )
+
+
+def _matrix(array: NDArray[Any]) -> NDArray[np.float64]:
+    return array.reshape(len(array), -1).astype(np.float64)
+
+
+def _coded_sizes(weights: Mapping[str, NDArray[Any]], progress: Progress) -> dict[str, baselines.Size]:
+    """Every layer in an exact coded record."""
+    sizes = {}
+    for k, (name, array) in enumerate(weights.items()):
+        progress(k, len(weights), name)
+        sizes[name] = baselines.coded_size(_matrix(array))
+    return sizes
+
+
+def size_rows(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size) -> list[SizeRow]:
+    """The largest layer, as others would store it and as our file does; the smallest at a constant rate is marked."""
+    matrix, g = _matrix(array), tensor.geometry
+
+    def row(name: str, kind: Kind, n_bytes: int, how: str, decoder: Rate, lossless: bool = False) -> SizeRow:
+        return SizeRow(
+            name=name, kind=kind, bytes=n_bytes, how=how, decoder=decoder, lossless=lossless,
+            smallest_at_constant_rate=False, bits_per_weight=8 * n_bytes / array.size,
+            ratio_to_dense_fp32=4 * array.size / n_bytes if n_bytes else None,
+        )  # fmt: skip
+
+    others = (
+        *baselines.baseline_sizes(matrix),
+        *baselines.trimmed_sizes(matrix),
+        coded,
+        baselines.zstd_size(matrix),
+    )
+    rows = [row(one.name, one.kind, one.bytes, one.how, one.decoder, lossless=True) for one in others]
+    ours = "in the .wls file: the record (descriptor, codebook, table) and the maps of live rows and columns"
+    rows.append(
+        row(f"Weightless table, t = {g.slot_bits}", Kind.TABLE, table(tensor).bytes, ours, Rate.CONSTANT)
+    )
+    constant = [one for one in rows if one.decoder == Rate.CONSTANT]
+    smallest = min(constant, key=lambda one: one.bytes)
+    payload = f"{g.n_slots:,} slots of {g.slot_bits} bits"
+    rows.append(
+        row("its payload alone", Kind.PAYLOAD, -(-g.n_slots * g.slot_bits // 8), payload, Rate.CONSTANT)
+    )
+    return [replace(one, smallest_at_constant_rate=one is smallest) for one in rows]
+
+
+def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Progress) -> list[LayoutRow]:
+    """Every layer in each layout at the same slot bits, and in an exact coded record."""
+    rows = []
+    for k, (name, array) in enumerate(about.weights.items()):
+        geometry, exact = about.tables[name].geometry, coded[name]
+        reports = {about.reports[name].layout: about.reports[name]}
+        for layout in layouts.BY_NAME:
+            progress(k, len(about.weights), f"{name}, {layout}")
+            if layout not in reports:
+                reports[layout] = codec.encode(
+                    array, layout=layout, slot_bits=geometry.slot_bits, round_values=True
+                )[1]
+            rows.append(_layout_row(name, geometry, reports[layout]))
+        rows.append(
+            LayoutRow(
+                layer=name, layout=exact.name, bytes=exact.bytes, overhead=None, n_false_positives=0,
+                false_positives_per_nonzero=0.0, bits_per_weight=8 * exact.bytes / array.size,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _layout_row(name: str, geometry: Geometry, made: EncodeReport) -> LayoutRow:
+    """A layer in one layout; the codebook takes in each what it takes in the table's ``geometry``."""
+    bits = 8 * (made.record_bytes - 4 * geometry.codebook_section.n_words)
+    return LayoutRow(
+        layer=name,
+        layout=made.layout,
+        bytes=made.bytes,
+        overhead=bits / (geometry.slot_bits * max(1, made.n_nonzero)),
+        n_false_positives=made.n_false_positives,
+        false_positives_per_nonzero=made.false_positives_per_nonzero,
+        bits_per_weight=made.bits_per_weight,
+    )
+
+
+def _sweep(
+    array: NDArray[Any], tensor: EncodedTensor, report: EncodeReport, progress: Progress
+) -> list[SweepPoint]:
+    """The layer at its slot width, which ``report`` is of, and at others: false positives and size."""
+    points = []
+    geometry = tensor.geometry
+    options = layouts.encoder(layouts.by_name(geometry.NAME)).OPTIONS
+    own = {name: value for name, value in geometry.as_dict().items() if name in options}
+    fewest = (len(np.unique(array[array != 0])) + 1).bit_length()
+    widths = [
+        slot_bits
+        for slot_bits in range(fewest, min(fewest + SWEEP_POINTS, MAX_SLOT_BITS + 1))
+        if _has_width(geometry.NAME, slot_bits, own)
+    ]
+    for k, slot_bits in enumerate(widths, 1):
+        progress(k - 1, len(widths), f"t = {slot_bits}")
+        # A draw of its own for each width: with one seed the false positives at t + 1 are among those at t.
+        own |= {"first_seed": k * SWEEP_SEEDS}
+        made = report
+        if slot_bits != geometry.slot_bits:
+            made = codec.encode(array, layout=geometry.NAME, slot_bits=slot_bits, round_values=True, **own)[1]
+        points.append(SweepPoint(slot_bits=slot_bits, report=made))
+    return points
+
+
+def _has_width(layout: str, slot_bits: int, options: dict[str, Any]) -> bool:
+    """Whether the layout has slots of that width."""
+    try:
+        codec.check_options(layout, slot_bits, options)
+    except ValueError:
+        return False
+    return True
