@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from amaranth.back import rtlil
@@ -17,6 +18,9 @@ from weightless_hw.export.axi import AxiDecoder
 from weightless_sw.spec.record import FORMAT_VERSION
 
 TOP = "weightless_decoder"
+KEPT = (
+    8  # texts of decoders: a study and a test ask for the same one again and again, and each takes a second
+)
 # IEEE 1364-2005 and 1800-2017.
 _KEYWORDS = """
 accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before begin bind bins
@@ -58,6 +62,11 @@ def to_rtlil(config: DecoderConfig, name: str = TOP, *, axi: bool = False) -> st
     ``name`` is the top module's; those of its parts begin with it.
     """
     check_name(name)
+    return _rtlil(config, name, axi)
+
+
+@lru_cache(KEPT)
+def _rtlil(config: DecoderConfig, name: str, axi: bool) -> str:
     top: Any = AxiDecoder(config) if axi else component(config)
     with _without_initial_values():
         text = str(rtlil.convert(top, name=name, emit_src=False))
@@ -86,9 +95,15 @@ def to_verilog(config: DecoderConfig, name: str = TOP, *, axi: bool = False) -> 
     X.  A full ``proc`` makes plain assignments of them.  Raises ValueError for a name that can't be, RuntimeError
     when yosys fails.
     """
+    check_name(name)
+    return _verilog(config, name, axi)
+
+
+@lru_cache(KEPT)
+def _verilog(config: DecoderConfig, name: str, axi: bool) -> str:
     script = f"""
 read_rtlil <<end_of_rtlil
-{to_rtlil(config, name, axi=axi)}
+{_rtlil(config, name, axi)}
 end_of_rtlil
 proc
 opt_clean

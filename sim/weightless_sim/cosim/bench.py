@@ -6,6 +6,7 @@ the folder with the scenarios' files, to which the results go.
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from weightless_sim.cosim.scenario import LAST, CosimResult, Scenario
 from weightless_sim.model.cycles import LayerCycles, predict
 from weightless_sim.model.events import RunEvents, UnitEvents, predict_events
 
+Tell = Callable[[int, int], None]  # called now and then with the cycle, and how many there are
 IDLE_CYCLES = 40  # watched after the last beat: nothing more may come
 PROGRESS_CYCLES = 500
 NAMES = tuple(ADDRESS)  # of the registers
@@ -132,7 +134,7 @@ class Bench:
         by_name = {name: UnitEvents(*counts) for name, counts in units.items()}
         return RunEvents(cycles, held, len(self.load.transfers), by_name)
 
-    async def run(self, n_cycles: int, progress: Path) -> None:
+    async def run(self, n_cycles: int, tell: Tell) -> None:
         """Run to the end, then watch some idle cycles; ``n_cycles`` is the model's prediction.
 
         Where frames are refused it is only a bound: the end is when all words were taken and all beats came.
@@ -144,7 +146,7 @@ class Bench:
                 self.counter = None
             await self.cycle(cycle)
             if cycle % PROGRESS_CYCLES == 0:
-                progress.write_text(f"{cycle} {n_cycles}")
+                tell(cycle, n_cycles)
             if self.scenario.frames:
                 left = left - 1 if self._through() else IDLE_CYCLES
                 if not left:
@@ -221,16 +223,20 @@ async def run_scenarios(dut: Any) -> None:
     paths = sorted(folder.glob("scenario_*.json"))
     Clock(dut.clk, 10, unit="ns").start(start_high=False)
     await FallingEdge(dut.clk)
-    for path in paths:
+    for k, path in enumerate(paths):
+
+        def tell(cycle: int, n_cycles: int, k: int = k) -> None:
+            (folder / "progress").write_text(f"{k} {len(paths)} {cycle} {n_cycles}")
+
         result_path = folder / path.name.replace("scenario", "result")
         try:
-            await run_scenario(dut, Scenario.load(path), result_path, folder / "progress")
+            await run_scenario(dut, Scenario.load(path), result_path, tell)
         except AssertionError as error:
             where = f" in {path.name}" if len(paths) > 1 else ""
             raise AssertionError(f"{error}{where}") from None
 
 
-async def run_scenario(dut: Any, scenario: Scenario, result_path: Path, progress: Path) -> None:
+async def run_scenario(dut: Any, scenario: Scenario, result_path: Path, tell: Tell) -> None:
     """Send the scenario's records, compare every beat, and compare every cycle with the cycle model."""
     asked = scenario.config, scenario.loads, scenario.source, scenario.sink
     predicted, events = predict(*asked), predict_events(*asked)
@@ -242,7 +248,7 @@ async def run_scenario(dut: Any, scenario: Scenario, result_path: Path, progress
     await reset(dut)
     before = dict.fromkeys(ADDRESS, 0)
     if scenario.reset_at is not None:
-        await Bench(dut, scenario).run(scenario.reset_at - IDLE_CYCLES, progress)
+        await Bench(dut, scenario).run(scenario.reset_at - IDLE_CYCLES, tell)
         if scenario.soft:
             await soft_reset(dut)
             before = dict(zip(ADDRESS, await read_registers(dut), strict=True))
@@ -250,7 +256,7 @@ async def run_scenario(dut: Any, scenario: Scenario, result_path: Path, progress
         else:
             await reset(dut)
     bench = Bench(dut, scenario, before)
-    await bench.run(n_cycles, progress)
+    await bench.run(n_cycles, tell)
 
     board, board_errors = bench.scoreboard, bench.model.errors
     CosimResult(

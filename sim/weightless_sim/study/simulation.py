@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 
 from weightless_hw.config import DecoderConfig
 from weightless_sim.cosim import runner
@@ -53,21 +54,22 @@ def _plans(groups: Groups, about: Subject) -> Iterator[Plan]:
 
 
 def simulate(groups: Groups, about: Subject, simulator: str, folders: Folders, step: Step) -> dict[str, Run]:
-    """The runs, by name.  Raises SimulationError."""
+    """The runs, by name; those of one decoder in one simulator, a reset before each.  Raises SimulationError."""
     patterns = stall_patterns()
     runs = {}
-    for plan in _plans(groups, about):
-        source, sink = patterns[plan.stall]
-        scenario = Scenario(config=plan.config, records=plan.sent, source=source, sink=sink, count=plan.count)
-        with step(f"simulate {plan.config.lanes} lanes: {plan.name}") as progress:
-            result = runner.run(
-                scenario,
-                plan.name.replace(" ", "_"),
-                simulator=simulator,
-                progress=progress,
-                folders=folders,
+    for config, of_one in groupby(_plans(groups, about), key=lambda plan: plan.config):
+        plans = list(of_one)
+        scenarios = [
+            Scenario(config=config, records=plan.sent, source=source, sink=sink, count=plan.count)
+            for plan in plans
+            for source, sink in [patterns[plan.stall]]
+        ]
+        with step(f"simulate {config.lanes} lanes: {', '.join(plan.name for plan in plans)}") as progress:
+            results = runner.run_all(
+                scenarios, "study", simulator=simulator, progress=progress, folders=folders
             )
-        runs[plan.name] = _run_entry(plan, scenario, result)
+        for plan, scenario, result in zip(plans, scenarios, results, strict=True):
+            runs[plan.name] = _run_entry(plan, scenario, result)
     return runs
 
 
