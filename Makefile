@@ -10,10 +10,11 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim test check model verify-model area bench bench-figure tables results fuzz fuzz-ribbon mutants key-sets hash-study figures clean
+.PHONY: help tools sim test test-long check model verify-model area bench bench-figure tables results fuzz fuzz-ribbon mutants key-sets hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make test          run the tests"
+	@echo "make test-long     the same with ten times as many random cases, some ten minutes more"
 	@echo "make check         ruff and mypy"
 	@echo "make model         train the bundled model again (MNIST, torch, 5 to 15 minutes)"
 	@echo "make verify-model  its test error on MNIST once more, without torch"
@@ -56,6 +57,9 @@ sim: $(VENV)/sim.stamp
 
 test: $(VENV)/dev.stamp
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+
+test-long: export WEIGHTLESS_EFFORT = 10
+test-long: test
 
 check: $(VENV)/dev.stamp
 	@$(BIN)/ruff check .

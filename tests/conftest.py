@@ -15,6 +15,12 @@ settings.load_profile("weightless")
 
 
 @pytest.fixture(scope="session")
+def effort() -> int:
+    """How many times as many random cases are wanted: 1, or what `make test-long` asks for."""
+    return int(os.environ.get("WEIGHTLESS_EFFORT", "1"))
+
+
+@pytest.fixture(scope="session")
 def vectors() -> dict[str, Any]:
     """The frozen known-answer vectors."""
     return json.loads((ROOT / "tests" / "vectors" / "classic.json").read_text())

@@ -204,30 +204,32 @@ def both_readers_agree(data):
 
 
 @pytest.mark.parametrize("part", ["directory", "records"])
-def test_hostile_files_with_right_checksums(rich_data, part):
-    """10,000 mutations in all: refused as FormatError, or a valid file on which both readers agree."""
+def test_hostile_files_with_right_checksums(rich_data, part, effort):
+    """3,000 mutations in all: refused as FormatError, or a valid file on which both readers agree."""
     rng = np.random.default_rng(len(part))
     header, *records = sections(rich_data)
     n_valid = 0
-    for k in range(5000):
+    n = 1500 * effort
+    for k in range(n):
         start, end = header if part == "directory" else records[k % len(records)]
         if k % 2 and part == "records":
             end = min(end, start + 40)  # descriptor and codebook, or else the table is nearly all that is hit
         n_valid += both_readers_agree(mutate(rich_data, start, end, rng))
-    assert 50 < n_valid < 4500  # both outcomes are tried
+    assert 0.01 * n < n_valid < 0.9 * n  # both outcomes are tried
 
 
-def test_hostile_ribbons_with_right_checksums(ribbon_data):
-    """10,000 mutations of chunks, every second one of header and first words."""
+def test_hostile_ribbons_with_right_checksums(ribbon_data, effort):
+    """4,000 mutations of chunks, every second one of header and first words."""
     rng = np.random.default_rng(7)
     n_valid = 0
-    for k in range(10_000):
+    n = 4000 * effort
+    for k in range(n):
         whole = ribbon_data[k % len(ribbon_data)]
         _, (start, end) = sections(whole)
         if k // len(ribbon_data) % 2:
             end = min(end, start + 48)
         n_valid += both_readers_agree(mutate(whole, start, end, rng))
-    assert 1000 < n_valid < 9000
+    assert 0.1 * n < n_valid < 0.9 * n
 
 
 def test_a_claim_of_billions_takes_no_memory():

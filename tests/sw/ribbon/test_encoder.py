@@ -73,10 +73,10 @@ def test_every_key_has_its_code(n_weights, density, slot_bits, seed):
     tensor.geometry.check_table(tensor.table)
 
 
-def test_structured_tensors():
-    """2,000 of eight kinds, every t, chunk sizes and dead groups as they come: `make fuzz-ribbon` goes on."""
+def test_structured_tensors(effort):
+    """600 of eight kinds, every t, chunk sizes and dead groups as they come: `make fuzz-ribbon` goes on."""
     rng = np.random.default_rng(int(os.environ.get("WEIGHTLESS_SEED", "1")))
-    for number in range(2000):
+    for number in range(600 * effort):
         case = random_tensor(rng, most=20_000 if number % 20 else 200_000)
         tensor = build(case.keys, case.codes, case.n_weights, case.slot_bits, case.n_codes, **case.options)
         assert np.array_equal(kernels.decode_codes(tensor)[case.keys], case.codes), (number, case)
