@@ -12,7 +12,14 @@ from weightless_sw.codebook import CODEBOOK_DTYPES
 from weightless_sw.coded import record as coded_record
 from weightless_sw.reader import FormatError
 from weightless_sw.spec.hash import WORD_BITS
-from weightless_sw.spec.record import DESCRIPTOR_BYTES, FLAG_RESIDENT, Geometry, pack_fields, unpack_fields
+from weightless_sw.spec.record import (
+    COMMON_FIELDS,
+    DESCRIPTOR_BYTES,
+    FLAG_RESIDENT,
+    Geometry,
+    pack_fields,
+    unpack_fields,
+)
 from weightless_sw.tensor import CodedTensor, EncodedTensor
 
 BITS_CHUNK = 1 << 20  # values packed at a time; a multiple of 8, so that chunks end on whole bytes
@@ -67,11 +74,38 @@ def to_frame(tensor: EncodedTensor, *, resident: bool = False) -> bytes:
     ``resident``: what decodes the table once more while it is still loaded, the flagged descriptor and its CRC word.
     """
     record = to_record(tensor)
-    if resident:
-        fields = tensor.geometry.FIELDS
-        values = unpack_fields(fields, record[:DESCRIPTOR_BYTES])
-        record = pack_fields(fields, values | {"flags": FLAG_RESIDENT})
+    return sealed(resident_record(record) if resident else record)
+
+
+def sealed(record: bytes) -> bytes:
+    """A record and its CRC word."""
     return record + zlib.crc32(record).to_bytes(4, "little")
+
+
+def resident_record(record: bytes) -> bytes:
+    """The descriptor of ``record`` with the flag that decodes the loaded tables once more."""
+    return _with_flags(record[:DESCRIPTOR_BYTES], FLAG_RESIDENT)
+
+
+def is_resident(record: bytes) -> bool:
+    """Whether a descriptor asks to decode the tables that are loaded."""
+    return bool(_common(record)["flags"] & FLAG_RESIDENT)
+
+
+def geometry_of(record: bytes) -> Geometry:
+    """The geometry in a record or in a resident descriptor.  Raises ValueError for one that no layout has."""
+    flags = _common(record)["flags"] & ~FLAG_RESIDENT
+    return layouts.read_descriptor(_with_flags(record[:DESCRIPTOR_BYTES], flags))
+
+
+def _common(record: bytes) -> dict[str, Any]:
+    """The descriptor's fields that all layouts have."""
+    return unpack_fields(COMMON_FIELDS, record[:DESCRIPTOR_BYTES])
+
+
+def _with_flags(record: bytes, flags: int) -> bytes:
+    fields = pack_fields(COMMON_FIELDS, _common(record) | {"flags": flags})
+    return fields + record[len(fields) :]
 
 
 def from_record(record: bytes, arrangement: Arrangement) -> EncodedTensor:

@@ -14,7 +14,8 @@ import numpy as np
 from rich.progress import Progress
 
 from weightless_sim.cosim import runner
-from weightless_sim.cosim.scenario import Scenario, resident_record
+from weightless_sim.cosim.scenario import Scenario
+from weightless_sw.records import resident_record
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 from rooms import ROOMS

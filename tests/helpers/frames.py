@@ -3,10 +3,11 @@
 import numpy as np
 
 from weightless_hw.registers import LoadError
-from weightless_sim.cosim.scenario import LAST, frame, geometry_of, resident_record
+from weightless_sim.cosim.scenario import LAST, frame
 from weightless_sw import codec, layouts, records
 from weightless_sw.arrangement import Arrangement
 from weightless_sw.codebook import CODEBOOK_DTYPES
+from weightless_sw.records import geometry_of, resident_record
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, ValueFormat, pack_fields, unpack_fields
 from weightless_sw.tensor import EncodedTensor
 

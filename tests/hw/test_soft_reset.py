@@ -7,7 +7,8 @@ from frames import record
 from weightless_hw import decoders
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.registers import ADDRESS, LoadError, Phase
-from weightless_sim.cosim.scenario import LAST, frame, resident_record
+from weightless_sim.cosim.scenario import LAST, frame
+from weightless_sw.records import resident_record
 
 CONFIG = ClassicConfig(lanes=1, slot_bits=4, max_bank_rows=40, max_codes=4, rounds_per_stage=6)
 

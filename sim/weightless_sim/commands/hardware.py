@@ -90,9 +90,9 @@ def _rtl(options: argparse.Namespace) -> int:
 def _vectors(options: argparse.Namespace, config: Any) -> tuple[list[int], list[int]]:
     """Words and beats of the tables that the decoder serves, in turn; where a table stays, the last one twice."""
     from weightless_sim.cosim.golden import beats_of
-    from weightless_sim.cosim.scenario import frame, resident_record
+    from weightless_sim.cosim.scenario import frame
     from weightless_sw import container
-    from weightless_sw.records import to_record
+    from weightless_sw.records import resident_record, to_record
 
     tables = inputs.tables_of(container.read(options.file), options.file)
     sent = [to_record(table) for name, table in tables.items() if name in (options.tensor or tables)]

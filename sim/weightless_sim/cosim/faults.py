@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from weightless_hw.config import DecoderConfig
 from weightless_sim.cosim.golden import beats_of, to_bytes
-from weightless_sim.cosim.scenario import LAST, geometry_of
+from weightless_sim.cosim.scenario import LAST
+from weightless_sw.records import geometry_of
 from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import DESCRIPTOR_WORDS
 

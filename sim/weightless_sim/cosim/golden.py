@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.registers import COUNTS, IDENTITY, LoadError, Phase
-from weightless_sim.cosim.scenario import LAST, geometry_of
+from weightless_sim.cosim.scenario import LAST
 from weightless_sw import layouts
+from weightless_sw.records import geometry_of
 from weightless_sw.spec.record import (
     DESCRIPTOR_WORDS,
     FLAG_RESIDENT,

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -16,34 +15,10 @@ from weightless_sim.model.cycles import LayerCycles
 from weightless_sim.model.events import RunEvents
 from weightless_sim.model.patterns import ALWAYS, Load, Pattern
 from weightless_sw.files import write_atomically
-from weightless_sw.layouts import read_descriptor
+from weightless_sw.records import geometry_of, is_resident, sealed
 from weightless_sw.spec.hash import WORD_BITS
-from weightless_sw.spec.record import (
-    COMMON_FIELDS,
-    DESCRIPTOR_BYTES,
-    FLAG_RESIDENT,
-    Geometry,
-    pack_fields,
-    unpack_fields,
-)
 
 FAULTS = ("", "slot", "expectation", "event")
-
-
-def resident_record(record: bytes) -> bytes:
-    """The descriptor of ``record`` with the flag that decodes the loaded tables once more."""
-    return _with_flags(record, FLAG_RESIDENT)
-
-
-def _flags(record: bytes) -> int:
-    return unpack_fields(COMMON_FIELDS, record[:DESCRIPTOR_BYTES])["flags"]
-
-
-def _with_flags(record: bytes, flags: int) -> bytes:
-    """The descriptor of ``record`` with other flags."""
-    n_bytes = sum(bits for _, bits in COMMON_FIELDS) // 8
-    fields = unpack_fields(COMMON_FIELDS, record[:n_bytes])
-    return pack_fields(COMMON_FIELDS, fields | {"flags": flags}) + record[n_bytes:DESCRIPTOR_BYTES]
 
 
 LAST = 1 << WORD_BITS  # beside a word's bits, on the word that ends a frame
@@ -51,7 +26,8 @@ LAST = 1 << WORD_BITS  # beside a word's bits, on the word that ends a frame
 
 def frame(record: bytes) -> list[int]:
     """A record as it goes over the wire: its words, and its CRC word, which is last."""
-    return [*np.frombuffer(record, "<u4").tolist(), zlib.crc32(record) | LAST]
+    *words, crc = np.frombuffer(sealed(record), "<u4").tolist()
+    return [*words, crc | LAST]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,16 +126,6 @@ class CosimResult:
     def read(cls, path: Path) -> Self:
         """The inverse of :meth:`save`."""
         return msgspec.json.decode(path.read_bytes(), type=cls)
-
-
-def is_resident(record: bytes) -> bool:
-    """Whether a descriptor asks to decode the tables that are loaded."""
-    return bool(_flags(record) & FLAG_RESIDENT)
-
-
-def geometry_of(record: bytes) -> Geometry:
-    """The geometry in a record or in a resident descriptor."""
-    return read_descriptor(_with_flags(record, _flags(record) & ~FLAG_RESIDENT))
 
 
 def load_of(record: bytes) -> Load:

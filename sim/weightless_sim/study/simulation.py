@@ -6,13 +6,14 @@ from itertools import groupby
 
 from weightless_hw.config import DecoderConfig
 from weightless_sim.cosim import runner
-from weightless_sim.cosim.scenario import CosimResult, Scenario, resident_record, stall_patterns
+from weightless_sim.cosim.scenario import CosimResult, Scenario, stall_patterns
 from weightless_sim.folders import Folders
 from weightless_sim.model.cycles import by_state, predict
 from weightless_sim.study.result import Run, RunKind
 from weightless_sim.study.subject import Subject
 from weightless_sw import records
 from weightless_sw.progress import Step
+from weightless_sw.records import resident_record
 
 STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
 

@@ -10,7 +10,8 @@ from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export.verilog import to_verilog
 from weightless_sim import tools
 from weightless_sim.cosim import runner
-from weightless_sim.cosim.scenario import frame, resident_record
+from weightless_sim.cosim.scenario import frame
+from weightless_sw.records import resident_record
 
 TOP = "weightless_axi"
 CONFIGS = {

@@ -9,8 +9,9 @@ from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.registers import LoadError
 from weightless_sim.cosim.faults import wrong_table
 from weightless_sim.cosim.golden import GoldenModel, beats_of
-from weightless_sim.cosim.scenario import LAST, frame, resident_record
+from weightless_sim.cosim.scenario import LAST, frame
 from weightless_sw import codec, records
+from weightless_sw.records import resident_record
 
 
 def test_model_knows_only_the_words(sparse_layer):

@@ -19,18 +19,12 @@ from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.registers import ADDRESS, IDENTITY, LoadError
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.runner import SimulationError
-from weightless_sim.cosim.scenario import (
-    Scenario,
-    frame,
-    geometry_of,
-    load_of,
-    resident_record,
-    stall_patterns,
-)
+from weightless_sim.cosim.scenario import Scenario, frame, load_of, stall_patterns
 from weightless_sim.folders import Folders
 from weightless_sim.model.cycles import predict
 from weightless_sw import codec, inputs, records
 from weightless_sw.arrangement import Arrangement
+from weightless_sw.records import geometry_of, resident_record
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.tensor import EncodedTensor
 

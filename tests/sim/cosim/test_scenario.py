@@ -2,18 +2,10 @@ import numpy as np
 import pytest
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_sim.cosim.scenario import (
-    FAULTS,
-    LAST,
-    Scenario,
-    frame,
-    geometry_of,
-    is_resident,
-    resident_record,
-    stall_patterns,
-)
+from weightless_sim.cosim.scenario import FAULTS, LAST, Scenario, frame, stall_patterns
 from weightless_sim.model.patterns import Load
 from weightless_sw import codec, container, records
+from weightless_sw.records import geometry_of, is_resident, resident_record
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS
 
