@@ -175,13 +175,43 @@ def _add_encode(commands: Any) -> None:
 
 def _encode(options: argparse.Namespace) -> int:
     weights = _load(options)
-    round_values = not options.exact_values
     for name, array in weights.items():
         container.check_storable(name, array.shape, array.dtype)
-    value_format = codec.FORMATS[options.value_format]
     own = {name: getattr(options, name) for name in ("lanes", "chunk_log2", "dead_groups")}
     own = {name: number for name, number in own.items() if number is not None}
     codec.check_options(options.layout, options.slot_bits, own)
+    chosen = _chosen(options, weights)
+    tensors, reports = _encoded(options, weights, chosen, own)
+    n_bytes = container.write(options.output, tensors, weights.metadata)
+    source = Path(options.input)
+    if source.is_file() and n_bytes > source.stat().st_size:
+        before = f"{source.stat().st_size:,} bytes"
+        common.remark(
+            f"{options.output} is larger than {source}, {n_bytes:,} bytes of {before}: nothing is saved"
+        )
+    others = {name: tensor for name, tensor in tensors.items() if name not in reports}
+    if options.json:
+        notes = {name: place.reason for name, place in chosen.items() if place.reason}
+        shown = {name: _describe(tensor) for name, tensor in others.items()}
+        common.print_json(
+            {
+                "file": str(options.output),
+                "bytes": n_bytes,
+                "notes": notes,
+                "tensors": reports,
+                "others": shown,
+            }
+        )
+        return 0
+    _print_encoded(reports, others)
+    _print_live_choices(reports, options.live)
+    common.console().print(f"{options.output}: {n_bytes:,} bytes")
+    return 0
+
+
+def _chosen(options: argparse.Namespace, weights: inputs.Arrays) -> dict[str, places.Place]:
+    """Where each tensor goes; what a user would not expect of that is said."""
+    value_format, round_values = codec.FORMATS[options.value_format], not options.exact_values
     chosen = places.choose(
         weights, options.input, tensor=options.tensor, exclude=options.exclude, coded=options.coded,
         slot_bits=options.slot_bits, value_format=value_format, round_values=round_values,
@@ -192,9 +222,21 @@ def _encode(options: argparse.Namespace) -> int:
         elif place.kind != "raw" and round_values:
             for line in places.changes(name, weights[name], value_format):
                 common.remark(line)
+    return chosen
+
+
+def _encoded(
+    options: argparse.Namespace, weights: inputs.Arrays, chosen: dict[str, places.Place], own: dict[str, Any]
+) -> tuple[dict[str, container.Tensor], dict[str, codec.EncodeReport]]:
+    """The file's tensors, and reports of those in tables; ``own`` are options of one layout."""
     step = common.Steps()
     tensors: dict[str, container.Tensor] = {}
     reports = {}
+    how: dict[str, Any] = {
+        "value_format": codec.FORMATS[options.value_format],
+        "round_values": not options.exact_values,
+        "live": options.live,
+    }
     for name, array in weights.items():
         if chosen[name].kind == "raw":
             tensors[name] = array
@@ -202,36 +244,15 @@ def _encode(options: argparse.Namespace) -> int:
         with step(f"encode {name}") as progress:
             if chosen[name].kind == "table":
                 tensors[name], reports[name] = codec.encode(
-                    array, layout=options.layout, slot_bits=options.slot_bits, name=name, **own,
-                    value_format=value_format, round_values=round_values,
-                    live=options.live, order=options.order, progress=progress,
+                    array, layout=options.layout, slot_bits=options.slot_bits, order=options.order,
+                    name=name, progress=progress, **how, **own,
                 )  # fmt: skip
             else:
-                tensors[name] = codec.encode_coded(
-                    array, value_format=value_format, round_values=round_values, live=options.live,
-                    name=name,
-                )  # fmt: skip
-    n_bytes = container.write(options.output, tensors, weights.metadata)
-    others = {name: _describe(tensor) for name, tensor in tensors.items() if name not in reports}
-    source = Path(options.input)
-    if source.is_file() and n_bytes > source.stat().st_size:
-        before = f"{source.stat().st_size:,} bytes"
-        common.remark(
-            f"{options.output} is larger than {source}, {n_bytes:,} bytes of {before}: nothing is saved"
-        )
-    if options.json:
-        result: dict[str, Any] = {"file": str(options.output), "bytes": n_bytes}
-        result["notes"] = {name: place.reason for name, place in chosen.items() if place.reason}
-        result |= {"tensors": reports, "others": others}
-        common.print_json(result)
-        return 0
-    _print_encoded(reports, others)
-    _print_live_choices(reports, options.live)
-    common.console().print(f"{options.output}: {n_bytes:,} bytes")
-    return 0
+                tensors[name] = codec.encode_coded(array, name=name, **how)
+    return tensors, reports
 
 
-def _print_encoded(reports: dict[str, codec.EncodeReport], others: dict[str, dict[str, Any]]) -> None:
+def _print_encoded(reports: dict[str, codec.EncodeReport], others: dict[str, container.Tensor]) -> None:
     """A line per tensor."""
     table = common.table(
         "tensor",
@@ -247,11 +268,11 @@ def _print_encoded(reports: dict[str, codec.EncodeReport], others: dict[str, dic
     for name, r in reports.items():
         table.add_row(name, r.layout, f"{r.n_weights:,}", f"{r.n_nonzero:,}", f"{r.slots_per_key:.4f}", str(r.seed),
                       f"{r.false_positive_rate:.3%}", f"{r.bits_per_weight:.4f}", f"{r.bytes:,}")  # fmt: skip
-    for name, row in others.items():
-        n_weights = prod(row["shape"])
-        per_weight = 8 * row["bytes"] / max(1, n_weights)
-        table.add_row(name, row.get("layout", "raw"), f"{n_weights:,}", "", "", "", "0", f"{per_weight:.4f}",
-                      f"{row['bytes']:,}")  # fmt: skip
+    for name, tensor in others.items():
+        n_weights, n_bytes = prod(tensor.shape), container.stored_bytes(tensor)
+        stored = "coded" if isinstance(tensor, CodedTensor) else "raw"
+        table.add_row(name, stored, f"{n_weights:,}", "", "", "", "0", f"{8 * n_bytes / max(1, n_weights):.4f}",
+                      f"{n_bytes:,}")  # fmt: skip
     common.console().print(table)
 
 
@@ -319,9 +340,11 @@ def _info(options: argparse.Namespace) -> int:
     table = common.table("tensor", ">shape", "stored as", ">bytes")
     for key, text in tensors.metadata.items():
         common.console().print(f"{key}: {text}")
-    for name, row in rows.items():
-        detail = ", ".join(f"{k} {v}" for k, v in row.items() if k not in ("shape", "bytes", "n_weights"))
-        table.add_row(name, "x".join(map(str, row["shape"])), detail, f"{row['bytes']:,}")
+    for name, tensor in tensors.items():
+        row = rows[name].items()
+        detail = ", ".join(f"{k} {v}" for k, v in row if k not in ("shape", "bytes", "n_weights"))
+        shape, n_bytes = "x".join(map(str, tensor.shape)), container.stored_bytes(tensor)
+        table.add_row(name, shape, detail, f"{n_bytes:,}")
     common.console().print(table)
     return 0
 
@@ -333,8 +356,8 @@ def _describe(tensor: container.Tensor) -> dict[str, Any]:
         where = {
             "order": "columns" if a.by_columns else "rows",
             "live_block": "x".join(map(str, a.block_shape)),
+            "map_bytes": str(arrangement.map_bytes(a)),
         }
-        where["map_bytes"] = str(arrangement.map_bytes(a))
         return {
             "shape": list(tensor.shape),
             "layout": tensor.geometry.NAME,
@@ -380,37 +403,42 @@ def _frames(options: argparse.Namespace) -> int:
         )
     options.folder.mkdir(parents=True, exist_ok=True)
     rows = []
+    table = common.table("table", "frame", ">bytes", "live block", ">weights that come", ">beats")
     for number, (name, tensor) in enumerate(tables.items()):
         if options.tensor and name not in options.tensor:
             continue
         stem = f"{number:03}-{re.sub(r'[^A-Za-z0-9._-]', '_', name)[:80]}"
-        written = {"frame": (f"{stem}.bin", False)}
+        files = {"frame": f"{stem}.bin"}
         if decoders.keeps_table(tensor.geometry.NAME):
-            written["resident"] = f"{stem}.resident.bin", True
-        for file, resident in written.values():
-            write_atomically(options.folder / file, records.to_frame(tensor, resident=resident))
-        rows.append(
-            {"name": name, **{kind: file for kind, (file, _) in written.items()}, **_for_a_driver(tensor)}
-        )
+            files |= {"resident": f"{stem}.resident.bin"}
+        for kind, file in files.items():
+            write_atomically(options.folder / file, records.to_frame(tensor, resident=kind == "resident"))
+        n_beats = _n_beats(tensor)
+        rows.append({"name": name, **files, **_for_a_driver(tensor, n_beats)})
+        block = "x".join(map(str, tensor.arrangement.block_shape))
+        table.add_row(name, f"{stem}.bin", f"{tensor.record_bytes + 4:,}", block, f"{tensor.geometry.n_weights:,}",
+                      "" if n_beats is None else f"{n_beats:,}")  # fmt: skip
     index = options.folder / "frames.json"
     write_atomically(index, (to_json(rows) + "\n").encode())
     if options.json:
         common.print_json(rows)
         return 0
-    table = common.table("table", "frame", ">bytes", "live block", ">weights that come", ">beats")
-    for row in rows:
-        block = "x".join(map(str, row["block_shape"]))
-        table.add_row(row["name"], row["frame"], f"{row['frame_bytes']:,}", block, f"{row['n_weights']:,}",
-                      "" if row["n_beats"] is None else f"{row['n_beats']:,}")  # fmt: skip
     common.console().print(table)
     common.console().print(f"{index}: what comes out, where it belongs, and what its values stand for")
     return 0
 
 
-def _for_a_driver(tensor: EncodedTensor) -> dict[str, Any]:
+def _n_beats(tensor: EncodedTensor) -> int | None:
+    """Beats of the layer; None where no hardware reads the layout."""
+    g = tensor.geometry
+    if g.NAME not in decoders.BY_NAME:
+        return None
+    return -(-g.n_weights // decoders.for_layers([g]).lanes)
+
+
+def _for_a_driver(tensor: EncodedTensor, n_beats: int | None) -> dict[str, Any]:
     """What comes of a frame: the live block's weights in record order; where they belong; what a value stands for."""
     a, g = tensor.arrangement, tensor.geometry
-    lanes = decoders.for_layers([g]).lanes if g.NAME in decoders.BY_NAME else None
     return {
         "frame_bytes": tensor.record_bytes + 4,
         "shape": list(tensor.shape),
@@ -421,6 +449,6 @@ def _for_a_driver(tensor: EncodedTensor) -> dict[str, Any]:
         "live_columns": None if a.live_columns is None else a.live_columns.tolist(),
         "value_format": g.value_format.name,
         "scale": g.scale,
-        "n_beats": lanes and -(-g.n_weights // lanes),
+        "n_beats": n_beats,
         "layout": g.NAME,
     }
