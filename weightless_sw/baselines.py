@@ -58,6 +58,17 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A layer of a network as it was stored: ``error`` is the network's on the test set, a share of 1."""
+
+    name: str
+    bytes: int
+    error: float
+    decoder: Rate
+    lossless: bool
+
+
+@dataclass(frozen=True)
 class Size:
     """The size of one tensor in one format: ``bits`` is everything, ``codebook_bits`` included."""
 

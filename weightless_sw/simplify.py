@@ -94,11 +94,3 @@ def kmeans_1d(values: NDArray[np.float64], k: int, n_iterations: int = 100) -> N
             break
         centroids = moved
     return np.unique(centroids)
-
-
-def round_fp16(centroids: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Centroids as float32 numbers that fp16 holds exactly.  Raises ValueError when two fall together."""
-    rounded = centroids.astype(np.float16).astype(np.float32)
-    if len(np.unique(rounded)) < len(rounded) or not rounded.all():
-        raise ValueError("two centroids are the same in fp16, or one is zero; use fewer values")
-    return rounded

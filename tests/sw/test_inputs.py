@@ -1,3 +1,4 @@
+import hashlib
 import json
 import zipfile
 
@@ -56,10 +57,21 @@ def test_other_files_are_refused(tmp_path):
         load_tensors(tmp_path / "one.npz")
 
 
-def test_bundled_model():
-    weights = load_tensors("lenet300_pruned")
-    assert weights["fc1.weight"].shape == (300, 784)
-    assert inputs.bundled_info("lenet300_pruned")["test_error_percent"] < 2
+def test_the_bundled_arrays_are_what_their_description_says():
+    """They are frozen: the bytes of all of them, in the order of their names, have the digest of the day."""
+    arrays = load_tensors("lenet300_pruned")
+    info = inputs.bundled_info("lenet300_pruned")
+    whole = b"".join(arrays[name].tobytes() for name in sorted(arrays))
+    assert hashlib.sha256(whole).hexdigest() == info["sha256"]
+    assert len(info["commit"]) == 40
+    for name, layer in info["layers"].items():
+        weight = arrays[f"{name}.weight"]
+        values = np.unique(weight[weight != 0])
+        assert list(weight.shape) == layer["shape"]
+        assert np.count_nonzero(weight) == layer["n_nonzero"]
+        assert not np.signbit(weight[weight == 0]).any()  # a decoder writes +0.0
+        assert len(values) == layer["n_values"] <= 15
+        assert np.array_equal(values.astype(np.float16).astype(np.float32), values)
 
 
 def test_the_same_input_gives_the_same_order_every_time(tmp_path):

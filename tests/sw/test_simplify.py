@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from weightless_sw import codec
 from weightless_sw.codebook import EncodeError
-from weightless_sw.simplify import kmeans_1d, round_fp16, simplify
+from weightless_sw.simplify import kmeans_1d, simplify
 
 arrays = hnp.arrays(
     np.float32, hnp.array_shapes(max_dims=3, max_side=20), elements=st.floats(-4, 4, width=16)
@@ -71,14 +71,6 @@ def test_kmeans():
     centroids = kmeans_1d(spread, 8)
     nearest = np.abs(spread[:, None] - centroids).argmin(1)
     assert np.allclose(centroids, [spread[nearest == k].mean() for k in range(8)])
-
-
-def test_round_fp16():
-    assert round_fp16(np.array([0.1, 1.0])).tolist() == np.array([0.1, 1.0], np.float16).tolist()
-    with pytest.raises(ValueError, match="same in fp16"):
-        round_fp16(np.array([1.0, 1.0001]))
-    with pytest.raises(ValueError, match="one is zero"):
-        round_fp16(np.array([1e-9, 1.0]))
 
 
 def test_centroids_are_the_means_of_what_is_nearest():

@@ -3,7 +3,6 @@
 import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -88,43 +87,48 @@ def run(
     return Job(dense, result, len(dataset.test), wrong, metadata)
 
 
-def steps(job: Job, layer: str) -> list[dict[str, Any]]:
-    """What the network was at each of STEPS: wrong answers, bytes of ``layer`` and of all tensors, as a file has them.
+@dataclass(frozen=True)
+class Reached:
+    """A network at one of STEPS: wrong answers, their share of the test images, bytes of a layer and of all tensors."""
+
+    step: str
+    wrong: int
+    error: float
+    layer_bytes: int
+    bytes: int
+    what: str
+
+
+def steps(job: Job, layer: str) -> list[Reached]:
+    """What the network was at each of STEPS, bytes of ``layer`` and of all tensors as a file has them.
 
     Until the last step the layers that are in no table have weights of fp32, which no exact coder makes small.
     """
-    result, n_dense = job.result, sum(4 * value.numel() for value in job.dense.state_dict().values())
-    simplified = {
-        name: compress.smaller(value.numpy(), name) for name, value in _passed(result, "simplified").items()
-    }
-    table = result.tensors[f"{layer}.weight"]
-    encoded = {
-        name: compress.smaller(value.numpy(), name) for name, value in _passed(result, "encoded").items()
-    }
-    encoded[f"{layer}.weight"] = table
-    kept = (
-        ("dense", None, "as trained, fp32"),
-        (
-            "simplified",
-            simplified,
-            f"pruned; {layer} has {result.reports[layer].n_codes} values, stored exactly",
-        ),
-        ("encoded", encoded, f"{layer} in a table, false positives included"),
-        ("retrained", result.tensors, "the rest retrained around them, with few values"),
+    result = job.result
+    report, table = result.reports[layer], result.tensors[f"{layer}.weight"]
+    simplified, encoded = (
+        {name: compress.smaller(value.numpy(), name) for name, value in _passed(result, at).items()}
+        for at in ("simplified", "encoded")
     )
-    rows = []
-    for at, tensors, what in kept:
-        n_layer, n_all = 4 * result.reports[layer].n_weights, n_dense
-        if tensors is not None:
-            n_layer = container.stored_bytes(tensors[f"{layer}.weight"])
-            n_all = len(container.to_bytes(tensors, job.metadata))
-        rows.append(
-            {"step": at, "wrong": job.wrong[at], "layer_bytes": n_layer, "bytes": n_all, "what": what}
-        )
-    return rows
+    encoded[f"{layer}.weight"] = table
+
+    def row(at: str, n_layer: int, n_all: int, what: str) -> Reached:
+        return Reached(at, job.wrong[at], job.wrong[at] / job.n_test, n_layer, n_all, what)
+
+    def stored(at: str, tensors: dict[str, container.Tensor], what: str) -> Reached:
+        n_layer = container.stored_bytes(tensors[f"{layer}.weight"])
+        return row(at, n_layer, len(container.to_bytes(tensors, job.metadata)), what)
+
+    n_dense = sum(4 * value.numel() for value in job.dense.state_dict().values())
+    return [
+        row("dense", 4 * report.n_weights, n_dense, "as trained, fp32"),
+        stored("simplified", simplified, f"pruned; {layer} has {report.n_codes} values, stored exactly"),
+        stored("encoded", encoded, f"{layer} in a table, false positives included"),
+        stored("retrained", result.tensors, "the rest retrained around them, with few values"),
+    ]
 
 
-def storages(job: Job, layer: str) -> list[dict[str, Any]]:
+def storages(job: Job, layer: str) -> list[baselines.Stored]:
     """``layer`` exact in other formats, the smallest of each kind of decoder, and in its table: bytes, and the test
     error of the network with it.
 
@@ -140,19 +144,17 @@ def storages(job: Job, layer: str) -> list[dict[str, Any]]:
     smallest: dict[str, baselines.Size] = {}
     for size in sorted(exact, key=lambda size: -size.bits):
         smallest[size.decoder] = size  # the last one stays
+    error = {at: wrong / job.n_test for at, wrong in job.wrong.items()}
     rows = [
-        {"name": f"exact: {size.name}", "bytes": size.bytes, "error": job.wrong["simplified"] / job.n_test,
-         "decoder": size.decoder, "lossless": True}
+        baselines.Stored(f"exact: {size.name}", size.bytes, error["simplified"], size.decoder, lossless=True)
         for size in smallest.values()
         if size.decoder != baselines.Rate.NONE
-    ]  # fmt: skip
+    ]
     table = container.stored_bytes(job.result.tensors[f"{layer}.weight"])
-    rows += [
-        {"name": f"table, {at}", "bytes": table, "error": job.wrong[at] / job.n_test,
-         "decoder": baselines.Rate.CONSTANT, "lossless": False}
+    return rows + [
+        baselines.Stored(f"table, {at}", table, error[at], baselines.Rate.CONSTANT, lossless=False)
         for at in ("encoded", "retrained")
-    ]  # fmt: skip
-    return [row | {"constant_rate": row["decoder"] == baselines.Rate.CONSTANT} for row in rows]
+    ]
 
 
 def _passed(result: compress.Compressed, step: str) -> dict[str, torch.Tensor]:

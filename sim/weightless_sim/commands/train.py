@@ -82,11 +82,10 @@ def _compress(options: argparse.Namespace) -> int:
     dense_bytes = sum(4 * prod(tensor.shape) for tensor in result.tensors.values())
     rows = [(m.step, m.loss, m.error) for m in result.history]
     if options.json:
+        validation = [{"step": step, "loss": loss, "error": error} for step, loss, error in rows]
         printed = {"file": str(options.output), "bytes": n_bytes, "metadata": job.metadata}
-        printed["validation"] = [{"step": step, "loss": loss, "error": error} for step, loss, error in rows]
-        printed["candidates"] = [vars(candidate) for candidate in result.candidates]
-        printed["tables"] = result.tables
-        common.print_json(printed)
+        found = {"validation": validation, "candidates": result.candidates, "tables": result.tables}
+        common.print_json(printed | found)
         return 0
     if result.candidates:
         _print_candidates(console, result, result.history[0].error + options.limit / 100)
@@ -145,7 +144,7 @@ def _demo(options: argparse.Namespace) -> int:
     command = f"weightless demo --seed {options.seed}"
     job = jobs.run("digits", options.seed, None, common.Steps(), command, HERE.train)
     (layer,) = job.result.reports
-    rows = [step | {"error": step["wrong"] / job.n_test} for step in jobs.steps(job, layer)]
+    rows = jobs.steps(job, layer)
     options.build.mkdir(parents=True, exist_ok=True)
     path, picture = options.build / "demo.wls", options.build / "demo.png"
     container.write(path, job.result.tensors, job.metadata)
@@ -155,20 +154,18 @@ def _demo(options: argparse.Namespace) -> int:
         return 0
     table = common.table("step", ">test error", f">{layer} alone, bytes", ">whole network, bytes", "")
     for row in rows:
-        table.add_row(
-            row["step"], f"{row['error']:.2%}", f"{row['layer_bytes']:,}", f"{row['bytes']:,}", row["what"]
-        )
+        table.add_row(row.step, f"{row.error:.2%}", f"{row.layer_bytes:,}", f"{row.bytes:,}", row.what)
     console.print(table)
     report = job.result.reports[layer]
     console.print(
         f"{report.n_false_positives:,} of {report.n_stored - report.n_nonzero:,} stored zeros of {layer} are false "
         f"positives. {job.n_test} test images: one is {1 / job.n_test:.2%}."
     )
-    console.print(f"{path}: {rows[-1]['bytes']:,} bytes of {rows[0]['bytes']:,}; plot: {picture}")
+    console.print(f"{path}: {rows[-1].bytes:,} bytes of {rows[0].bytes:,}; plot: {picture}")
     return 0
 
 
-def _draw(rows: list[dict[str, Any]], layer: str, path: Path) -> None:
+def _draw(rows: list[Any], layer: str, path: Path) -> None:
     try:
         from weightless_sim.report import plots
     except ImportError as error:

@@ -19,7 +19,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_sim.model.cycles import STATES
 from weightless_sim.model.technology import KnownEntry
 from weightless_sim.study.result import Report, RunKind
-from weightless_sw.baselines import Kind, Rate
+from weightless_sw.baselines import Kind, Rate, Stored
 
 INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
@@ -214,18 +214,18 @@ def parts(report: Report) -> Figure:
     return figure
 
 
-def storages(rows: list[dict[str, Any]], layer: str) -> Figure:
+def storages(rows: list[Stored], layer: str) -> Figure:
     """A layer exact and in its table: bytes, the network's test error with it, what a decoder in hardware does."""
     figure, axes = _figure(f"{layer} of the same network, stored", 0.6 * len(rows) + 1.4)
     for place, row in enumerate(rows[::-1]):
-        color = MUTED if row["lossless"] else ACCENT
-        fill = color if row["constant_rate"] else "white"
-        axes.barh(place, row["bytes"], color=fill, edgecolor=color, height=0.6)
-        text = f" {row['bytes']:,} B; test error {row['error']:.2%}"
-        axes.text(row["bytes"], place, text, va="center", fontsize=8, color=INK)
-    names = [f"{textwrap.fill(row['name'], 40)}\n{row['decoder']}" for row in rows[::-1]]
+        color = MUTED if row.lossless else ACCENT
+        fill = color if row.decoder == Rate.CONSTANT else "white"
+        axes.barh(place, row.bytes, color=fill, edgecolor=color, height=0.6)
+        text = f" {row.bytes:,} B; test error {row.error:.2%}"
+        axes.text(row.bytes, place, text, va="center", fontsize=8, color=INK)
+    names = [f"{textwrap.fill(row.name, 40)}\n{row.decoder}" for row in rows[::-1]]
     axes.set_yticks(range(len(rows)), names, fontsize=7)
-    axes.set_xlim(0, max(row["bytes"] for row in rows))
+    axes.set_xlim(0, max(row.bytes for row in rows))
     axes.set_xlabel(
         "bytes of the layer; filled: a constant rate in hardware; red: with false positives", fontsize=8
     )

@@ -10,6 +10,7 @@ from reports import ENTRY, energy, row, with_decoders
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_sim.report import plots
+from weightless_sw.baselines import Rate, Stored
 
 
 @pytest.mark.parametrize("lanes", [1, 8, 64])
@@ -35,8 +36,7 @@ def test_a_plot_leaves_out_the_run_of_all_layers(result, tmp_path, monkeypatch):
     assert drawn[::-1] == [name for name in result.runs if name != "in turn"]
 
 
-STORED = [{"name": f"table, {n}", "bytes": n, "error": 0.02, "decoder": "serial", "constant_rate": n > 100,
-           "lossless": False} for n in (90, 2_000)]  # fmt: skip
+STORED = [Stored(f"table, {n}", n, 0.02, Rate.SERIAL, lossless=False) for n in (90, 2_000)]
 
 
 def known(result):
@@ -98,8 +98,10 @@ DRAW = """
 import sys
 from pathlib import Path
 from weightless_sim.report import plots
+from weightless_sw.baselines import Rate, Stored
+rows = [Stored(f"table, {n}", n, 0.02, Rate.SERIAL, lossless=False) for n in (90, 2_000)]
 with plots.plain_text():
-    plots.save(plots.storages({rows}, "a"), Path(sys.argv[1]))
+    plots.save(plots.storages(rows, "a"), Path(sys.argv[1]))
 """
 
 
@@ -115,7 +117,7 @@ def test_a_users_matplotlib_is_not_ours(tmp_path, backend):
     for settings in ({}, {"MPLBACKEND": backend, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("M")} | settings
         path = tmp_path / f"{len(pictures)}.png"
-        command = [sys.executable, "-c", DRAW.format(rows=STORED), str(path)]
+        command = [sys.executable, "-c", DRAW, str(path)]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
         pictures.append(path.read_bytes())

@@ -1,16 +1,11 @@
 import gzip
 import hashlib
 import http.server
-import importlib.util
 import threading
-from importlib.resources import files
 
 import numpy as np
 import pytest
 
-from weightless_sw import inputs
-from weightless_sw.provenance import install_line
-from weightless_sw.training import lenet300_pruned as train
 from weightless_sw.training import mnist
 from weightless_sw.training.mnist import DataError, parse_idx
 
@@ -118,32 +113,3 @@ def test_a_mirror_that_sends_rubbish_is_passed_over(tmp_path, tiny_mnist, monkey
         monkeypatch.setattr(mnist, "MIRRORS", (f"{here}{fault}/", f"{here}good/"))
         assert mnist.load()["t10k-images-idx3-ubyte"].shape == (50, 28, 28)
         server.shutdown()
-
-
-def test_bundled_model_is_what_its_description_says():
-    arrays = inputs.load_tensors("lenet300_pruned")
-    info = inputs.bundled_info("lenet300_pruned")
-    assert train.digest(arrays) == info["sha256"]
-    assert len(files("weightless_sw").joinpath("models", "lenet300_pruned.npz").read_bytes()) < 200_000
-    for name, layer in info["layers"].items():
-        weight = arrays[f"{name}.weight"]
-        values = np.unique(weight[weight != 0])
-        assert np.count_nonzero(weight) == layer["n_nonzero"]
-        assert not np.signbit(weight[weight == 0]).any()  # a decoder writes +0.0
-        assert len(values) == layer["n_values"] <= 15
-        assert np.array_equal(values.astype(np.float16).astype(np.float32), values)
-
-
-def test_training_runs_and_repeats(tmp_path, tiny_mnist, need, monkeypatch):
-    """A few steps of everything, twice."""
-    missing = importlib.util.find_spec("torch") is None
-    need(f"torch is not installed: {install_line('train')}" if missing else "")
-    for name, data in tiny_mnist.items():
-        (tmp_path / name).write_bytes(data)
-    recipe = train.Recipe(dense_epochs=2, prune_epochs=4, cluster_epochs=2, batch=25)
-    monkeypatch.setattr(train, "Recipe", lambda seed: recipe)
-    for run in ("a", "b"):
-        train.main(["--data", str(tmp_path), "--out", str(tmp_path / run)])
-    first, second = (inputs.load_tensors(tmp_path / run / "lenet300_pruned.npz") for run in ("a", "b"))
-    assert train.digest(first) == train.digest(second)
-    assert np.count_nonzero(first["fc1.weight"]) == 9408
