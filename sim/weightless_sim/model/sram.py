@@ -7,23 +7,35 @@ import csv
 from functools import cache
 from importlib.resources import files
 
+import msgspec
 import numpy as np
 
 SOURCE = "CACTI 7 (1ffd8df), one port, 350 K"
+
+
+class _Row(msgspec.Struct):
+    """What is read of CACTI's columns."""
+
+    node_nm: int
+    cell: str
+    bytes: int
+    width_bits: int
+    read_pj: float
+    area_mm2: float
 
 
 @cache
 def _rows(node_nm: int, cell: str) -> dict[tuple[int, int], tuple[float, float]]:
     """(bytes, width) -> (read pJ, area mm2)."""
     text = files("weightless_sim.model").joinpath("tech", "cacti7.csv").read_text()
-    rows = list(csv.DictReader(text.splitlines()))
+    rows = msgspec.convert(list(csv.DictReader(text.splitlines())), list[_Row], strict=False)
     found = {
-        (int(r["bytes"]), int(r["width_bits"])): (float(r["read_pj"]), float(r["area_mm2"]))
-        for r in rows
-        if int(r["node_nm"]) == node_nm and r["cell"] == cell
+        (row.bytes, row.width_bits): (row.read_pj, row.area_mm2)
+        for row in rows
+        if (row.node_nm, row.cell) == (node_nm, cell)
     }
     if not found:
-        kinds = sorted({(int(r["node_nm"]), r["cell"]) for r in rows})
+        kinds = sorted({(row.node_nm, row.cell) for row in rows})
         known = ", ".join(f"{node}:{name}" for node, name in kinds)
         raise ValueError(f"no SRAM of {node_nm} nm, {cell}; there are: {known}")
     return found
