@@ -153,11 +153,12 @@ def check_or_refuse(data, arrangement):
     return True
 
 
-def test_mutated_records_are_refused_or_valid(small):
-    """10,000 records with bits, bytes, lengths and shapes changed."""
+def test_mutated_records_are_refused_or_valid(small, effort):
+    """2,500 records with bits, bytes, lengths and shapes changed."""
     rng = np.random.default_rng(1)
     n_accepted = 0
-    for _ in range(10_000):
+    n = 2500 * effort
+    for _ in range(n):
         tensor = small[rng.integers(len(small))]
         data = bytearray(tensor.record)
         for _ in range(rng.integers(1, 4)):
@@ -174,7 +175,7 @@ def test_mutated_records_are_refused_or_valid(small):
                 data += rng.integers(0, 256, 4).astype(np.uint8).tobytes()
         shape = tensor.shape if rng.random() < 0.8 else (int(rng.integers(1, 40)), int(rng.integers(1, 9)))
         n_accepted += check_or_refuse(bytes(data), Arrangement(shape))
-    assert 100 < n_accepted < 9_000
+    assert 0.01 * n < n_accepted < 0.9 * n
 
 
 def test_a_reader_takes_one_form_only(small):
