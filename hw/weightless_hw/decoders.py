@@ -34,15 +34,14 @@ def configure(layout: str, **parameters: int) -> DecoderConfig:
 
 def options() -> dict[str, tuple[int, str]]:
     """By name: what a decoder can be told, (default, help); what only some layouts have names them."""
-    found = DecoderConfig.options()
+    common, own = DecoderConfig.options(), dict[str, tuple[int, str]]()
     for layout, kind in BY_NAME.items():
         for name, (default, text) in kind.config.options().items():
-            known = found.get(name)
-            if known is None:
-                found[name] = default, f"{layout}: {text}"
-            elif name not in DecoderConfig.options():
-                found[name] = default, f"{layout}, {known[1]}"
-    return found
+            if name in own:
+                own[name] = default, f"{layout}, {own[name][1]}"
+            elif name not in common:
+                own[name] = default, f"{layout}: {text}"
+    return common | own
 
 
 def _check_known(layout: str) -> None:
