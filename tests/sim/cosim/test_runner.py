@@ -332,3 +332,18 @@ def test_what_a_killed_build_left_is_not_taken_for_whole(tmp_path, need):
     (folder / "sim.vvp").write_text("half a file")
     assert runner.build(config, "icarus", folders=Folders(tmp_path)) == folder
     assert "half" not in (folder / "sim.vvp").read_text()
+
+
+def test_builds_share_verilators_own_objects_and_nothing_else(tmp_path):
+    """They are younger than the makefile, which is written later."""
+    first, second, mine = tmp_path / "first", tmp_path / "second", Folders(tmp_path)
+    with runner.shared_runtime(first, folders=mine):
+        for name in ("verilated.o", "Vtop.o"):
+            (first / name).write_text(name)
+    with runner.shared_runtime(second, folders=mine):
+        assert [path.name for path in second.iterdir()] == ["verilated.o"]
+        makefile = second / "Vtop.mk"
+        makefile.touch()
+        assert (second / "verilated.o").stat().st_mtime > makefile.stat().st_mtime
+    with runner.shared_runtime(tmp_path / "third", waves=True, folders=mine):
+        assert not list((tmp_path / "third").iterdir())
