@@ -221,7 +221,7 @@ async def run_scenarios(dut: Any) -> None:
     """One after another, a reset before each."""
     folder = Path(os.environ["WEIGHTLESS_RUN"])
     paths = sorted(folder.glob("scenario_*.json"))
-    Clock(dut.clk, 10, unit="ns").start(start_high=False)
+    Clock(dut.clk, 10, unit="ns", impl="gpi").start(start_high=False)
     await FallingEdge(dut.clk)
     for k, path in enumerate(paths):
 

@@ -1,6 +1,7 @@
 """The JSON schema of ``report.json``, made of the result's classes; ``make tables`` writes it to the docs."""
 
 from dataclasses import is_dataclass
+from inspect import getdoc
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -16,7 +17,8 @@ def schema() -> dict[str, Any]:
     """As JSON has it; nothing but what is named may stand in an object."""
     (report,), parts = msgspec.json.schema_components([Report], ref_template=REF)
     for kind in _dataclasses(Report):
-        part = parts[kind.__name__] | {"additionalProperties": False}
+        # Python 3.13 takes a docstring's indent away, which is older Pythons' in msgspec's words.
+        part = parts[kind.__name__] | {"description": getdoc(kind), "additionalProperties": False}
         for name, hint in derived(kind).items():
             (part["properties"][name],), _ = msgspec.json.schema_components([hint], ref_template=REF)
         part["required"] = list(part["properties"])  # defaults are written, too
