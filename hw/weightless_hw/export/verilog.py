@@ -18,9 +18,8 @@ from weightless_hw.export.axi import AxiDecoder
 from weightless_sw.spec.record import FORMAT_VERSION
 
 TOP = "weightless_decoder"
-KEPT = (
-    8  # texts of decoders: a study and a test ask for the same one again and again, and each takes a second
-)
+# Texts of decoders: a study and a test ask for the same one again and again, and each takes a second.
+KEPT = 8
 # IEEE 1364-2005 and 1800-2017.
 _KEYWORDS = """
 accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before begin bind bins
