@@ -58,7 +58,12 @@ class Decoder(Protocol):
 
 
 class Reader(Protocol):
-    """What turns the payload of a record into codes, a word at a time, as a decoder in hardware is sent it."""
+    """What turns the payload of a record into codes, a word at a time, as a decoder in hardware is sent it.
+
+    ``wrong`` says what is wrong with the words that came, by the names of a decoder's errors; no code follows then.
+    """
+
+    wrong: frozenset[str]
 
     def take(self, word: int) -> NDArray[np.uint16]:
         """One more word: the codes that it makes known, in record order; those of N weights in all."""
@@ -67,8 +72,8 @@ class Reader(Protocol):
 class Golden(Decoder, Protocol):
     """``<folder>/golden.py`` of a layout that hardware reads."""
 
-    def reader(self, geometry: Geometry) -> Reader:
-        """One for a record of this geometry, whose payload has a word at least."""
+    def reader(self, descriptor: bytes) -> Reader:
+        """One for the payload of a record that begins so, which need not be one that an encoder writes."""
 
 
 def by_name(name: str) -> Layout:
@@ -83,7 +88,7 @@ def encoder(layout: Layout) -> Encoder:
     return cast(Encoder, import_module(f"{layout.folder}.encoder"))
 
 
-def golden(geometry: Geometry) -> Golden:
+def golden(geometry: Geometry | type[Geometry]) -> Golden:
     """The golden decoder of a geometry's layout."""
     return cast(Golden, import_module(f"{BY_NAME[geometry.NAME].folder}.golden"))
 

@@ -166,8 +166,9 @@ NO_CODES: NDArray[np.uint16] = np.zeros(0, np.uint16)
 class WholeTable:
     """A layouts.Reader of a table any of whose codes may need all of it: they are known with its last word."""
 
-    def __init__(self, geometry: Geometry):
-        self.geometry = geometry
+    def __init__(self, descriptor: bytes):
+        self.geometry = geometry_of(descriptor)
+        self.wrong: frozenset[str] = frozenset()  # any table is a good one
         self.words: list[int] = []
 
     def take(self, word: int) -> NDArray[np.uint16]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, Self
 
-from weightless_hw.registers import LoadError
+from weightless_hw.registers import STREAM_ERRORS, LoadError
 from weightless_sw.spec.record import (
     FLAG_RESIDENT,
     MAX_SLOT_BITS,
@@ -18,7 +18,9 @@ from weightless_sw.spec.record import (
     to_ints,
 )
 
-STORED = "stored"  # a way of loading: the whole table is loaded, and its CRC right, before the first beat
+# Ways of loading.
+STORED = "stored"  # the whole table is loaded, and its CRC right, before the first beat
+STREAMED = "streamed"  # beats come while words do, and the CRC word behind them
 
 
 class Stage(NamedTuple):
@@ -97,7 +99,10 @@ class DecoderConfig(ABC):
     """
 
     GEOMETRY: ClassVar[type[Geometry]]  # of the layers it decodes
-    LOADING: ClassVar[str]  # STORED, or another that the cycle model knows
+    LOADING: ClassVar[str]  # STORED or STREAMED
+    DEAD_BEATS: ClassVar[bool] = (
+        False  # whether the pipeline says of a beat that it is zeros, whatever its slots
+    )
     # In which cycles the data path holds, as a Unit's enable: every decoder has a part ``pipeline`` that is told.
     HELD: ClassVar[tuple[tuple[str, ...], ...]] = (("~pipeline.en",),)
 
@@ -120,6 +125,11 @@ class DecoderConfig(ABC):
     def keeps_table(cls) -> bool:
         """Whether a table stays loaded, for a resident record to decode it once more."""
         return cls.LOADING == STORED
+
+    @classmethod
+    def errors(cls) -> list[LoadError]:
+        """The bits of the register ``errors`` that this decoder has, some of which may never be set."""
+        return [error for error in LoadError if not cls.keeps_table() or error not in STREAM_ERRORS]
 
     @classmethod
     def options(cls) -> dict[str, tuple[int, str]]:

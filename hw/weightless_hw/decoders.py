@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.config import DecoderConfig
+from weightless_hw.ribbon.config import RibbonConfig
 from weightless_sw.spec.record import Geometry
 
 
@@ -20,7 +21,10 @@ class DecoderKind(NamedTuple):
     module: str  # that holds the component ``Decoder``
 
 
-DECODERS = (DecoderKind(ClassicConfig, "weightless_hw.classic.decoder"),)
+DECODERS = (
+    DecoderKind(ClassicConfig, "weightless_hw.classic.decoder"),
+    DecoderKind(RibbonConfig, "weightless_hw.ribbon.decoder"),
+)
 BY_NAME = {kind.config.GEOMETRY.NAME: kind for kind in DECODERS}
 
 
@@ -37,10 +41,9 @@ def options() -> dict[str, tuple[int, str]]:
     common, own = DecoderConfig.options(), dict[str, tuple[int, str]]()
     for layout, kind in BY_NAME.items():
         for name, (default, text) in kind.config.options().items():
-            if name in own:
-                own[name] = default, f"{layout}, {own[name][1]}"
-            elif name not in common:
-                own[name] = default, f"{layout}: {text}"
+            if name not in common:
+                before = f"{own[name][1]}; " if name in own else ""
+                own[name] = default, f"{before}{layout}: {text}"
     return common | own
 
 

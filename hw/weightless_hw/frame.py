@@ -4,6 +4,7 @@ A record is a stream of little-endian 32-bit words: descriptor, codebook, the la
 it comes its CRC word, with ``last``.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, Value
@@ -17,7 +18,10 @@ from weightless_hw.registers import LoadError, Phase
 from weightless_hw.signature import WORD_LAYOUT
 from weightless_sw.spec.record import DESCRIPTOR_WORDS, FLAG_RESIDENT, Geometry, ValueFormat
 
-FAULTS = len(LoadError)  # bits
+
+def to_bits(config: DecoderConfig, faults: Mapping[LoadError, Any]) -> Value:
+    """What a record is refused for, a bit each."""
+    return Cat(faults.get(error, 0) for error in config.errors())
 
 
 def descriptor_layout(geometry: type[Geometry]) -> data.StructLayout:
@@ -44,7 +48,7 @@ class FrameReader(wiring.Component):
         The words of records, each record followed by its CRC word, which is ``last``.
     fields : descriptor_layout(GEOMETRY), out
         The descriptor's, from the end of the check on, but for ``payload_words``, which is counted down.
-    own_faults : unsigned(FAULTS), in
+    own_faults : unsigned(len(config.errors())), in
         Why the layout refuses these fields.
     entry : entry_layout(config), out
         What is written into the codebook.
@@ -54,8 +58,12 @@ class FrameReader(wiring.Component):
         Those words, as many as the descriptor says; they may be stalled.
     body_done : unsigned(1), in
         Nothing of the words that were taken is left to be stored.
-    body_faults : unsigned(FAULTS), in
+    body_faults : unsigned(len(config.errors())), in
         What is wrong with the words, where the layout streams.
+    body_starved : unsigned(1), in
+        Nothing can be done before another word comes; where the layout streams.
+    body_ended : unsigned(1), out
+        No other word will come; where the layout streams.
     start : unsigned(1), out
         The decoding begins: the CRC was right, or, where the layout streams, the codebook is in.
     abort : unsigned(1), out
@@ -66,29 +74,32 @@ class FrameReader(wiring.Component):
         The CRC word of the record, once it came.
     phase : Phase, out
         What goes on.
-    faults : unsigned(FAULTS), out
+    faults : unsigned(len(config.errors())), out
         Why a record is refused, in the cycle in which it is.
     """
 
     def __init__(self, config: DecoderConfig):
         self.config = config
+        n_faults = len(config.errors())
+        streams = {} if config.keeps_table() else {"body_starved": In(1), "body_ended": Out(1)}
         super().__init__(
             {
                 "load": In(stream.Signature(WORD_LAYOUT)),
                 "fields": Out(descriptor_layout(config.GEOMETRY)),
-                "own_faults": In(FAULTS),
+                "own_faults": In(n_faults),
                 "entry": Out(entry_layout(config)),
                 "body_start": Out(1),
                 "body": Out(stream.Signature(32)),
                 "body_done": In(1),
-                "body_faults": In(FAULTS),
+                "body_faults": In(n_faults),
                 "start": Out(1),
                 "abort": Out(1),
                 "finished": In(1),
                 "record_crc": Out(32),
                 "phase": Out(Phase),
-                "faults": Out(FAULTS),
+                "faults": Out(n_faults),
             }
+            | streams
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -103,7 +114,7 @@ class FrameReader(wiring.Component):
         fields = data.View(descriptor_layout(self.config.GEOMETRY), words)
         awake, taken, settled = (Signal(name=name) for name in ("awake", "taken", "settled"))
         n_words = Signal(range(DESCRIPTOR_WORDS))
-        refused = Signal(FAULTS, reset_less=True)
+        refused = Signal(len(self.faults), reset_less=True)
         resident = Signal()
         m.submodules.entries = codebook = CodebookLoader(self.config)
         home = self._home(m)
@@ -132,7 +143,10 @@ class FrameReader(wiring.Component):
                     m.d.comb += [self.body_start.eq(1), self.start.eq(not self.config.keeps_table())]
                     m.d.sync += self.phase.eq(Phase.TABLE)
             with m.Case(Phase.TABLE):
-                self._pass_on(m, words, taken)
+                if self.config.keeps_table():
+                    self._pass_on(m, words, taken)
+                else:
+                    self._stream(m, words, taken, home)
             with m.Case(Phase.CRC):
                 self._take_crc(m, taken)
             with m.Case(Phase.VERIFY):
@@ -152,6 +166,8 @@ class FrameReader(wiring.Component):
                     m.d.sync += self.phase.eq(home)
         # A record that ends before its CRC word; of a refused one the end is what is waited for.
         before_crc = (self.phase != Phase.CRC) & (self.phase != Phase.DRAIN)
+        if not self.config.keeps_table():
+            before_crc &= self.phase != Phase.TABLE  # where the words before it come first
         with m.If(taken & self.load.payload.last & before_crc):
             m.d.comb += self.faults.eq(LoadError.SHORT)
             m.d.sync += [self.phase.eq(home), n_words.eq(0)]
@@ -211,18 +227,40 @@ class FrameReader(wiring.Component):
 
     def _pass_on(self, m: Module, words: Signal, taken: Value) -> None:
         """The payload: its words are counted in the descriptor's own field, which nobody needs any more."""
-        place, bits = self._place("payload_words")
-        left = words[place : place + min(bits, self.config.payload_bits)]
+        left = self._left(words)
         with m.If(left != 0):
             m.d.comb += [self.load.ready.eq(self.body.ready), self.body.valid.eq(self.load.valid)]
             with m.If(taken):
                 m.d.sync += left.eq(left - 1)
         with m.Elif(self.body_done):
             m.d.sync += self.phase.eq(Phase.CRC)
-        if not self.config.keeps_table():
-            with m.If(self.body_faults.any()):
-                m.d.comb += self.faults.eq(self.body_faults)
-                m.d.sync += self.phase.eq(Phase.DRAIN)
+
+    def _stream(self, m: Module, words: Signal, taken: Value, home: Any) -> None:
+        """The payload, where the layer is decoded while it comes; one of its words may be the frame's last, too soon.
+
+        What is wrong with the words before comes first: so it depends on the words alone, not on when they come.
+        """
+        left = self._left(words)
+        short = Signal()
+        with m.If((left != 0) & ~short):
+            is_last = self.load.payload.last
+            m.d.comb += [self.load.ready.eq(self.body.ready), self.body.valid.eq(self.load.valid & ~is_last)]
+            with m.If(taken):
+                m.d.sync += [left.eq(left - 1), short.eq(is_last)]
+        with m.Elif(self.body_done & ~short):
+            m.d.sync += self.phase.eq(Phase.CRC)
+        m.d.comb += self.body_ended.eq((left == 0) & ~short)
+        with m.If(self.body_faults.any()):
+            m.d.comb += self.faults.eq(self.body_faults)
+            m.d.sync += [self.phase.eq(Mux(short, home, Phase.DRAIN)), short.eq(0)]
+        with m.Elif(self.body_starved & short):
+            m.d.comb += self.faults.eq(LoadError.SHORT)
+            m.d.sync += [self.phase.eq(home), short.eq(0)]
+
+    def _left(self, words: Signal) -> Value:
+        """Words of the payload that are still to come."""
+        place, bits = self._place("payload_words")
+        return words[place : place + min(bits, self.config.payload_bits)]
 
     def _place(self, field: str) -> tuple[int, int]:
         """First bit of a field in the descriptor, and how many it has."""
@@ -275,7 +313,7 @@ class FrameReader(wiring.Component):
             faults[LoadError.FLAGS] &= ~is_resident
             faults[LoadError.NOT_RESIDENT] = is_resident & ~resident
             faults[LoadError.RESIDENT_MISMATCH] = is_resident & resident & self._differs(m, fields)
-        return Cat(faults.get(error, 0) for error in LoadError)
+        return to_bits(config, faults)
 
     def _differs(self, m: Module, fields: Any) -> Value:
         """Whether a descriptor is of another layer than that whose table is loaded.

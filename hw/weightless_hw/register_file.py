@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from weightless_hw.config import DecoderConfig
-from weightless_hw.frame import FAULTS, descriptor_layout
+from weightless_hw.frame import descriptor_layout
 from weightless_hw.registers import ADDRESS, ADDRESS_BITS, COUNTS, IDENTITY, REGISTERS, SOFT_RESET, Phase
 from weightless_sw.spec.record import FORMAT_VERSION
 
@@ -42,7 +42,7 @@ class RegisterFile(wiring.Component):
         Its CRC word.
     phase : Phase, in
         What the loader is doing.
-    faults : unsigned(FAULTS), in
+    faults : unsigned(len(config.errors())), in
         Why a record is refused, for a cycle.
     events : EVENTS, in
         What happens in this cycle, of what is counted.
@@ -61,7 +61,7 @@ class RegisterFile(wiring.Component):
                 "fields": In(descriptor_layout(config.GEOMETRY)),
                 "record_crc": In(32),
                 "phase": In(Phase),
-                "faults": In(FAULTS),
+                "faults": In(len(config.errors())),
                 "events": In(EVENTS),
             }
         )
@@ -73,8 +73,10 @@ class RegisterFile(wiring.Component):
         for name, write in writes.items():
             m.d.comb += write.eq(self.write & (self.addr == ADDRESS[name]))
         m.d.sync += self.soft_reset.eq(writes["control"] & self.write_data[SOFT_RESET.bit_length() - 1])
-        errors = Signal(FAULTS)
-        m.d.sync += errors.eq(errors & ~Mux(writes["errors"], self.write_data[:FAULTS], 0) | self.faults)
+        errors = Signal(len(self.faults))
+        m.d.sync += errors.eq(
+            errors & ~Mux(writes["errors"], self.write_data[: len(errors)], 0) | self.faults
+        )
         m.d.comb += self.error.eq(errors.any())
         values = self._constants() | {
             "phase": self.phase,

@@ -41,12 +41,19 @@ class LoadError(IntFlag):
     LONG = 2048
     CRC = 4096
     RESIDENT_MISMATCH = 8192
+    HEADER = 16384
+    ENTRY = 32768
+    COVER = 65536
+    WORDS = 131072
+    PADDING = 262144
 
 
+# Those of a record that is decoded while it comes.
+STREAM_ERRORS = LoadError.HEADER | LoadError.ENTRY | LoadError.COVER | LoadError.WORDS | LoadError.PADDING
 # What each of them says.
 WHY = {
     LoadError.LAYOUT: "the record is of a layout that this decoder does not read",
-    LoadError.WIDTHS: "its lanes or slot bits are not the decoder's",
+    LoadError.WIDTHS: "its lanes or slot bits are not the decoder's; ribbon: or no chunk has that size",
     LoadError.VALUE_FORMAT: "its values are not of the decoder's width, or of no known format",
     LoadError.FLAGS: "a flag is set that the decoder does not know",
     LoadError.N_WEIGHTS: "it has no weights",
@@ -59,6 +66,11 @@ WHY = {
     LoadError.LONG: "the CRC word was not last",
     LoadError.CRC: "the CRC word is not that of the words before it",
     LoadError.RESIDENT_MISMATCH: "a resident record, and the loaded table is another layer's",
+    LoadError.HEADER: "streamed: a chunk without entries, or of words that are no whole blocks",
+    LoadError.ENTRY: "streamed: an entry of no groups, of more words than groups, or behind the last group",
+    LoadError.COVER: "streamed: the entries of a chunk end before its last group",
+    LoadError.WORDS: "streamed: words that nobody calls for, or that are missing",
+    LoadError.PADDING: "streamed: bits that must be zero are not",
 }
 # What is counted, by the register's name.
 COUNTS = ("records", "beats", "load_stalls", "weights_stalls")

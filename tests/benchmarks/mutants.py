@@ -186,7 +186,10 @@ MUTANTS = [
     # Registers and resets.
     Mutant(FILE, "errors & ~Mux(writes", "~Mux(writes", "soft"),
     Mutant(
-        FILE, '~Mux(writes["errors"], self.write_data[:FAULTS], 0)', '~Mux(writes["errors"], ~0, 0)', "refuse"
+        FILE,
+        '~Mux(writes["errors"], self.write_data[: len(errors)], 0)',
+        '~Mux(writes["errors"], ~0, 0)',
+        "refuse",
     ),
     Mutant(FILE, "self.error.eq(errors.any())", "self.error.eq(errors[:12].any())", "refuse"),
     Mutant(FILE, '"beats": taken,', '"beats": decoder.weights.valid,', "stream"),

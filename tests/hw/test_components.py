@@ -9,23 +9,32 @@ from weightless_hw import frame, register_file
 from weightless_hw.classic import decoder, load, stages
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.parts import beats, codes, hash, items
+from weightless_hw.ribbon import decoder as ribbon_decoder
+from weightless_hw.ribbon import load as ribbon_load
+from weightless_hw.ribbon import stages as ribbon_stages
+from weightless_hw.ribbon.config import RibbonConfig
+
+RIBBON = ribbon_load, ribbon_stages, ribbon_decoder
 
 
 def components():
-    """One of every component, the shared and the classic decoder's."""
-    config = ClassicConfig(lanes=2)
+    """One of every component, the shared and the decoders' own."""
+    config, ribbon = ClassicConfig(lanes=2), RibbonConfig()
     return [
-        hash.HashRounds(2, 1), items.Items(8), beats.BeatCounter(2), codes.CodebookLoader(config),
+        hash.HashRounds(2, 1), items.Items(8), items.Skid(8), beats.BeatCounter(2), codes.CodebookLoader(config),
         codes.Codebook(config), codes.CodeStage(config), frame.FrameReader(config), register_file.RegisterFile(config),
         stages.LanePermutation(2, 8), stages.RangeReduction(config), stages.Bank(config), load.BankLoader(config),
         decoder.Pipeline(config), decoder.Decoder(config),
+        ribbon_load.EntryReader(), ribbon_load.ChunkReader(ribbon), ribbon_stages.Segments(),
+        ribbon_stages.Position(ribbon), ribbon_stages.Window(ribbon), ribbon_decoder.Pipeline(ribbon),
+        ribbon_decoder.Decoder(ribbon), frame.FrameReader(ribbon), codes.CodeStage(ribbon),
     ]  # fmt: skip
 
 
 def test_every_port_is_described_and_every_elaborate_opens_with_a_word():
     written = [
         cls
-        for module in (hash, items, beats, codes, frame, register_file, stages, load, decoder)
+        for module in (hash, items, beats, codes, frame, register_file, stages, load, decoder, *RIBBON)
         for cls in vars(module).values()
         if isinstance(cls, type) and issubclass(cls, wiring.Component) and cls.__module__ == module.__name__
     ]

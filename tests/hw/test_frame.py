@@ -37,7 +37,7 @@ class Top(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         m.submodules.reader = self.reader
-        m.d.comb += self.reader.body_done.eq(1)
+        m.d.comb += [self.reader.body_done.eq(1), self.reader.body_starved.eq(1)]
         return m
 
 

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.classic.stages import row_layout
+from weightless_hw.frame import to_bits
 from weightless_hw.parts.items import Items
 from weightless_hw.registers import LoadError
 from weightless_sw.spec import classic as spec
@@ -82,7 +83,7 @@ def own_faults(config: ClassicConfig, fields: Any) -> Value:
         LoadError.BANK_ROWS: (fields.bank_rows == 0) | (fields.bank_rows > config.max_bank_rows),
         LoadError.PAYLOAD_WORDS: fields.payload_words != payload_words,
     }
-    return Cat(faults.get(error, 0) for error in LoadError)
+    return to_bits(config, faults)
 
 
 def _times(value: Value, factor: int) -> Value:

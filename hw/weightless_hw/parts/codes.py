@@ -20,15 +20,14 @@ def entry_layout(config: DecoderConfig) -> data.StructLayout:
 
 def slots_layout(config: DecoderConfig) -> data.StructLayout:
     """What a pipeline gives for a beat: a code still masked in each lane, the masks, whose windows overlap, and the
-    beat's own bits."""
-    return data.StructLayout(
-        {
-            "slots": config.lanes * config.slot_bits,
-            "masks": config.lanes + config.slot_bits - 1,
-            "lane_valid": config.lanes,
-            "last": 1,
-        }
-    )
+    beat's own bits; ``dead``, where the layout has such beats: no code of it is a weight's."""
+    members = {
+        "slots": config.lanes * config.slot_bits,
+        "masks": config.lanes + config.slot_bits - 1,
+        "lane_valid": config.lanes,
+        "last": 1,
+    }
+    return data.StructLayout(members | ({"dead": 1} if config.DEAD_BEATS else {}))
 
 
 class CodebookLoader(wiring.Component):
@@ -171,6 +170,8 @@ class CodeStage(wiring.Component):
         K; a code below it names a value.
     entry : entry_layout(config), in
         The codebook's write port.
+    failed : unsigned(1), in
+        The last beat has no lanes, if it is not offered yet; where the layout streams.
     o : Stream(beat_layout(config)), out
         Beats, ``valid`` and ``payload`` registers.
     """
@@ -184,6 +185,7 @@ class CodeStage(wiring.Component):
                 "entry": In(entry_layout(config)),
                 "o": Out(stream.Signature(beat_layout(config))),
             }
+            | ({} if config.keeps_table() else {"failed": In(1)})
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -204,6 +206,9 @@ class CodeStage(wiring.Component):
             Signal(code_layout, name=name, reset_less=True) for name in ("arrived", "spare", "chosen")
         )
         windows = Cat(self.i.payload.masks[lane : lane + t] for lane in range(config.lanes))
+        codes = self.i.payload.slots ^ windows
+        if config.DEAD_BEATS:
+            codes |= self.i.payload.dead.replicate(len(codes))  # the largest code is never below K
         m.d.comb += [
             moves.eq(self.o.ready | ~self.o.valid),
             self.i.ready.eq(~spare_full),
@@ -212,7 +217,7 @@ class CodeStage(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [
                 valid.eq(self.i.valid),
-                arrived["codes"].eq(self.i.payload.slots ^ windows),
+                arrived["codes"].eq(codes),
                 arrived.lane_valid.eq(self.i.payload.lane_valid),
                 arrived.last.eq(self.i.payload.last),
             ]
@@ -234,6 +239,8 @@ class CodeStage(wiring.Component):
         """Zero what is no weight."""
         lane_valid = delayed(m, moves, chosen.lane_valid, 1, "lane_valid")
         last = delayed(m, moves, chosen.last, 1, "last")
+        if not self.config.keeps_table():
+            lane_valid = Mux(last & self.failed, 0, lane_valid)
         beat = Signal(beat_layout(self.config), reset_less=True)
         with m.If(moves):
             m.d.sync += [self.o.valid.eq(looked_up), beat.last.eq(last), beat.lane_valid.eq(lane_valid)]

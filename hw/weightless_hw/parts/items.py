@@ -27,15 +27,16 @@ class Items(wiring.Component):
     """
 
     def __init__(self, width: int):
-        self.width = width
+        self.width, self.unit = width, gcd(width, 32)
+        n_units = width // self.unit - 1 + 32 // self.unit
+        self.bits = Signal(n_units * self.unit, reset_less=True)  # that wait; zero behind them
         super().__init__({"clear": In(1), "i": In(stream.Signature(32)), "o": Out(stream.Signature(width))})
 
     def elaborate(self, platform: Any) -> Module:
         """``count`` units of ``unit`` bits wait in ``bits``; ``kept`` of them are left after this cycle's item."""
         m = Module()
-        unit = gcd(self.width, 32)
+        unit, bits = self.unit, self.bits
         per_item, per_word = self.width // unit, 32 // unit
-        bits = Signal((per_item - 1 + per_word) * unit, reset_less=True)
         count = Signal(range(per_item + per_word))
         kept = Signal.like(count)
         given = Signal()
@@ -56,4 +57,47 @@ class Items(wiring.Component):
             m.d.sync += count.eq(kept + per_word)
         with m.If(self.clear):
             m.d.sync += count.eq(0)
+        return m
+
+
+class Skid(wiring.Component):
+    """A word that waits, and a spare one: ``i.ready``, ``o.valid`` and ``o.payload`` are registers; a word a clock.
+
+    Parameters
+    ----------
+    width : int
+        Bits of a word.
+
+    Attributes
+    ----------
+    clear : unsigned(1), in
+        Drops what waits.
+    i : Stream(width), in
+        The words.
+    o : Stream(width), out
+        The same words, a cycle later at the least.
+    """
+
+    def __init__(self, width: int):
+        self.width = width
+        super().__init__(
+            {"clear": In(1), "i": In(stream.Signature(width)), "o": Out(stream.Signature(width))}
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """``spare`` takes the word that comes as the taker stops."""
+        m = Module()
+        word, spare = Signal(self.width, reset_less=True), Signal(self.width, reset_less=True)
+        valid, spare_full = Signal(), Signal()
+        m.d.comb += [self.i.ready.eq(~spare_full), self.o.valid.eq(valid), self.o.payload.eq(word)]
+        with m.If(self.o.ready | ~valid):
+            m.d.sync += [
+                word.eq(Mux(spare_full, spare, self.i.payload)),
+                valid.eq(spare_full | self.i.valid),
+                spare_full.eq(0),
+            ]
+        with m.Elif(self.i.valid & ~spare_full):
+            m.d.sync += [spare.eq(self.i.payload), spare_full.eq(1)]
+        with m.If(self.clear):
+            m.d.sync += [valid.eq(0), spare_full.eq(0)]
         return m

@@ -429,11 +429,9 @@ def _frames(options: argparse.Namespace) -> int:
 
 
 def _n_beats(tensor: EncodedTensor) -> int | None:
-    """Beats of the layer; None where no hardware reads the layout."""
-    g = tensor.geometry
-    if g.NAME not in decoders.BY_NAME:
-        return None
-    return -(-g.n_weights // decoders.for_layers([g]).lanes)
+    """Beats of the layer; None where the record does not say how many weights one has."""
+    lanes = getattr(tensor.geometry, "lanes", None)
+    return -(-tensor.geometry.n_weights // lanes) if lanes else None
 
 
 def _for_a_driver(tensor: EncodedTensor, n_beats: int | None) -> dict[str, Any]:

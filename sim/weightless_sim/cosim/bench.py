@@ -77,7 +77,10 @@ class Bench:
         if taken := self.weights.sample(cycle):
             beat = self.weights.transfers[-1][1]
             self.scoreboard.compare(cycle, beat)
-            if self.scoreboard.expected[self.scoreboard.n_beats - 1] >> self.last_bit:
+            if (
+                self.scoreboard.expected[self.scoreboard.n_beats - 1] >> self.last_bit
+                and not self.scenario.frames
+            ):
                 self._close_layer(cycle)
         assert len(self.weights.first_valid) <= len(self.scoreboard.expected), (
             f"a beat was offered in cycle {cycle} before the words that it depends on"
@@ -101,6 +104,8 @@ class Bench:
         if beats and self.scenario.fault == "expectation":
             beats[len(beats) // 2] ^= 1
         self.scoreboard.expected += beats
+        if self.model.failed:
+            self.scoreboard.fail(not self.model.beats.left)
         if self.model.record_ended:
             self.loaded.append((place + 1 - self.n_words, place))
         if word & LAST:

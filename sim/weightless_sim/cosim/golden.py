@@ -15,13 +15,12 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.registers import COUNTS, IDENTITY, LoadError, Phase
 from weightless_sim.cosim.scenario import LAST
 from weightless_sw import layouts
-from weightless_sw.records import geometry_of
 from weightless_sw.spec.record import (
     DESCRIPTOR_WORDS,
     FLAG_RESIDENT,
     FORMAT_VERSION,
-    Geometry,
     unpack_fields,
+    words_for_bits,
 )
 
 PAYLOAD_WORDS = 4  # the descriptor's word of that name, which is counted down as they are taken
@@ -35,8 +34,8 @@ def to_bytes(words: Iterable[int]) -> bytes:
 class Beats:
     """Codes in record order, to the beats of a layer as payload integers: values, valid lanes, last."""
 
-    def __init__(self, config: DecoderConfig, geometry: Geometry):
-        self.config, self.left = config, geometry.n_weights
+    def __init__(self, config: DecoderConfig, n_weights: int):
+        self.config, self.left = config, n_weights
         self.entries: NDArray[np.uint16 | np.uint8] = np.zeros(1, f"<u{config.value_bits // 8}")
         self.waiting: NDArray[np.uint16] = np.zeros(0, np.uint16)  # codes of a beat that is not whole yet
 
@@ -67,7 +66,8 @@ class GoldenModel:
     """Turns the words that the load monitor saw into the beats that must come, as payload integers.
 
     The layout's golden decoder says which codes a word makes known; where the table is stored, nothing comes before
-    the frame's CRC word, which must be right.  ``errors`` are those that the decoder must have found.
+    the frame's CRC word, which must be right.  ``errors`` are those that the decoder must have found.  A streamed
+    layer that ``failed`` ends with a beat without lanes, unless its true last one was taken before.
     """
 
     def __init__(self, config: DecoderConfig):
@@ -83,13 +83,14 @@ class GoldenModel:
         self.errors = LoadError(0)
         self.refused = LoadError(0)  # why the frame under way is, or the last one was
         self.record_ended = False  # with the word that was taken last, and it is decoded
+        self.failed = False  # a layer under way did, with that word
 
     def take(self, word: int) -> list[int]:
         """One more word; the beats that it completes."""
         if not self.words:
             self.refused = LoadError(0)
         self.words.append(word)
-        self.record_ended = False
+        self.record_ended = self.failed = False
         if word & LAST:
             beats = self._end()
             self.words = []
@@ -97,7 +98,10 @@ class GoldenModel:
         n = len(self.words)
         if n == DESCRIPTOR_WORDS:
             self._begin()
-        if self.refused or not DESCRIPTOR_WORDS < n <= self.ends:
+        if self.refused or not DESCRIPTOR_WORDS < n <= self.ends + 1:
+            return []
+        if n > self.ends:
+            self._fail(self.reader.wrong or frozenset(("LONG",)))
             return []
         return self._payload(n, word)
 
@@ -115,11 +119,11 @@ class GoldenModel:
             return
         self.ends = self.codebook_end = DESCRIPTOR_WORDS
         if not is_resident:
-            geometry = geometry_of(to_bytes(self.words))
             self.loaded, self.loaded_fields, self.stored = None, self.fields, []
-            self.codebook_end += geometry.codebook_section.n_words
-            self.ends = geometry.record_words
-            self.reader, self.beats = layouts.golden(geometry).reader(geometry), Beats(config, geometry)
+            self.codebook_end += words_for_bits(self.fields["n_codes"] * config.value_bits)
+            self.ends = self.codebook_end + self.fields["payload_words"]
+            self.reader = layouts.golden(config.GEOMETRY).reader(to_bytes(self.words))
+            self.beats = Beats(config, self.fields["n_weights"])
 
     def _differs(self) -> bool:
         """Whether a resident record is another layer's than that which is loaded."""
@@ -136,13 +140,24 @@ class GoldenModel:
             return []
         beats = self.beats.take(self.reader.take(word))
         if not self.config.keeps_table():
+            self._fail(self.reader.wrong)
             return beats
         self.stored += beats
         return []
 
+    def _fail(self, wrong: frozenset[str]) -> None:
+        """What is wrong behind the codebook, if anything is."""
+        for name in wrong:
+            self.refused |= LoadError[name]
+            self.failed = not self.config.keeps_table()
+
     def _end(self) -> list[int]:
         """The frame's last word came; why it is refused, or the beats that waited for it."""
         n = len(self.words) - 1
+        streams = not self.config.keeps_table() and n >= DESCRIPTOR_WORDS
+        begun = streams and not self.refused and n >= self.codebook_end
+        if begun:
+            self._fail(self.reader.wrong)  # it may want words where there are none
         if not self.refused:
             record, crc = to_bytes(self.words[:-1]), self.words[-1] & LAST - 1
             if n < DESCRIPTOR_WORDS or n < self.ends:
@@ -153,6 +168,7 @@ class GoldenModel:
                 self.refused = LoadError.CRC
         self.errors |= self.refused
         self.record_ended = not self.refused
+        self.failed = begun and bool(self.refused)
         if self.refused or not self.config.keeps_table():
             return []
         if self.fields["flags"] != FLAG_RESIDENT:
@@ -171,7 +187,8 @@ class RegisterModel:
     """What each register shows in a cycle, of what was transferred in the cycles before; names as in REGISTERS.
 
     ``phase`` and ``errors`` follow the loader's states, which begin and end with a transfer, or two cycles after one:
-    the model knows them where they do, and leaves out the cycles between two sections of a record.
+    the model knows them where they do, and leaves out the cycles between two sections of a record.  Of a payload that
+    is *bad* it knows that it is refused, but not when, before the next frame begins.
     """
 
     SETTLE = 2  # cycles of a comparison, of the descriptor and of the CRC word
@@ -195,6 +212,8 @@ class RegisterModel:
         self.codebook_end = self.record_end = 0  # of the record under way, in words
         self.phase: Phase | None = Phase.DESCRIPTOR  # None: between two sections
         self.is_out = False  # the layer under way: before its CRC word is in, where it streams
+        self.is_under_way = False  # a layer that streams: its last beat is waited for
+        self.bad: LoadError | None = None  # why the payload of the frame under way, or of the last one, is
         # Cycles until a comparison ends, and how.
         self.then: tuple[int, Phase | None, LoadError] | None = None
 
@@ -207,7 +226,7 @@ class RegisterModel:
         if name == "phase":
             return self.phase
         if name == "errors":
-            return int(self.errors)
+            return None if self.bad else int(self.errors)
         if name == "record_crc":
             return self.record_crc
         if self.n_descriptor_words < DESCRIPTOR_WORDS:
@@ -230,6 +249,7 @@ class RegisterModel:
         self.counts["load_stalls"] += stalls[0]
         self.counts["weights_stalls"] += stalls[1]
         self.is_out |= beat and last
+        self.is_under_way &= not (beat and last)
         if self.then:
             left, phase, errors = self.then
             self.then = (left - 1, phase, errors) if left > 1 else None
@@ -245,12 +265,17 @@ class RegisterModel:
         """A word of a frame: where in the record it stands says what comes next."""
         data, is_last = word & LAST - 1, bool(word & LAST)
         self.n_taken += 1
+        if self.n_taken == 1 and self.bad:
+            self.errors, self.bad = self.errors | self.bad, None
+            self.phase, self.is_out, self.is_under_way = Phase.DESCRIPTOR, False, False
         if self.n_taken <= DESCRIPTOR_WORDS:
             self.words.append(data)
             self.n_descriptor_words += 1
             self.record_crc = 0 if self.n_taken == DESCRIPTOR_WORDS else self.record_crc
         if self.phase is Phase.DRAIN:
-            self.phase = Phase.DESCRIPTOR if is_last else Phase.DRAIN
+            self.phase = self._home() if is_last else Phase.DRAIN
+        elif self.bad:
+            self.bad |= model.refused
         elif self.n_taken < DESCRIPTOR_WORDS or (self.n_taken == DESCRIPTOR_WORDS and is_last):
             self._end(is_last, LoadError.SHORT)
         elif self.n_taken == DESCRIPTOR_WORDS:
@@ -259,20 +284,46 @@ class RegisterModel:
                 self.codebook_end, self.record_end = model.codebook_end, model.ends
             after = Phase.DRAIN if model.refused else self._next_phase()
             self.then = (self.SETTLE, after, model.refused)
+            if not self.config.keeps_table() and not model.refused and self.record_end == DESCRIPTOR_WORDS:
+                self._go_bad(LoadError.WORDS)
         elif self.n_taken <= self.record_end:
             self.words[PAYLOAD_WORDS] -= self.n_taken > self.codebook_end
             self.phase = self._next_phase()
-            self._end(is_last, LoadError.SHORT)
+            if not self.config.keeps_table() and self.n_taken >= self.codebook_end:
+                self._stream(is_last, model)
+            else:
+                self._end(is_last, LoadError.SHORT)
         else:
             self.record_crc = data
             if is_last:
                 wrong = LoadError.CRC & model.refused
-                after = Phase.DESCRIPTOR if wrong else Phase.DECODE
+                after = Phase.DESCRIPTOR if wrong and self.config.keeps_table() else Phase.DECODE
                 self.phase, self.then = Phase.VERIFY, (self.SETTLE, after, wrong)
             else:
                 self.phase, self.errors = Phase.DRAIN, self.errors | LoadError.LONG
         if is_last:
             self.n_taken = 0
+
+    def _stream(self, is_last: bool, model: GoldenModel) -> None:
+        """A word of a payload that is decoded while it comes, or the last one before it."""
+        if is_last and self.n_taken == self.codebook_end:
+            self._end(is_last, LoadError.SHORT)
+            return
+        self.is_under_way |= self.n_taken == self.codebook_end + 1
+        if self.record_end == self.codebook_end:
+            self._go_bad(LoadError.WORDS)
+        elif model.refused:
+            self._go_bad(model.refused)
+
+    def _go_bad(self, why: LoadError) -> None:
+        """How many words were counted is not known, before their count has left the descriptor's place."""
+        self.bad, self.phase, self.then = why, None, None
+        self.n_descriptor_words = DESCRIPTOR_WORDS - PAYLOAD_WORDS - 1
+
+    def _home(self) -> Phase:
+        """Where a frame that is drained leads to."""
+        self.is_out &= self.is_under_way
+        return Phase.DECODE if self.is_under_way else Phase.DESCRIPTOR
 
     def _end(self, is_last: bool, error: LoadError) -> None:
         """A frame that ends too soon."""

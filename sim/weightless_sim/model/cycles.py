@@ -7,13 +7,13 @@ Cycles and patterns are those of :mod:`weightless_sim.model.patterns`.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from weightless_hw.config import STORED, DecoderConfig
-from weightless_sim.model import stored
+from weightless_hw.config import STORED, STREAMED, DecoderConfig
+from weightless_sim.model import stored, streamed
 from weightless_sim.model.patterns import ALWAYS, Events, Load, Pattern, Transfers
 
 # The ways in which decoders load, a line each: (decoder, loads, offers, takes) -> the transfers of each layer.
 Model = Callable[[DecoderConfig, Sequence[Load], Events, Events], list[Transfers]]
-MODELS: dict[str, Model] = {STORED: stored.transfers}
+MODELS: dict[str, Model] = {STORED: stored.transfers, STREAMED: streamed.transfers}
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,12 @@ def _load(load: Load, offers: Events, offered: int, free: int) -> tuple[int, int
     offered = offers.at_or_after(taken + 1)
     done = taken + CHECK_CYCLES
     for section in () if load.resident else load.geometry.sections:
-        _, done, offered = _unpack(section.n_words, section.item_bits, offers, offered, done + 1)
+        _, done, offered = unpack(section.n_words, section.item_bits, offers, offered, done + 1)
     crc = max(offered, done + 1)
     return first, crc, crc + VERIFY_CYCLES, offers.at_or_after(crc + 1)
 
 
-def _unpack(n_words: int, width: int, offers: Events, offered: int, start: int) -> tuple[int, int, int]:
+def unpack(n_words: int, width: int, offers: Events, offered: int, start: int) -> tuple[int, int, int]:
     """A section of ``n_words`` through the Unpacker, whose first cycle is ``start``.
 
     Returns (last word taken, cycle in which the section is done, next word offered).  ``count`` bits

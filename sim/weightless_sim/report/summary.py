@@ -2,7 +2,7 @@
 
 import shlex
 
-from weightless_sim.study.result import Report
+from weightless_sim.study.result import Report, Run
 from weightless_sw import inputs
 from weightless_sw.codec import EncodeReport
 
@@ -43,7 +43,7 @@ def _lines(result: Report) -> list[tuple[str, str]]:
         ("RTL against golden model", f"{run.n_mismatches} mismatches in {run.n_weights:,} stored weights of "
                                      f"{layer}; {n_mismatches} in {n_weights:,} of all {len(runs)} runs"),
         ("cycles", f"RTL {run.cycles_rtl_sim:,}, cycle model {run.cycles_cycle_model:,}; "
-                   f"{'equal' if exact else 'NOT EQUAL'} in all {len(runs)} runs"),
+                   f"{'equal' if exact else 'NOT EQUAL'} in all {len(runs)} runs{_estimate(run)}"),
         ("throughput", f"{run.weights_per_cycle:.3f} weights per cycle while decoding, "
                        f"{run.n_weights / run.cycles_rtl_sim:.3f} with loading; fill latency {fill} cycles"),
     ]  # fmt: skip
@@ -52,6 +52,14 @@ def _lines(result: Report) -> list[tuple[str, str]]:
         names = "; ".join(f"{name}: {', '.join(d.tables)}" for name, d in result.decoders.items())
         lines.append(("decoders", names))
     return [*lines, ("test error, recorded", _accuracy_line(result))]
+
+
+def _estimate(run: Run) -> str:
+    """What the closed form says, and how far off that is."""
+    if run.cycles_estimated is None:
+        return ""
+    error = run.cycles_estimated / run.cycles_rtl_sim - 1
+    return f"; estimated of density and sizes alone {run.cycles_estimated:,.0f} ({error:+.1%})"
 
 
 def _file(result: Report) -> str:

@@ -209,6 +209,13 @@ class Run:
     n_mismatches: Annotated[int, Meta(ge=0, le=0)]  # there is no report of a failed run
     cycles_rtl_sim: int
     cycles_cycle_model: int
+    cycles_estimated: Annotated[
+        float | None,
+        Meta(
+            description="as well, of N, density, slot bits and the chunk's size alone, closed-form; null: not "
+            "streamed, stalled, several layers, or the density is not known"
+        ),
+    ]
     transfers: list[LayerCycles]
     events: Annotated[
         RunEvents | None, Meta(description="in the simulation, equal to the model's; null: not counted")

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from weightless_hw.config import DecoderConfig
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import CosimResult, Scenario, stall_patterns
 from weightless_sim.folders import Folders
+from weightless_sim.model import streamed
 from weightless_sim.model.cycles import by_state, predict
 from weightless_sim.study.result import Run, RunKind
 from weightless_sim.study.subject import Subject
@@ -70,11 +72,25 @@ def simulate(groups: Groups, about: Subject, simulator: str, folders: Folders, s
                 scenarios, "study", simulator=simulator, progress=progress, folders=folders
             )
         for plan, scenario, result in zip(plans, scenarios, results, strict=True):
-            runs[plan.name] = _run_entry(plan, scenario, result)
+            runs[plan.name] = _run_entry(plan, scenario, result, _estimate(plan, scenario, about))
     return runs
 
 
-def _run_entry(plan: Plan, scenario: Scenario, result: CosimResult) -> Run:
+def _estimate(plan: Plan, scenario: Scenario, about: Subject) -> float | None:
+    """The cycles that can be told without the record, where they depend on it."""
+    if (
+        plan.config.keeps_table()
+        or plan.stall != "none"
+        or len(plan.layers) > 1
+        or plan.layers[0] not in about.reports
+    ):
+        return None
+    geometry: Any = scenario.loads[0].geometry
+    density = about.reports[plan.layers[0]].n_nonzero / geometry.n_weights
+    return streamed.estimate(plan.config, geometry.n_weights, density, geometry.n_codes, geometry.chunk_log2)
+
+
+def _run_entry(plan: Plan, scenario: Scenario, result: CosimResult, estimated: float | None) -> Run:
     model = predict(scenario.config, scenario.loads, scenario.source, scenario.sink)
     last = result.layers[-1]
     return Run(
@@ -86,6 +102,7 @@ def _run_entry(plan: Plan, scenario: Scenario, result: CosimResult) -> Run:
         n_mismatches=result.n_mismatches,
         cycles_rtl_sim=last.end,
         cycles_cycle_model=model[-1].end,
+        cycles_estimated=estimated,
         transfers=result.layers,
         events=result.events,
         weights_per_cycle=scenario.loads[-1].geometry.n_weights / last.decode_cycles,

@@ -128,17 +128,22 @@ def test_what_is_wrong_is_refused_and_the_next_record_decodes(config, simulator)
     ]
     for result in run_all(scenarios, "refused", simulator):
         assert LoadError(result.errors) == errors
-        assert result.n_weights == 123 * len(decoded)
+        # Of a layer that streams beats came before it was found to be wrong.
+        assert result.n_weights - 123 * len(decoded) in (
+            range(1) if config.keeps_table() else range(1, 20_000)
+        )
 
 
-@pytest.mark.parametrize("name", ["payload words too few", "ends in the table", "a word too many", "CRC"])
-def test_one_kind_alone_sets_its_bit_alone(name, need):
+def test_one_kind_alone_sets_its_bit_alone(config, need):
     need(runner.missing("icarus"))
-    config = CONFIGS["paper's table"]
-    good = record(config, 50, 9, 2)
-    bad, error = refused(config)[name]
-    scenario = Scenario(config=config, records=[good], frames=[bad, frame(good)])
-    assert LoadError(run(scenario, f"refused {name}", "icarus").errors) == error
+    good, wrong = record(config, 50, 9, 2), refused(config)
+    scenarios = [
+        Scenario(config=config, records=[good], frames=[bad, frame(good)]) for bad, _ in wrong.values()
+    ]
+    found = run_all(scenarios, "refused alone", "icarus")
+    assert {name: LoadError(result.errors) for name, result in zip(wrong, found, strict=True)} == {
+        name: error for name, (_, error) in wrong.items()
+    }
 
 
 def test_every_bit_of_a_descriptor_is_compared(config, need):

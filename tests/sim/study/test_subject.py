@@ -5,6 +5,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+from weightless_hw import decoders
 from weightless_sim import cli
 from weightless_sim.cosim import runner
 from weightless_sim.report import summary, write
@@ -99,7 +100,10 @@ def test_files_without_tables_and_arrays_with_weights_are_refused(file, tmp_path
     assert "--weights goes with a .wls file" in capsys.readouterr().err
 
 
-def test_a_layout_without_a_decoder_is_refused_before_it_is_decoded(tmp_path, step, sparse_layer):
+def test_a_layout_without_a_decoder_is_refused_before_it_is_decoded(
+    tmp_path, step, sparse_layer, monkeypatch
+):
+    monkeypatch.delitem(decoders.BY_NAME, "ribbon")
     path = tmp_path / "ribbon.wls"
     container.write(path, {"a": codec.encode(sparse_layer((40, 60), 200), layout="ribbon")[0]})
     steps = []

@@ -1,0 +1,268 @@
+"""The streaming decoder of the ribbon layout, in stage order (the figure in docs/hardware.md).
+
+    index, start word -> hash -> window -> xor with mask -> compare, codebook -> output
+
+Terms.  A *beat* is one transfer of ``lanes`` weights.  Everything up to the XOR is the *pipeline*; all
+its registers move together or hold together, as its enable ``en`` says.  A beat goes into it when the segment that it
+lies in is known and the words of its window are there; otherwise a *bubble* does.  Widths and latencies come from
+``RibbonConfig``, every constant of the format from ``weightless_sw.spec``.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+from amaranth import Cat, Const, EnableInserter, Module, Mux, ResetInserter, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from weightless_hw.frame import FrameReader, to_bits
+from weightless_hw.parts.beats import BeatCounter, delayed
+from weightless_hw.parts.codes import CodeStage, slots_layout
+from weightless_hw.parts.hash import HashRounds, rotate
+from weightless_hw.register_file import RegisterFile
+from weightless_hw.registers import LoadError
+from weightless_hw.ribbon.config import RibbonConfig
+from weightless_hw.ribbon.load import CHUNK_UNITS, ENTRY, LAYER_UNITS, ChunkReader, write_layout
+from weightless_hw.ribbon.stages import Position, Segments, Window
+from weightless_hw.signature import DecoderSignature
+from weightless_sw.spec import ribbon as spec
+from weightless_sw.spec.hash import WORD_BITS, initial_state
+
+
+class Pipeline(wiring.Component):
+    """From the index to the beat.
+
+    Parameters
+    ----------
+    config : RibbonConfig
+        Everything.
+
+    Attributes
+    ----------
+    en : unsigned(1), in
+        Moves every register of a stage; while it is low they all hold.
+    start : unsigned(1), in
+        Begins the layer of ``n_weights`` weights.
+    abort : unsigned(1), in
+        Ends it: a beat without lanes follows, if its last one has not been issued.
+    n_weights : unsigned(32), in
+        N, read while ``start`` is high.
+    begin : unsigned(1), in
+        A chunk begins.
+    mask : unsigned(CHUNK_UNITS), in
+        Units of a whole chunk, less one.
+    seed : unsigned(16), in
+        Of the chunk's hash.
+    entry : Stream(ENTRY), in
+        Its segments.
+    write : write_layout(config), in
+        What is written into the window.
+    block_done : unsigned(1), in
+        With this write, four more words are in the window.
+    unit : unsigned(LAYER_UNITS), out
+        Number of the next unit of groups.
+    active : unsigned(1), out
+        Groups of the chunk are still to be issued.
+    quiet : unsigned(1), out
+        None is, and none that was is still to read the window.
+    freed : unsigned(1), out
+        A word of the window is read no more.
+    issued : unsigned(1), out
+        A beat goes into the pipeline if that moves.
+    valid : unsigned(1), out
+        Whether ``slots`` are a beat's.
+    slots : slots_layout(config), out
+        Of a beat, before they are masked.
+    """
+
+    def __init__(self, config: RibbonConfig):
+        self.config = config
+        super().__init__(
+            {
+                "en": In(1),
+                "start": In(1),
+                "abort": In(1),
+                "n_weights": In(32),
+                "begin": In(1),
+                "mask": In(CHUNK_UNITS),
+                "seed": In(16),
+                "entry": In(stream.Signature(ENTRY)),
+                "write": In(write_layout(config)),
+                "block_done": In(1),
+                "unit": Out(LAYER_UNITS),
+                "active": Out(1),
+                "quiet": Out(1),
+                "freed": Out(1),
+                "issued": Out(1),
+                "valid": Out(1),
+                "slots": Out(slots_layout(config)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:
+        """Stages in order; what else a beat has is *delayed* beside them."""
+        m = Module()
+        n_hash = self.config.hash_stages
+        index = BeatCounter(self.config.lanes)
+        m.submodules.index = EnableInserter(self.en)(index)
+        place, move, closing = self._issue(m, index)
+        words = self._hash(m, index.group)
+        m.submodules.window = window = Window(self.config)
+        here = delayed(m, self.en, place, n_hash - 1, "place")
+        half, first = here[-1], here[:-1]
+        halves = Cat(*(half ^ (column < first) for column in range(spec.WINDOW - 1)), half)
+        m.d.comb += [
+            window.en.eq(self.en),
+            window.rotations.eq(words[0][spec.HASH_SHIFT :]),
+            window.halves.eq(delayed(m, self.en, halves, 1, "halves")),
+            window.write.eq(self.write),
+            self.slots.slots.eq(window.sums[0] ^ window.sums[1]),
+        ]
+        used = words[1][spec.HASH_SHIFT :][: len(self.slots.masks)]
+        m.d.comb += self.slots.masks.eq(delayed(m, self.en, used, self.config.WINDOW_STAGES, "masks"))
+        self._beside(m, index, move, closing)
+        return m
+
+    def _issue(self, m: Module, index: BeatCounter) -> tuple[Value, Any, Value]:
+        """Whether a beat goes, and from where: its place in the ring, how the window moved, whether it closes a layer
+        that was aborted."""
+        m.submodules.segments = segments = Segments()
+        m.submodules.position = position = Position(self.config)
+        connect(m, flipped(self.entry), segments.i)
+        goes, taken, closing = Signal(), Signal(), Signal()
+        in_chunk = Cat(Const(1, 1), self.mask)  # the low bits of a group's number that count within it
+        chunk_last = (index.group | ~in_chunk)[: len(in_chunk)].all() | index.last
+        m.d.comb += [
+            index.start.eq(self.start),
+            index.n_weights.eq(self.n_weights),
+            index.go.eq(goes),
+            goes.eq(self.active & segments.o.valid & position.full),
+            taken.eq(goes & self.en),
+            self.issued.eq(goes | closing),
+            segments.begin.eq(self.begin),
+            segments.o.ready.eq(taken),
+            position.begin.eq(self.begin),
+            position.block_done.eq(self.block_done),
+            position.moves.eq(segments.o.payload.moves),
+            position.taken.eq(taken),
+            self.unit.eq(index.group >> 1),
+        ]
+        with m.If(self.en):
+            m.d.sync += closing.eq(0)
+        with m.If(taken & chunk_last):
+            m.d.sync += self.active.eq(0)
+        with m.If(self.begin):
+            m.d.sync += self.active.eq(1)
+        with m.If(self.abort):
+            m.d.sync += [self.active.eq(0), closing.eq(index.valid & ~(taken & index.last))]
+        return position.place, segments.o.payload, closing
+
+    def _hash(self, m: Module, group: Value) -> Any:
+        """The words of a group's hash."""
+        rounds = HashRounds(spec.ROUNDS, self.config.rounds_per_stage)
+        m.submodules.hash = EnableInserter(self.en)(rounds)
+        state = initial_state(group, self.seed, Const(spec.DOMAIN, WORD_BITS), rotate)
+        m.d.comb += [rounds.i[k].eq(word) for k, word in enumerate(state)]
+        return rounds.o
+
+    def _beside(self, m: Module, index: BeatCounter, move: Any, closing: Value) -> None:
+        """What comes down the pipeline beside the slots; and which words of the window are read no more."""
+        config, n_hash = self.config, self.config.hash_stages
+        n_stages = config.slots_stages - 1  # behind the counter
+        valid = [self.issued, *(Signal(name=f"valid_{k}") for k in range(n_stages))]
+        with m.If(self.en):
+            m.d.sync += [behind.eq(before) for before, behind in pairwise(valid)]
+        moved = delayed(m, self.en, move.moves & ~closing, n_hash, "moved")
+        closed = delayed(m, self.en, closing, n_stages - 1, "closed")
+        soon_last = delayed(m, self.en, closing | index.last, n_stages - 1, "last")
+        lanes = Mux(closed, 0, Mux(soon_last, index.tail_lanes, ~0))[: config.lanes]
+        m.d.comb += [
+            self.quiet.eq(~self.active & ~Cat(valid[1 : n_hash + 1]).any()),
+            self.freed.eq(self.en & valid[n_hash] & moved),
+            self.valid.eq(valid[n_stages]),
+            self.slots.dead.eq(delayed(m, self.en, move.dead, n_stages, "dead")),
+            self.slots.last.eq(delayed(m, self.en, soon_last, 1, "last_now")),
+            self.slots.lane_valid.eq(delayed(m, self.en, lanes, 1, "lane_valid")),
+        ]
+
+
+class Decoder(wiring.Component):
+    """The whole decoder: records in, beats out, one record after another without reset.
+
+    Beats come while words do: one per clock while ``weights.ready`` is high and the words that it needs are there.
+
+    Parameters
+    ----------
+    config : RibbonConfig
+        Everything.
+
+    Attributes
+    ----------
+    load, weights, reg_addr, reg_data, reg_write, reg_write_data, error
+        As DecoderSignature has them.
+    """
+
+    def __init__(self, config: RibbonConfig):
+        self.config = config
+        super().__init__(DecoderSignature(config))
+
+    def elaborate(self, platform: Any) -> Module:
+        """The *loader* passes words on to the *chunks*' reader, which feeds the pipeline; the *code* stage's ready is
+        its enable.  A layer that *failed* ends with a beat without lanes."""
+        m = Module()
+        config = self.config
+        parts: dict[str, Any] = {
+            "loader": FrameReader(config),
+            "chunks": ChunkReader(config),
+            "pipeline": Pipeline(config),
+            "code": CodeStage(config),
+        }
+        m.submodules.registers = registers = RegisterFile(config)
+        for name, part in parts.items():
+            m.submodules[name] = ResetInserter(registers.soft_reset)(part)
+        loader, chunks, pipeline, code = parts.values()
+        connect(m, flipped(self.load), loader.load)
+        connect(m, loader.body, chunks.i)
+        connect(m, chunks.entry, pipeline.entry)
+        connect(m, code.o, flipped(self.weights))
+        taken, failed = Signal(), Signal()
+        with m.If(loader.start | loader.abort):
+            m.d.sync += failed.eq(loader.abort)
+        m.d.comb += [
+            loader.own_faults.eq(own_faults(config, loader.fields)),
+            loader.body_done.eq(chunks.done),
+            loader.body_starved.eq(chunks.starved),
+            loader.body_faults.eq(chunks.faults),
+            loader.finished.eq(taken & self.weights.payload.last),
+            chunks.start.eq(loader.start),
+            chunks.abort.eq(loader.abort),
+            chunks.fields.eq(loader.fields),
+            chunks.ended.eq(loader.body_ended),
+            *(
+                getattr(chunks, name).eq(getattr(pipeline, name))
+                for name in ("unit", "active", "quiet", "freed")
+            ),
+            *(
+                getattr(pipeline, name).eq(getattr(chunks, name))
+                for name in ("begin", "mask", "seed", "write", "block_done")
+            ),
+            pipeline.en.eq(code.i.ready),
+            pipeline.start.eq(loader.start),
+            pipeline.abort.eq(loader.abort),
+            pipeline.n_weights.eq(loader.fields.n_weights),
+            code.i.valid.eq(pipeline.valid),
+            code.i.payload.eq(pipeline.slots),
+            code.n_codes.eq(loader.fields.n_codes),
+            code.entry.eq(loader.entry),
+            code.failed.eq(failed),
+            taken.eq(self.weights.valid & self.weights.ready),
+        ]
+        registers.connect_to(m, self, loader, taken)
+        return m
+
+
+def own_faults(config: RibbonConfig, fields: Any) -> Value:
+    """What a descriptor of these fields is refused for that the layout adds, a bit each."""
+    size = fields.chunk_log2
+    no_size = (size < spec.MIN_CHUNK_LOG2) | (size > spec.MAX_CHUNK_LOG2) | (fields.zeros != 0)
+    return to_bits(config, {LoadError.WIDTHS: (fields.widths != (config.slot_bits - 1) << 4) | no_size})
