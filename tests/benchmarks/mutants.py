@@ -34,6 +34,15 @@ GROUPS = {  # pytest's arguments
     "verilog": ["tests/hw/export/test_verilog.py", "-k", "header or deep or built or lint"],
     "registers": ["tests/hw/test_registers.py", "tests/test_docs.py"],
     "counters": [RUNNER, "-k", "counters"],
+    # The ribbon's decoder: streams that are right, those that are not, and both.
+    "ribbon": [RUNNER, "-k", "icarus and ribbon and stall_matrix"],
+    "bad ribbon": [RUNNER, "-k", "ribbon and (alone or icarus and next_record)"],
+    "any ribbon": [
+        RUNNER,
+        "tests/sim/cosim/test_ribbon.py",
+        "-k",
+        "ribbon and icarus and (stall_matrix or next_record) or width",
+    ],
 }
 FRAME = "hw/weightless_hw/frame.py"
 FILE = "hw/weightless_hw/register_file.py"
@@ -46,6 +55,9 @@ LOAD = "hw/weightless_hw/classic/load.py"
 STAGES = "hw/weightless_hw/classic/stages.py"
 DECODER = "hw/weightless_hw/classic/decoder.py"
 CLASSIC = "hw/weightless_hw/classic/config.py"
+RIBBON_LOAD = "hw/weightless_hw/ribbon/load.py"
+RIBBON_STAGES = "hw/weightless_hw/ribbon/stages.py"
+RIBBON = "hw/weightless_hw/ribbon/decoder.py"
 AXI = "hw/weightless_hw/export/axi.py"
 PACKAGES = "hw/weightless_hw/export/packages.py"
 REGISTERS = "hw/weightless_hw/registers.py"
@@ -149,7 +161,12 @@ MUTANTS = [
         FRAME, "crc.start.eq((self.phase == Phase.DESCRIPTOR) & (n_words == 0))", "crc.start.eq(0)", "stream"
     ),
     Mutant(FRAME, "self.faults.eq(LoadError.LONG)", "self.faults.eq(0)", "refuse"),
-    Mutant(FRAME, "self.faults.eq(LoadError.SHORT)", "self.faults.eq(0)", "refuse"),
+    Mutant(
+        FRAME,
+        "self.faults.eq(LoadError.SHORT)\n            m.d.sync += [self.phase.eq(home), n_words",
+        "self.faults.eq(0)\n            m.d.sync += [self.phase.eq(home), n_words",
+        "refuse",
+    ),
     Mutant(FRAME, "self.faults.eq(LoadError.CRC)", "self.faults.eq(LoadError.LONG)", "refuse"),
     Mutant(
         FRAME, "m.d.sync += [self.phase.eq(home), n_words.eq(0)]", "m.d.sync += self.phase.eq(home)", "refuse"
@@ -237,6 +254,127 @@ MUTANTS = [
     Mutant(ITEMS, "self.i.ready.eq(kept < per_item)", "self.i.ready.eq(1)", "parts"),
     Mutant(ITEMS, "given.eq(self.o.valid & self.o.ready)", "given.eq(self.o.valid)", "parts"),
     Mutant(HASH, "if k % self.per_stage == 0 or k == self.n_rounds", "if k == self.n_rounds", "parts"),
+    # The ribbon: entries.
+    Mutant(RIBBON_LOAD, "(raw.mantissa == 0) | more_words", "more_words", "bad ribbon"),
+    Mutant(RIBBON_LOAD, "(raw.mantissa == 0) | more_words", "raw.mantissa == 0", "bad ribbon"),
+    Mutant(
+        RIBBON_LOAD,
+        "(raw.advance > spec.UNIT * raw.mantissa)",
+        "(raw.advance >= spec.UNIT * raw.mantissa)",
+        "ribbon",
+    ),
+    Mutant(RIBBON_LOAD, "self.wrong.eq(came & (odd | left[-1]))", "self.wrong.eq(came & odd)", "bad ribbon"),
+    Mutant(RIBBON_LOAD, "left.eq(left - entry.units)", "left.eq(left - entry.units - 1)", "any ribbon"),
+    Mutant(RIBBON_LOAD, "Mux(full[0], waiting[0], waiting[1])", "waiting[0]", "ribbon"),
+    Mutant(RIBBON_LOAD, "Mux(entry.advance == spec.DEAD, 0, entry.advance)", "entry.advance", "ribbon"),
+    # Chunks, blocks, pairs.
+    Mutant(RIBBON_LOAD, "(header.odd_words != 0) | (header", "header.odd_words[0] | (header", "bad ribbon"),
+    Mutant(RIBBON_LOAD, " | (header.entries == 0)", "", "bad ribbon"),
+    Mutant(
+        RIBBON_LOAD,
+        "self.seed.eq(self.fields.seed + header.step)",
+        "self.seed.eq(self.fields.seed)",
+        "ribbon",
+    ),
+    Mutant(RIBBON_LOAD, "self.two.eq(self.entries > 1)", "self.two.eq(self.entries > 0)", "bad ribbon"),
+    Mutant(RIBBON_LOAD, "self.no_entries.eq(few)", "self.no_entries.eq(self.entries == 2)", "any ribbon"),
+    Mutant(
+        RIBBON_LOAD,
+        "self.room.eq(self.config.RING_WORDS - spec.BLOCK_WORDS)",
+        "self.room.eq(self.config.RING_WORDS)",
+        "ribbon",
+    ),
+    Mutant(RIBBON_LOAD, "self.write.half.eq(self.block[1])", "self.write.half.eq(self.block[0])", "ribbon"),
+    Mutant(
+        RIBBON_LOAD,
+        "self.write.slots.eq(Mux(self.no_blocks, 0, self.items.o.payload))",
+        "self.write.slots.eq(self.items.o.payload)",
+        "ribbon",
+    ),
+    Mutant(RIBBON_LOAD, "(has_room | ~self.active)", "has_room", "ribbon"),
+    Mutant(RIBBON_LOAD, "has_room.eq(self.room >= 0)", "has_room.eq(self.room >= -1)", "ribbon"),
+    Mutant(RIBBON_LOAD, " & ~(last_item & item)", "", "ribbon"),
+    Mutant(
+        RIBBON_LOAD, "with m.If(self.quiet & self.skid.o.valid):", "with m.If(self.skid.o.valid):", "ribbon"
+    ),
+    Mutant(RIBBON_LOAD, "self.surplus.eq(~words[:BLOCK_LOG2])", "self.surplus.eq(0)", "ribbon"),
+    Mutant(
+        RIBBON_LOAD,
+        "((self.unit ^ final) & ~self.mask) == 0",
+        "((self.unit ^ final) & ~self.mask)[:2] == 0",
+        "ribbon",
+    ),
+    Mutant(RIBBON_LOAD, "final[:CHUNK_UNITS] & self.mask, self.mask", "self.mask, self.mask", "bad ribbon"),
+    Mutant(RIBBON_LOAD, "items.o.valid & ~self.reader.kept", "items.o.valid", "ribbon"),
+    Mutant(
+        RIBBON_LOAD,
+        "self.found[LoadError.COVER].eq(at_end & self.reader.uncovered)",
+        "self.found[LoadError.COVER].eq(0)",
+        "bad ribbon",
+    ),
+    Mutant(RIBBON_LOAD, "(at_end & ~self.no_blocks)", "0", "bad ribbon"),
+    Mutant(RIBBON_LOAD, " | (is_done & self.skid.o.valid)", "", "bad ribbon"),
+    Mutant(RIBBON_LOAD, "missing = self.starved & self.ended & ~is_done", "missing = 0", "bad ribbon"),
+    Mutant(RIBBON_LOAD, ".eq(self.items.bits.any())", ".eq(self.items.bits[0])", "bad ribbon"),
+    Mutant(RIBBON_LOAD, ".eq(self.pair.any())", ".eq(self.pair[0])", "bad ribbon"),
+    Mutant(RIBBON_LOAD, "with m.If(self.abort | fault.any()):", "with m.If(0):", "bad ribbon"),
+    # How the window moves.
+    Mutant(
+        RIBBON_STAGES, "next_moves.eq(~dead & (over >= 0))", "next_moves.eq(~dead & (over > 0))", "ribbon"
+    ),
+    Mutant(RIBBON_STAGES, "next_moves.eq(~dead & (over >= 0))", "next_moves.eq(over >= 0)", "ribbon"),
+    Mutant(
+        RIBBON_STAGES, "total.eq(Mux(over >= 0, over, total + words))", "total.eq(total + words)", "ribbon"
+    ),
+    Mutant(RIBBON_STAGES, "last.eq(~loads & (groups == 2))", "last.eq(~loads & (groups == 1))", "ribbon"),
+    Mutant(RIBBON_STAGES, "waiting.eq(Mux(count == 2, behind, group))", "waiting.eq(group)", "ribbon"),
+    Mutant(
+        RIBBON_STAGES, "known.eq(0), total.eq(0), next_moves.eq(0)", "known.eq(0), next_moves.eq(0)", "ribbon"
+    ),
+    Mutant(RIBBON_STAGES, "none_missing.eq(then >= 0)", "none_missing.eq(then >= -1)", "ribbon"),
+    Mutant(RIBBON_STAGES, "one_ahead.eq(then >= 1)", "one_ahead.eq(then >= 0)", "ribbon"),
+    # The window, the pipeline.
+    Mutant(
+        RIBBON_STAGES,
+        "write.en.eq(self.write.columns[upper])",
+        "write.en.eq(self.write.columns.any())",
+        "ribbon",
+    ),
+    Mutant(RIBBON_STAGES, "less.eq(self.write.slot - place)", "less.eq(self.write.slot + place)", "ribbon"),
+    Mutant(RIBBON_STAGES, "if not spec.is_tapped(lane, column):", "if lane == column:", "ribbon"),
+    Mutant(
+        RIBBON_STAGES,
+        "with m.If(self.en):\n                    m.d.sync += self.sums",
+        "with m.If(1):\n                    m.d.sync += self.sums",
+        "ribbon",
+    ),
+    Mutant(RIBBON, "half ^ (column < first)", "half ^ (column <= first)", "ribbon"),
+    Mutant(
+        RIBBON,
+        "self.freed.eq(self.en & valid[n_hash] & moved)",
+        "self.freed.eq(valid[n_hash] & moved)",
+        "ribbon",
+    ),
+    Mutant(RIBBON, "~self.active & ~Cat(valid[1 : n_hash + 1]).any()", "~self.active", "ribbon"),
+    Mutant(RIBBON, "closing.eq(index.valid & ~(taken & index.last))", "closing.eq(0)", "bad ribbon"),
+    Mutant(RIBBON, "closing.eq(index.valid & ~(taken & index.last))", "closing.eq(1)", "bad ribbon"),
+    Mutant(RIBBON, "failed.eq(loader.abort)", "failed.eq(0)", "bad ribbon"),
+    Mutant(RIBBON, "lanes = Mux(closed, 0, Mux", "lanes = Mux(0, 0, Mux", "bad ribbon"),
+    Mutant(RIBBON, ".all() | index.last", ".all()", "ribbon"),
+    Mutant(RIBBON, "(size < spec.MIN_CHUNK_LOG2) | ", "0 & ", "bad ribbon"),
+    Mutant(RIBBON, " | (fields.zeros != 0)", "", "bad ribbon"),
+    Mutant(CODES, "codes |= self.i.payload.dead.replicate(len(codes))", "pass", "ribbon"),
+    Mutant(ITEMS, "valid.eq(spare_full | self.i.valid)", "valid.eq(self.i.valid)", "ribbon"),
+    Mutant(ITEMS, "word.eq(Mux(spare_full, spare, self.i.payload))", "word.eq(self.i.payload)", "ribbon"),
+    Mutant(
+        FRAME,
+        "self.body.valid.eq(self.load.valid & ~is_last)",
+        "self.body.valid.eq(self.load.valid)",
+        "bad ribbon",
+    ),
+    Mutant(FRAME, "with m.Elif(self.body_starved & short):", "with m.Elif(short):", "bad ribbon"),
+    Mutant(FRAME, "self.phase.eq(Mux(short, home, Phase.DRAIN))", "self.phase.eq(Phase.DRAIN)", "bad ribbon"),
+    Mutant(FRAME, "with m.Elif(self.body_done & ~short):", "with m.Else():", "bad ribbon"),
     # AXI, and what is written beside the Verilog.
     Mutant(AXI, "self.m_axis_tlast.eq(beat.last)", "self.m_axis_tlast.eq(0)", "axi"),
     Mutant(
