@@ -229,6 +229,11 @@ class DecoderConfig(ABC):
         """The largest table, in the layout's own measure, as the register of that name shows it; 0: no limit."""
 
     @property
+    def mask_lanes(self) -> int:
+        """Lanes whose masks are windows of one word."""
+        return self.lanes
+
+    @property
     def payload_bits(self) -> int:
         """Bits that count the words of the largest payload."""
         return 32

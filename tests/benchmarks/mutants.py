@@ -35,7 +35,8 @@ GROUPS = {  # pytest's arguments
     "registers": ["tests/hw/test_registers.py", "tests/test_docs.py"],
     "counters": [RUNNER, "-k", "counters"],
     # The ribbon's decoder: streams that are right, those that are not, and both.
-    "ribbon": [RUNNER, "-k", "icarus and ribbon and stall_matrix"],
+    "ribbon": [RUNNER, "-k", "icarus and ribbon and stall_matrix and not registers"],
+    "ribbons": [RUNNER, "-k", "icarus and registers and stall_matrix"],
     "bad ribbon": [RUNNER, "-k", "ribbon and (alone or icarus and next_record)"],
     "any ribbon": [
         RUNNER,
@@ -319,20 +320,29 @@ MUTANTS = [
     Mutant(RIBBON_LOAD, ".eq(self.pair.any())", ".eq(self.pair[0])", "bad ribbon"),
     Mutant(RIBBON_LOAD, "with m.If(self.abort | fault.any()):", "with m.If(0):", "bad ribbon"),
     # How the window moves.
+    Mutant(RIBBON_STAGES, "passes = Const(0, 1), over >= 0", "passes = Const(0, 1), over > 0", "ribbon"),
+    Mutant(RIBBON_STAGES, "next_moves.eq(~dead & after)", "next_moves.eq(after)", "ribbon"),
     Mutant(
-        RIBBON_STAGES, "next_moves.eq(~dead & (over >= 0))", "next_moves.eq(~dead & (over > 0))", "ribbon"
+        RIBBON_STAGES,
+        "following = Mux(over >= 0, over, total + words)",
+        "following = total + words",
+        "ribbon",
     ),
-    Mutant(RIBBON_STAGES, "next_moves.eq(~dead & (over >= 0))", "next_moves.eq(over >= 0)", "ribbon"),
     Mutant(
-        RIBBON_STAGES, "total.eq(Mux(over >= 0, over, total + words))", "total.eq(total + words)", "ribbon"
+        RIBBON_STAGES,
+        "last.eq(Mux(loads, n_steps == 1, left == 2))",
+        "last.eq(Mux(loads, n_steps == 1, left == 1))",
+        "ribbon",
     ),
-    Mutant(RIBBON_STAGES, "last.eq(~loads & (groups == 2))", "last.eq(~loads & (groups == 1))", "ribbon"),
-    Mutant(RIBBON_STAGES, "waiting.eq(Mux(count == 2, behind, group))", "waiting.eq(group)", "ribbon"),
+    Mutant(RIBBON_STAGES, "waiting.eq(Mux(count == 2, behind, move))", "waiting.eq(move)", "ribbon"),
     Mutant(
-        RIBBON_STAGES, "known.eq(0), total.eq(0), next_moves.eq(0)", "known.eq(0), next_moves.eq(0)", "ribbon"
+        RIBBON_STAGES,
+        "with m.If(self.begin):\n            m.d.sync += total.eq(0)",
+        "with m.If(0):\n            m.d.sync += total.eq(0)",
+        "ribbon",
     ),
-    Mutant(RIBBON_STAGES, "none_missing.eq(then >= 0)", "none_missing.eq(then >= -1)", "ribbon"),
-    Mutant(RIBBON_STAGES, "one_ahead.eq(then >= 1)", "one_ahead.eq(then >= 0)", "ribbon"),
+    Mutant(RIBBON_STAGES, "Cat(then >= words for", "Cat(then >= words - 1 for", "ribbon"),
+    Mutant(RIBBON_STAGES, "self.full.eq(enough.bit_select(moved, 1))", "self.full.eq(enough[0])", "ribbon"),
     # The window, the pipeline.
     Mutant(
         RIBBON_STAGES,
@@ -341,7 +351,12 @@ MUTANTS = [
         "ribbon",
     ),
     Mutant(RIBBON_STAGES, "less.eq(self.write.slot - place)", "less.eq(self.write.slot + place)", "ribbon"),
-    Mutant(RIBBON_STAGES, "if not spec.is_tapped(lane, column):", "if lane == column:", "ribbon"),
+    Mutant(
+        RIBBON_STAGES,
+        "if not self._taps(lane, column):\n            return",
+        "if lane == column:\n            return",
+        "ribbon",
+    ),
     Mutant(
         RIBBON_STAGES,
         "with m.If(self.en):\n                    m.d.sync += self.sums",
@@ -351,8 +366,8 @@ MUTANTS = [
     Mutant(RIBBON, "half ^ (column < first)", "half ^ (column <= first)", "ribbon"),
     Mutant(
         RIBBON,
-        "self.freed.eq(self.en & valid[n_hash] & moved)",
-        "self.freed.eq(valid[n_hash] & moved)",
+        "self.freed.eq(Mux(self.en & valid[n_hash], moved, 0))",
+        "self.freed.eq(Mux(valid[n_hash], moved, 0))",
         "ribbon",
     ),
     Mutant(RIBBON, "~self.active & ~Cat(valid[1 : n_hash + 1]).any()", "~self.active", "ribbon"),
@@ -375,6 +390,16 @@ MUTANTS = [
     Mutant(FRAME, "with m.Elif(self.body_starved & short):", "with m.Elif(short):", "bad ribbon"),
     Mutant(FRAME, "self.phase.eq(Mux(short, home, Phase.DRAIN))", "self.phase.eq(Phase.DRAIN)", "bad ribbon"),
     Mutant(FRAME, "with m.Elif(self.body_done & ~short):", "with m.Else():", "bad ribbon"),
+    # Two groups a beat, parts of a group, the window in registers.
+    Mutant(RIBBON_STAGES, "Mux(over >= 0, twice >= 0, once >= 0)", "twice >= 0", "ribbons"),
+    Mutant(RIBBON_STAGES, "Mux(once >= 0, once, total + 2 * words)", "total + 2 * words", "ribbons"),
+    Mutant(RIBBON_STAGES, "self.part == part, 0, value", "0, 0, value", "any ribbon"),
+    Mutant(RIBBON_STAGES, "parts[self.part] if", "parts[0] if", "any ribbon"),
+    Mutant(RIBBON_STAGES, "& (self.write.half == half)", "", "ribbons"),
+    Mutant(RIBBON_STAGES, "row.rotate_right(t << bit)", "row.rotate_left(t << bit)", "ribbons"),
+    Mutant(RIBBON, "moved = Mux(is_first, moves, 0)", "moved = Mux(1, moves, 0)", "any ribbon"),
+    Mutant(RIBBON, "segments.o.ready.eq(taken & is_last)", "segments.o.ready.eq(taken)", "any ribbon"),
+    Mutant(RIBBON, "parts[part] if config.beats > 1", "parts[0] if config.beats > 1", "any ribbon"),
     # AXI, and what is written beside the Verilog.
     Mutant(AXI, "self.m_axis_tlast.eq(beat.last)", "self.m_axis_tlast.eq(0)", "axi"),
     Mutant(

@@ -25,7 +25,7 @@ def components():
         codes.Codebook(config), codes.CodeStage(config), frame.FrameReader(config), register_file.RegisterFile(config),
         stages.LanePermutation(2, 8), stages.RangeReduction(config), stages.Bank(config), load.BankLoader(config),
         decoder.Pipeline(config), decoder.Decoder(config),
-        ribbon_load.EntryReader(), ribbon_load.ChunkReader(ribbon), ribbon_stages.Segments(),
+        ribbon_load.EntryReader(), ribbon_load.ChunkReader(ribbon), ribbon_stages.Segments(ribbon),
         ribbon_stages.Position(ribbon), ribbon_stages.Window(ribbon), ribbon_decoder.Pipeline(ribbon),
         ribbon_decoder.Decoder(ribbon), frame.FrameReader(ribbon), codes.CodeStage(ribbon),
     ]  # fmt: skip

@@ -21,13 +21,19 @@ def entry_layout(config: DecoderConfig) -> data.StructLayout:
 def slots_layout(config: DecoderConfig) -> data.StructLayout:
     """What a pipeline gives for a beat: a code still masked in each lane, the masks, whose windows overlap, and the
     beat's own bits; ``dead``, where the layout has such beats: no code of it is a weight's."""
+    words = config.lanes // config.mask_lanes
     members = {
         "slots": config.lanes * config.slot_bits,
-        "masks": config.lanes + config.slot_bits - 1,
+        "masks": words * mask_bits(config),
         "lane_valid": config.lanes,
         "last": 1,
     }
     return data.StructLayout(members | ({"dead": 1} if config.DEAD_BEATS else {}))
+
+
+def mask_bits(config: DecoderConfig) -> int:
+    """Bits of a word whose windows are masks."""
+    return config.mask_lanes + config.slot_bits - 1
 
 
 class CodebookLoader(wiring.Component):
@@ -205,7 +211,12 @@ class CodeStage(wiring.Component):
         arrived, spare, chosen = (
             Signal(code_layout, name=name, reset_less=True) for name in ("arrived", "spare", "chosen")
         )
-        windows = Cat(self.i.payload.masks[lane : lane + t] for lane in range(config.lanes))
+        firsts = [
+            word * mask_bits(config) + lane
+            for word in range(config.lanes // config.mask_lanes)
+            for lane in range(config.mask_lanes)
+        ]
+        windows = Cat(self.i.payload.masks[first : first + t] for first in firsts)
         codes = self.i.payload.slots ^ windows
         if config.DEAD_BEATS:
             codes |= self.i.payload.dead.replicate(len(codes))  # the largest code is never below K

@@ -31,10 +31,14 @@ class RibbonConfig(DecoderConfig):
     DEAD_BEATS: ClassVar[bool] = True
 
     rounds_per_stage: int = option(1, "hash rounds between two registers, 1 to 4")
+    window_registers: int = option(0, "1: the window is registers, for ASICs; 0: it is small memories")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require("lanes", self.lanes, spec.LANES, spec.LANES)
+        require("lanes", self.lanes, 1, spec.UNIT * spec.LANES)
+        if self.lanes & self.lanes - 1:
+            raise ValueError(f"lanes must be a power of two, not {self.lanes!r}")
+        require("window_registers", self.window_registers, 0, 1)
         require("rounds_per_stage", self.rounds_per_stage, 1, spec.ROUNDS)
 
     @classmethod
@@ -57,7 +61,7 @@ class RibbonConfig(DecoderConfig):
         """A name for build folders and files."""
         return (
             f"ribbon_g{self.lanes}_t{self.slot_bits}_k{self.max_codes}_v{self.value_bits}"
-            f"_h{self.rounds_per_stage}{'' if self.counters else '_n'}"
+            f"_h{self.rounds_per_stage}{'_w' if self.window_registers else ''}{'' if self.counters else '_n'}"
         )
 
     @property
@@ -91,6 +95,21 @@ class RibbonConfig(DecoderConfig):
         return -(-spec.ROUNDS // self.rounds_per_stage)
 
     WINDOW_STAGES: ClassVar[int] = 1  # XORs of four words each
+
+    @property
+    def groups(self) -> int:
+        """Groups of a beat."""
+        return max(1, self.lanes // spec.LANES)
+
+    @property
+    def beats(self) -> int:
+        """Beats of a group."""
+        return max(1, spec.LANES // self.lanes)
+
+    @property
+    def mask_lanes(self) -> int:
+        """Those of a group."""
+        return min(self.lanes, spec.LANES)
 
     @property
     def item_bits(self) -> int:

@@ -11,18 +11,25 @@ lies in is known and the words of its window are there; otherwise a *bubble* doe
 from itertools import pairwise
 from typing import Any
 
-from amaranth import Cat, Const, EnableInserter, Module, Mux, ResetInserter, Signal, Value
+from amaranth import Array, Cat, Const, EnableInserter, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weightless_hw.frame import FrameReader, to_bits
 from weightless_hw.parts.beats import BeatCounter, delayed
-from weightless_hw.parts.codes import CodeStage, slots_layout
+from weightless_hw.parts.codes import CodeStage, mask_bits, slots_layout
 from weightless_hw.parts.hash import HashRounds, rotate
 from weightless_hw.register_file import RegisterFile
 from weightless_hw.registers import LoadError
 from weightless_hw.ribbon.config import RibbonConfig
-from weightless_hw.ribbon.load import CHUNK_UNITS, ENTRY, LAYER_UNITS, ChunkReader, write_layout
+from weightless_hw.ribbon.load import (
+    CHUNK_UNITS,
+    ENTRY,
+    LAYER_UNITS,
+    UNIT_LOG2,
+    ChunkReader,
+    write_layout,
+)
 from weightless_hw.ribbon.stages import Position, Segments, Window
 from weightless_hw.signature import DecoderSignature
 from weightless_sw.spec import ribbon as spec
@@ -65,8 +72,8 @@ class Pipeline(wiring.Component):
         Groups of the chunk are still to be issued.
     quiet : unsigned(1), out
         None is, and none that was is still to read the window.
-    freed : unsigned(1), out
-        A word of the window is read no more.
+    freed : range(groups + 1), out
+        Words of the window that are read no more.
     issued : unsigned(1), out
         A beat goes into the pipeline if that moves.
     valid : unsigned(1), out
@@ -92,7 +99,7 @@ class Pipeline(wiring.Component):
                 "unit": Out(LAYER_UNITS),
                 "active": Out(1),
                 "quiet": Out(1),
-                "freed": Out(1),
+                "freed": Out(range(config.groups + 1)),
                 "issued": Out(1),
                 "valid": Out(1),
                 "slots": Out(slots_layout(config)),
@@ -102,36 +109,55 @@ class Pipeline(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         """Stages in order; what else a beat has is *delayed* beside them."""
         m = Module()
-        n_hash = self.config.hash_stages
-        index = BeatCounter(self.config.lanes)
+        config, n_hash = self.config, self.config.hash_stages
+        index = BeatCounter(config.lanes)
         m.submodules.index = EnableInserter(self.en)(index)
-        place, move, closing = self._issue(m, index)
-        words = self._hash(m, index.group)
-        m.submodules.window = window = Window(self.config)
-        here = delayed(m, self.en, place, n_hash - 1, "place")
-        half, first = here[-1], here[:-1]
-        halves = Cat(*(half ^ (column < first) for column in range(spec.WINDOW - 1)), half)
-        m.d.comb += [
-            window.en.eq(self.en),
-            window.rotations.eq(words[0][spec.HASH_SHIFT :]),
-            window.halves.eq(delayed(m, self.en, halves, 1, "halves")),
-            window.write.eq(self.write),
-            self.slots.slots.eq(window.sums[0] ^ window.sums[1]),
-        ]
-        used = words[1][spec.HASH_SHIFT :][: len(self.slots.masks)]
-        m.d.comb += self.slots.masks.eq(delayed(m, self.en, used, self.config.WINDOW_STAGES, "masks"))
+        places, move, closing = self._issue(m, index)
+        part = delayed(m, self.en, index.group[: (config.beats - 1).bit_length()], n_hash, "part")
+        slots, masks = [], []
+        for number, place in enumerate(places):
+            words = self._hash(m, self._group(index, number), number)
+            m.submodules[f"window_{number}"] = window = Window(config)
+            here = delayed(m, self.en, place, n_hash - 1, f"place_{number}")
+            half, first = here[-1], here[:-1]
+            halves = Cat(*(half ^ (column < first) for column in range(spec.WINDOW - 1)), half)
+            m.d.comb += [
+                window.en.eq(self.en),
+                window.rotations.eq(words[0][spec.HASH_SHIFT :]),
+                window.halves.eq(delayed(m, self.en, halves, 1, f"halves_{number}")),
+                window.part.eq(part),
+                window.write.eq(self.write),
+            ]
+            slots.append(window.sums[0] ^ window.sums[1])
+            used = words[1][spec.HASH_SHIFT :][: spec.LANES + config.slot_bits - 1]
+            parts = Array(used[k * config.lanes :][: mask_bits(config)] for k in range(config.beats))
+            of_part = parts[part] if config.beats > 1 else used
+            masks.append(delayed(m, self.en, of_part, config.WINDOW_STAGES, f"masks_{number}"))
+        m.d.comb += [self.slots.slots.eq(Cat(slots)), self.slots.masks.eq(Cat(masks))]
         self._beside(m, index, move, closing)
         return m
 
-    def _issue(self, m: Module, index: BeatCounter) -> tuple[Value, Any, Value]:
-        """Whether a beat goes, and from where: its place in the ring, how the window moved, whether it closes a layer
-        that was aborted."""
-        m.submodules.segments = segments = Segments()
+    def _group(self, index: BeatCounter, number: int) -> Value:
+        """The number of a beat's group, of its first or of its second one."""
+        if self.config.groups > 1:
+            return Cat(Const(number, 1), index.group)[:WORD_BITS]
+        return index.group[(self.config.beats - 1).bit_length() :]
+
+    def _issue(self, m: Module, index: BeatCounter) -> tuple[list[Value], Any, Value]:
+        """Whether a beat goes, and from where: its groups' places in the ring, how the window moved, whether it closes
+        a layer that was aborted."""
+        m.submodules.segments = segments = Segments(self.config)
         m.submodules.position = position = Position(self.config)
         connect(m, flipped(self.entry), segments.i)
         goes, taken, closing = Signal(), Signal(), Signal()
-        in_chunk = Cat(Const(1, 1), self.mask)  # the low bits of a group's number that count within it
+        parts = (self.config.beats - 1).bit_length()
+        moves = segments.o.payload.moves
+        is_first, is_last = (index.group[:parts] == 0, index.group[:parts].all()) if parts else (1, 1)
+        unit_beats = UNIT_LOG2 - (self.config.lanes - 1).bit_length()  # log2
+        # The low bits of a beat's number, which count within a chunk.
+        in_chunk = Cat(Const((1 << unit_beats) - 1, unit_beats), self.mask)
         chunk_last = (index.group | ~in_chunk)[: len(in_chunk)].all() | index.last
+        moved = Mux(is_first, moves, 0)[: self.config.groups]
         m.d.comb += [
             index.start.eq(self.start),
             index.n_weights.eq(self.n_weights),
@@ -140,12 +166,12 @@ class Pipeline(wiring.Component):
             taken.eq(goes & self.en),
             self.issued.eq(goes | closing),
             segments.begin.eq(self.begin),
-            segments.o.ready.eq(taken),
+            segments.o.ready.eq(taken & is_last),
             position.begin.eq(self.begin),
             position.block_done.eq(self.block_done),
-            position.moves.eq(segments.o.payload.moves),
+            position.moves.eq(moved),
             position.taken.eq(taken),
-            self.unit.eq(index.group >> 1),
+            self.unit.eq(index.group >> unit_beats),
         ]
         with m.If(self.en):
             m.d.sync += closing.eq(0)
@@ -155,12 +181,12 @@ class Pipeline(wiring.Component):
             m.d.sync += self.active.eq(1)
         with m.If(self.abort):
             m.d.sync += [self.active.eq(0), closing.eq(index.valid & ~(taken & index.last))]
-        return position.place, segments.o.payload, closing
+        return list(position.places), (moved, segments.o.payload.dead), closing
 
-    def _hash(self, m: Module, group: Value) -> Any:
+    def _hash(self, m: Module, group: Value, number: int) -> Any:
         """The words of a group's hash."""
         rounds = HashRounds(spec.ROUNDS, self.config.rounds_per_stage)
-        m.submodules.hash = EnableInserter(self.en)(rounds)
+        m.submodules[f"hash_{number}"] = EnableInserter(self.en)(rounds)
         state = initial_state(group, self.seed, Const(spec.DOMAIN, WORD_BITS), rotate)
         m.d.comb += [rounds.i[k].eq(word) for k, word in enumerate(state)]
         return rounds.o
@@ -172,15 +198,16 @@ class Pipeline(wiring.Component):
         valid = [self.issued, *(Signal(name=f"valid_{k}") for k in range(n_stages))]
         with m.If(self.en):
             m.d.sync += [behind.eq(before) for before, behind in pairwise(valid)]
-        moved = delayed(m, self.en, move.moves & ~closing, n_hash, "moved")
+        moved, dead = move
+        moved = delayed(m, self.en, Mux(closing, 0, sum(moved[1:], moved[0])), n_hash, "moved")
         closed = delayed(m, self.en, closing, n_stages - 1, "closed")
         soon_last = delayed(m, self.en, closing | index.last, n_stages - 1, "last")
         lanes = Mux(closed, 0, Mux(soon_last, index.tail_lanes, ~0))[: config.lanes]
         m.d.comb += [
             self.quiet.eq(~self.active & ~Cat(valid[1 : n_hash + 1]).any()),
-            self.freed.eq(self.en & valid[n_hash] & moved),
+            self.freed.eq(Mux(self.en & valid[n_hash], moved, 0)),
             self.valid.eq(valid[n_stages]),
-            self.slots.dead.eq(delayed(m, self.en, move.dead, n_stages, "dead")),
+            self.slots.dead.eq(delayed(m, self.en, dead, n_stages, "dead")),
             self.slots.last.eq(delayed(m, self.en, soon_last, 1, "last_now")),
             self.slots.lane_valid.eq(delayed(m, self.en, lanes, 1, "lane_valid")),
         ]

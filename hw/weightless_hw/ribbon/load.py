@@ -172,8 +172,8 @@ class ChunkReader(wiring.Component):
         Groups of the chunk are still to be issued.
     quiet : unsigned(1), in
         None is, and none that was is still to read the window.
-    freed : unsigned(1), in
-        A word of the window is read no more.
+    freed : range(groups + 1), in
+        Words of the window that are read no more.
     begin : unsigned(1), out
         A chunk begins; ``seed`` is its own from the next cycle on.
     mask : unsigned(CHUNK_UNITS), out
@@ -206,7 +206,7 @@ class ChunkReader(wiring.Component):
                 "unit": In(LAYER_UNITS),
                 "active": In(1),
                 "quiet": In(1),
-                "freed": In(1),
+                "freed": In(range(config.groups + 1)),
                 "begin": Out(1),
                 "mask": Out(CHUNK_UNITS),
                 "seed": Out(16),

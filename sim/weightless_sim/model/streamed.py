@@ -25,14 +25,14 @@ STATE, BLOCKS, ENTRIES, TWO, WANTED, SURPLUS, ROOM, SLOT, NTH, STEP, WORDS, BLOC
 # Its entries: one that came, how many wait, the next that is read and the next that is taken.
 CAME, KEPT, NEXT_READ, NEXT_TAKEN = range(16, 20)
 # Segments, and the groups that wait behind them.
-KNOWN, LAST, DEAD, ADVANCE, LEFT_GROUPS, ALL_GROUPS, TOTAL, NEXT_MOVES, COUNT, WAITING, BEHIND = range(20, 31)
+KNOWN, LAST, DEAD, ADVANCE, LEFT_STEPS, ALL_GROUPS, TOTAL, NEXT_MOVES, COUNT, WAITING, BEHIND = range(20, 31)
 # The window's place, the beats of the chunk, the pipeline.
-AHEAD, NONE_MISSING, ONE_AHEAD, ACTIVE, LEFT_BEATS, VALID, MOVED = range(31, 38)
+AHEAD, ENOUGH, ACTIVE, LEFT_BEATS, VALID, MOVED = range(31, 37)
 # The code stage.
-ARRIVED, SPARE_FULL, LOOKED_UP, OFFERED = range(38, 42)
+ARRIVED, SPARE_FULL, LOOKED_UP, OFFERED = range(37, 41)
 # The frame's reader; and what is counted.
-WORDS_LEFT, PHASE, N_BEATS, HELD, BUBBLES, FIRST_VALID, LAST_BEAT, CRC_TAKEN = range(42, 50)
-N_REGISTERS = 50
+WORDS_LEFT, PHASE, N_BEATS, HELD, BUBBLES, FIRST_VALID, LAST_BEAT, CRC_TAKEN = range(41, 49)
+N_REGISTERS = 49
 IDLE, HEAD, BEGIN, IN_BLOCKS, IN_PAIR, IN_ENTRIES, END, DONE = range(8)
 TABLE, CRC, OVER = range(3)
 STUCK = 1_000_000  # cycles without a transfer
@@ -50,6 +50,8 @@ class Sizes(NamedTuple):
     slots: int  # of a word
     dead: int  # an entry's advance
     chunk_beats: int
+    groups: int  # of a beat
+    beats: int  # of a group
 
 
 def transfers(config: DecoderConfig, loads: Sequence[Load], offers: Events, takes: Events) -> list[Transfers]:
@@ -115,6 +117,7 @@ def _layer(config: Any, load: Load, patterns: tuple[Ints, Ints], start: int, off
         item_bits=config.item_bits, pair_items=config.pair_items, hash_stages=config.hash_stages,
         window=config.WINDOW_WORDS, block_words=config.BLOCK_WORDS, ring_words=config.RING_WORDS,
         slots=config.WORD_SLOTS, dead=config.DEAD, chunk_beats=(1 << geometry.chunk_log2) // config.lanes,
+        groups=config.groups, beats=config.beats,
     )  # fmt: skip
     r = np.zeros(N_REGISTERS, np.int64)
     r[STATE], r[WORDS_LEFT], r[FIRST_VALID], r[LAST_BEAT], r[CRC_TAKEN] = HEAD, n_payload, -1, -1, -1
@@ -150,37 +153,37 @@ def _cycle(r, tables, sizes, took, takes_beat, cycle, left, n_beats):  # type: i
 
     What goes from part to part is known of all their registers before any of them changes.
     """
-    n_hash, window, block_words, chunk_beats = sizes[2], sizes[3], sizes[4], sizes[8]
+    n_hash, window, block_words, chunk_beats, beats = sizes[2], sizes[3], sizes[4], sizes[8], sizes[10]
     en = not r[SPARE_FULL]
-    moves = r[WAITING]
-    goes = r[ACTIVE] and r[COUNT] > 0 and (r[ONE_AHEAD] if moves else r[NONE_MISSING])
+    part = (n_beats - left) % beats
+    moves = r[WAITING] if part == 0 else 0
+    goes = r[ACTIVE] and r[COUNT] > 0 and r[ENOUGH] >= moves
     issued = goes and en
-    freed = en and r[VALID] & r[MOVED] & 1 << n_hash - 1 != 0
+    freed = r[MOVED] >> 2 * (n_hash - 1) & 3 if en and r[VALID] & 1 << n_hash - 1 != 0 else 0
     quiet = not r[ACTIVE] and r[VALID] & (1 << n_hash) - 1 == 0
     begin, block_done = r[STATE] == BEGIN, r[BLOCK_DONE]
     arrives = r[VALID] >> n_hash & 1
     r[HELD] += not en
     r[BUBBLES] += r[FIRST_VALID] >= 0 and r[N_BEATS] < n_beats and not r[OFFERED]
-    pops = _segments(r, tables[1], sizes[7], issued, begin)
+    pops = _segments(r, tables[1], sizes, issued and part == beats - 1, begin)
     reads = _chunks(r, tables, sizes, took, quiet, freed)
     r[KEPT] += r[CAME] - pops
     r[NEXT_TAKEN] += pops
     r[CAME] = reads
     r[NEXT_READ] += reads
     _code_stage(r, arrives, takes_beat, cycle)
-    then = r[AHEAD] + (block_words if block_done else 0) - (1 if issued and moves else 0)
-    r[AHEAD], r[NONE_MISSING], r[ONE_AHEAD] = then, then >= 0, then >= 1
+    r[AHEAD] += (block_words if block_done else 0) - (moves if issued else 0)
+    r[ENOUGH] = r[AHEAD]
     if en:
-        kept = (1 << n_hash + 1) - 1
-        r[VALID] = (r[VALID] << 1 | (1 if goes else 0)) & kept
-        r[MOVED] = (r[MOVED] << 1 | moves) & kept
+        r[VALID] = (r[VALID] << 1 | (1 if goes else 0)) & (1 << n_hash + 1) - 1
+        r[MOVED] = (r[MOVED] << 2 | moves) & (1 << 2 * n_hash) - 1
     if issued:
         left -= 1
         r[LEFT_BEATS] -= 1
         if r[LEFT_BEATS] == 0 or left == 0:
             r[ACTIVE] = 0
     if begin:
-        r[AHEAD], r[NONE_MISSING], r[ONE_AHEAD] = -window, 0, 0
+        r[AHEAD], r[ENOUGH] = -window, -1
         r[ACTIVE], r[LEFT_BEATS] = 1, chunk_beats
     if r[PHASE] == CRC and took:
         r[CRC_TAKEN], r[PHASE] = cycle, OVER
@@ -188,34 +191,33 @@ def _cycle(r, tables, sizes, took, takes_beat, cycle, left, n_beats):  # type: i
 
 
 @jit
-def _segments(r, entries, dead, issued, begin):  # type: ignore[no-untyped-def]
-    """Segments, and the two groups that wait at most; whether an entry is taken."""
+def _segments(r, entries, sizes, taken, begin):  # type: ignore[no-untyped-def]
+    """Segments, and the two steps that wait at most; whether an entry is taken."""
+    dead, n_groups = sizes[7], sizes[9]
     steps = r[KNOWN] and r[COUNT] < 2
     wants = not r[KNOWN] or (steps and r[LAST])
     loads = wants and r[KEPT] > 0
-    over = r[TOTAL] + r[ADVANCE] - r[ALL_GROUPS]
-    moves = r[NEXT_MOVES]
-    if issued or r[COUNT] == 0:
+    moves, after, total = r[NEXT_MOVES], 0, r[TOTAL]
+    if not r[DEAD]:
+        for group in range(n_groups):
+            total += r[ADVANCE]
+            after = 1 if total >= r[ALL_GROUPS] else 0
+            total -= after * r[ALL_GROUPS]
+            moves += after if group < n_groups - 1 else 0
+    if taken or r[COUNT] == 0:
         r[WAITING] = r[BEHIND] if r[COUNT] == 2 else moves
-    r[COUNT] += (1 if steps else 0) - (1 if issued else 0)
+    r[COUNT] += (1 if steps else 0) - (1 if taken else 0)
     if steps:
-        r[BEHIND] = moves
-        r[NEXT_MOVES] = not r[DEAD] and over >= 0
-        if not r[DEAD]:
-            r[TOTAL] = over if over >= 0 else r[TOTAL] + r[ADVANCE]
-        r[LAST] = r[LEFT_GROUPS] == 2
-        r[LEFT_GROUPS] -= 1
+        r[BEHIND], r[NEXT_MOVES], r[TOTAL] = moves, after, total
+        r[LAST] = r[LEFT_STEPS] == 2
+        r[LEFT_STEPS] -= 1
     if wants:
         r[KNOWN] = loads
     if loads:
         groups, advance = entries[r[NEXT_TAKEN], 0], entries[r[NEXT_TAKEN], 1]
-        r[LEFT_GROUPS], r[ALL_GROUPS], r[ADVANCE], r[DEAD], r[LAST] = (
-            groups,
-            groups,
-            advance,
-            advance == dead,
-            0,
-        )
+        r[ALL_GROUPS], r[ADVANCE], r[DEAD] = groups, advance, advance == dead
+        r[LEFT_STEPS] = groups // n_groups
+        r[LAST] = r[LEFT_STEPS] == 1
     if begin:
         r[KNOWN], r[TOTAL], r[NEXT_MOVES], r[COUNT] = 0, 0, 0, 0
     return 1 if loads else 0
@@ -259,7 +261,7 @@ def _chunks(r, tables, sizes, took, quiet, freed):  # type: ignore[no-untyped-de
     ends = steps and at_end
     r[BLOCK_DONE] = ends and has_room
     if state != BEGIN:
-        r[ROOM] += (1 if freed else 0) - (block_words if ends and has_room else 0)
+        r[ROOM] += freed - (block_words if ends and has_room else 0)
         r[SLOT] = (r[SLOT] + (1 if steps else 0)) % slots
         if takes and at_end:
             r[BLOCKS] -= 1

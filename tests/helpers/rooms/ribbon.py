@@ -15,8 +15,8 @@ from weightless_sw.spec.ribbon import Header, RibbonGeometry, entry_advance, ent
 
 CONFIGS = {
     "ribbon": RibbonConfig(slot_bits=8, max_codes=16),
-    "ribbon, slots of 11 bits, 8-bit values": RibbonConfig(
-        slot_bits=11, max_codes=40, value_bits=8, rounds_per_stage=4
+    "ribbon, 16 lanes of 11 bits, 8-bit values, registers": RibbonConfig(
+        lanes=16, slot_bits=11, max_codes=40, value_bits=8, rounds_per_stage=4, window_registers=1
     ),
 }
 DEAD = spec.DEAD << spec.GROUPS_BITS
@@ -79,9 +79,11 @@ def full_record(config):
 
 
 def random_config(rng):
-    """Any slot bits."""
+    """Any lanes and slot bits, in both forms."""
     slot_bits = int(rng.integers(1, 17))
     return RibbonConfig(
+        lanes=int(2 ** rng.integers(0, 5)),
+        window_registers=int(rng.integers(0, 2)),
         slot_bits=slot_bits,
         max_codes=int(rng.integers(1, min(1 << slot_bits, 40))),
         value_bits=int(rng.choice([8, 16])),

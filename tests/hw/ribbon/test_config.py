@@ -18,7 +18,15 @@ def test_the_smallest_decoder_of_a_layer_fits_it():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("lanes", 4), ("lanes", 3), ("rounds_per_stage", 0), ("rounds_per_stage", 5), ("slot_bits", 17)],
+    [
+        ("lanes", 0),
+        ("lanes", 3),
+        ("lanes", 32),
+        ("window_registers", 2),
+        ("rounds_per_stage", 0),
+        ("rounds_per_stage", 5),
+        ("slot_bits", 17),
+    ],
 )
 def test_what_can_not_be_built_is_refused_by_name(name, value):
     with pytest.raises(ValueError, match=name):

@@ -32,11 +32,14 @@ def of_vector(case, rng):
 
 @pytest.mark.parametrize("slot_bits", range(1, 17))
 def test_every_width_of_a_slot(slot_bits, ribbon_vectors, need):
-    """Random streams of two chunks, and the frozen layers of that width, under stalls."""
+    """Random streams of two chunks, and the frozen layers of that width, under stalls; every number of lanes in both
+    forms."""
     need(runner.missing("icarus"))
     rng = np.random.default_rng(slot_bits)
     cases = [case for case in ribbon_vectors["layers"] if case["slot_bits"] == slot_bits]
     config = RibbonConfig(
+        lanes=2 ** (slot_bits % 5),
+        window_registers=slot_bits % 2,
         slot_bits=slot_bits,
         max_codes=min(max([5, *(case["n_codes"] for case in cases)]), (1 << slot_bits) - 1),
         rounds_per_stage=slot_bits % 4 + 1,
