@@ -76,19 +76,20 @@ class Bench:
         self.model = GoldenModel(CONFIG)
 
     def send(self, name):
-        """Offer a frame; the bytes that must come of it, or None where it is refused."""
-        words, beats = FRAMES[name], []
+        """Offer a frame; (the bytes that must come of it, whether all of them), or None where nothing does."""
+        words, beats, failed = FRAMES[name], [], False
         for word in words:
             beats += self.model.take(word)
+            failed |= self.model.failed
         data = b"".join(struct.pack("<I", word & LAST - 1) for word in words)
         self.source.send_nowait(AxiStreamFrame(data))
-        if not self.model.record_ended:
+        if not self.model.record_ended and not failed:
             return None
         lanes, bits = CONFIG.lanes, CONFIG.value_bits
         values = b"".join(
             (beat & (1 << lanes * bits) - 1).to_bytes(lanes * bits // 8, "little") for beat in beats
         )
-        return values[: self.model.fields["n_weights"] * bits // 8]
+        return values[: self.model.fields["n_weights"] * bits // 8], not failed
 
     async def receive(self):
         """The bytes of valid lanes of a frame; those that are not valid are the last ones."""
@@ -97,13 +98,20 @@ class Bench:
         n_kept = sum(keep)
         assert keep == [1] * n_kept + [0] * (len(keep) - n_kept), "a lane without a weight, not at the end"
         assert not any(frame.tdata[n_kept:]), "a lane without a weight is not zero"
+        self.is_closed = (
+            len(keep) - n_kept >= CONFIG.lanes * CONFIG.value_bits // 8
+        )  # by a beat without lanes
         return bytes(frame.tdata[:n_kept])
 
     async def check(self, names):
         """Send these frames at once, one behind the other, and compare what comes."""
         expected = [made for name in names if (made := self.send(name)) is not None]
-        for number, values in enumerate(expected):
-            assert await self.receive() == values, f"frame {number} of {names}"
+        for number, (values, whole) in enumerate(expected):
+            found = await self.receive()
+            if whole or not self.is_closed:
+                assert found == values, f"frame {number} of {names}"
+            assert self.is_closed <= (not whole), f"frame {number} of {names} ends with a beat without lanes"
+            assert values.startswith(found), f"frame {number} of {names}"
         while not (self.source.empty() and self.source.idle()):  # a refused one may be the last
             await RisingEdge(self.dut.aclk)
 
@@ -182,8 +190,8 @@ async def soft_reset_between_records(dut):
     await bench.write("control", SOFT_RESET)
     bench.model.loaded = None
     await bench.check(["again", "good"])
-    assert LoadError(await bench.read("errors")) == LoadError.NOT_RESIDENT
-    assert await bench.read("records") == 2
+    expected = (LoadError.NOT_RESIDENT, 2) if CONFIG.keeps_table() else (LoadError(0), 3)
+    assert (LoadError(await bench.read("errors")), await bench.read("records")) == expected
     assert await bench.read("phase") == Phase.DESCRIPTOR
 
 
@@ -227,7 +235,7 @@ async def every_register(dut):
 async def registers_while_beats_come(dut):
     """Reads and writes at once, and streams beside them: nobody waits for ever, each answer is its own."""
     bench = await started(dut)
-    expected = bench.send("good")
+    expected, _ = bench.send("good")
     reads = [cocotb.start_soon(bench.read("identity")) for _ in range(20)]
     writes = [cocotb.start_soon(bench.write("errors", 0)) for _ in range(20)]
     for task in [*reads, *writes]:
@@ -256,6 +264,6 @@ async def an_answer_waits(dut):
 async def a_wrong_byte_is_found(dut):
     """The planted fault: the bench must not pass what is not the model's."""
     bench = await started(dut)
-    expected = bytearray(bench.send("good"))
+    expected = bytearray(bench.send("good")[0])
     expected[-1] ^= 1
     assert await bench.receive() == expected

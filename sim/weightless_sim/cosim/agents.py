@@ -124,12 +124,13 @@ class Scoreboard:
     """Compares beats with the model's, in order, and keeps count of what it compared.
 
     ``ends``: places in ``expected`` of the last beat of layers that failed; how many of those before it still come
-    depends on how far the decoder was, but they are followed by a beat without lanes, unless the last one is out.
+    depends on how far the decoder was, but they are followed by a beat without lanes, unless the last one was offered
+    up to the cycle that stands there as well.
     """
 
     config: DecoderConfig
     expected: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
+    ends: list[tuple[int, int]] = field(default_factory=list)
     n_beats: int = 0
     n_weights: int = 0
     n_mismatches: int = 0
@@ -140,20 +141,24 @@ class Scoreboard:
         """The beat without lanes, which is last."""
         return 1 << self.config.lanes * (self.config.value_bits + 1)
 
-    def fail(self, is_whole: bool) -> None:
-        """The layer whose beats were expected last has; ``is_whole``: its true last one is among them."""
+    def fail(self, is_whole: bool, latest: int) -> None:
+        """The layer whose beats were expected last has; ``is_whole``: its true last one is among them, which may come
+        if it is offered by the cycle ``latest``."""
         if not is_whole:
             self.expected.append(self.closing)
-        self.ends.append(len(self.expected) - 1)
+        self.ends.append((len(self.expected) - 1, latest))
 
-    def compare(self, cycle: int, beat: int) -> None:
-        """One beat that came out."""
-        if (
-            beat == self.closing
-            and (end := next((end for end in self.ends if end >= self.n_beats), None)) is not None
-        ):
-            self.expected[self.n_beats : end + 1] = [beat]
-            self.ends = [place - (end - self.n_beats) for place in self.ends if place > end]
+    def compare(self, cycle: int, beat: int, offered: int) -> None:
+        """One beat that came out, and was offered from the cycle ``offered`` on."""
+        self.ends = [(end, latest) for end, latest in self.ends if end >= self.n_beats]
+        if self.ends:
+            end, latest = self.ends[0]
+            if beat == self.closing:
+                cut = end - self.n_beats
+                self.expected[self.n_beats : end + 1] = [beat]
+                self.ends = [(place - cut, late) for place, late in self.ends[1:]]
+            elif end == self.n_beats and offered > latest:
+                self.expected[end] = self.closing
         assert self.n_beats < len(self.expected), f"a beat in cycle {cycle} that no word so far has completed"
         expected = self.expected[self.n_beats]
         bits = self.config.value_bits

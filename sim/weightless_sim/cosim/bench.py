@@ -6,6 +6,7 @@ the folder with the scenarios' files, to which the results go.
 
 import os
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class Bench:
             assert found == expected, f"{self.reading} is {found:#x} in cycle {cycle}, not {expected:#x}"
         if taken := self.weights.sample(cycle):
             beat = self.weights.transfers[-1][1]
-            self.scoreboard.compare(cycle, beat)
+            self.scoreboard.compare(cycle, beat, self.weights.first_valid[len(self.weights.transfers) - 1])
             if (
                 self.scoreboard.expected[self.scoreboard.n_beats - 1] >> self.last_bit
                 and not self.scenario.frames
@@ -92,12 +93,12 @@ class Bench:
             self.driver.taken()
             place = len(self.load.transfers) - 1
             word = self.load.transfers[-1][1] ^ self.planted.get(place, 0)
-            self._take(word, place)
+            self._take(cycle, word, place)
         is_last = taken and bool(self.weights.transfers[-1][1] >> self.last_bit & 1)
         stalls = self.load.waiting is not None, self.weights.waiting is not None
         self.registers.step(word, self.model, taken, is_last, stalls)
 
-    def _take(self, word: int, place: int) -> None:
+    def _take(self, cycle: int, word: int, place: int) -> None:
         """A word was loaded: what it completes is expected from the next cycle on."""
         self.n_words += 1
         beats = self.model.take(word)
@@ -105,7 +106,10 @@ class Bench:
             beats[len(beats) // 2] ^= 1
         self.scoreboard.expected += beats
         if self.model.failed:
-            self.scoreboard.fail(not self.model.beats.left)
+            # What is wrong with the payload may wait for words before it; a wrong end is known at once.
+            at_once = self.model.refused in (LoadError.CRC, LoadError.LONG)
+            latest = cycle + RegisterModel.SETTLE + 1 if at_once else sys.maxsize
+            self.scoreboard.fail(not self.model.beats.left, latest)
         if self.model.record_ended:
             self.loaded.append((place + 1 - self.n_words, place))
         if word & LAST:

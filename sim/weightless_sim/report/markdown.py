@@ -70,7 +70,7 @@ def _layouts(result: Report) -> list[str]:
     head = ["layer", "layout", "bytes", "c", "false positives", "per non-zero weight", "bit/weight"]
     text = (
         "Record and live maps; c is what stands beside the codebook, in slots per key. The coded record is exact and "
-        "decoded in series; the ribbon is read by software, so far."
+        "decoded in series, by software."
     )
     return ["## Layouts", "", *_table(head, rows), text, ""]
 

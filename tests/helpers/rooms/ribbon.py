@@ -180,7 +180,19 @@ def refused(config, good):
         "CRC": ([*words[:-1], words[-1] ^ 1 << 31], LoadError.CRC),
         "a bit of the table": ([*words[:behind], words[behind] ^ 1, *words[behind + 1 :]], LoadError.CRC),
         **{name: (frame(bad), error) for name, (bad, error) in bad_payloads(config).items()},
+        **late_crcs(config),
     }
+
+
+def late_crcs(config):
+    """Frames whose CRC is wrong, with more and more words behind those that the last beat needs: it is found before
+    that beat is issued, while it is on its way, and when it is out."""
+    rng = np.random.default_rng(6)
+    frames = {}
+    for n_words in range(8, 52, 4):
+        words = frame(record(config, 64, [chunk(config, [entry(40, 40)], n_words, rng)], rng))
+        frames[f"CRC, {n_words} words"] = [*words[:-1], words[-1] ^ 1], LoadError.CRC
+    return frames
 
 
 def aliases(config, good):

@@ -64,12 +64,12 @@ def test_driver_keeps_its_offer():
 
 def test_scoreboard_finds_what_is_wrong():
     board = Scoreboard(ClassicConfig(lanes=1, value_bits=16), expected=[0x1_0005, 0x1_0006])
-    board.compare(0, 0x1_0005)
-    board.compare(1, 0x1_0007)
+    board.compare(0, 0x1_0005, 0)
+    board.compare(1, 0x1_0007, 1)
     assert (board.n_weights, board.n_mismatches) == (2, 1)
     assert board.first_mismatch == "beat 1, cycle 1: 0x10007 instead of 0x10006"
     with pytest.raises(AssertionError, match="a beat in cycle 2 that no word so far has completed"):
-        board.compare(2, 0)
+        board.compare(2, 0, 2)
 
 
 def test_bench_finds_a_beat_before_its_words():
@@ -84,3 +84,38 @@ def test_bench_finds_a_beat_before_its_words():
     dut.weights__valid.value = 1
     with pytest.raises(AssertionError, match="a beat was offered in cycle 1 before the words"):
         bench.check(1)
+
+
+CLOSING = 1 << 17  # of one lane of 16 bits: last, and no lane
+TRUE_LAST = CLOSING | 0x1_0006
+
+
+@pytest.mark.parametrize(
+    ("beats", "offered", "mismatches"),
+    [
+        ([0x1_0005, TRUE_LAST], 10, 0),  # it was offered in time
+        ([0x1_0005, TRUE_LAST], 11, 1),
+        ([0x1_0005, CLOSING], 11, 0),
+        ([CLOSING], 3, 0),
+        ([0x1_0007, CLOSING], 3, 1),
+    ],
+)
+def test_a_layer_that_failed_ends_with_a_beat_without_lanes(beats, offered, mismatches):
+    """Unless its last one was offered by cycle 10; the next layer's beats follow."""
+    board = Scoreboard(ClassicConfig(lanes=1, value_bits=16), expected=[0x1_0005, TRUE_LAST])
+    board.fail(is_whole=True, latest=10)
+    board.expected.append(0x1_0009)
+    for beat in [*beats, 0x1_0009]:
+        board.compare(offered, beat, offered)
+    assert (board.n_beats, bool(board.n_mismatches)) == (len(beats) + 1, bool(mismatches))
+    assert len(board.expected) == board.n_beats
+
+
+def test_a_layer_that_never_had_a_last_beat_has_to_end():
+    board = Scoreboard(ClassicConfig(lanes=1, value_bits=16), expected=[0x1_0005])
+    board.fail(is_whole=False, latest=10)
+    assert board.expected == [0x1_0005, CLOSING]
+    board.compare(0, 0x1_0005, 0)
+    board.compare(1, CLOSING, 1)
+    with pytest.raises(AssertionError, match="no word so far"):
+        board.compare(2, CLOSING, 2)
