@@ -341,7 +341,7 @@ MUTANTS = [
         "with m.If(0):\n            m.d.sync += total.eq(0)",
         "ribbon",
     ),
-    Mutant(RIBBON_STAGES, "Cat(then >= words for", "Cat(then >= words - 1 for", "ribbon"),
+    Mutant(RIBBON_STAGES, "Cat(come >= words for", "Cat(come >= words - 1 for", "ribbon"),
     Mutant(RIBBON_STAGES, "self.full.eq(enough.bit_select(moved, 1))", "self.full.eq(enough[0])", "ribbon"),
     # The window, the pipeline.
     Mutant(
@@ -371,9 +371,9 @@ MUTANTS = [
         "ribbon",
     ),
     Mutant(RIBBON, "~self.active & ~Cat(valid[1 : n_hash + 1]).any()", "~self.active", "ribbon"),
-    Mutant(RIBBON, "closing.eq(index.valid & ~(taken & index.last))", "closing.eq(0)", "bad ribbon"),
-    Mutant(RIBBON, "closing.eq(index.valid & ~(taken & index.last))", "closing.eq(1)", "bad ribbon"),
-    Mutant(RIBBON, "failed.eq(loader.abort)", "failed.eq(0)", "bad ribbon"),
+    Mutant(RIBBON, "closing.eq(index.valid)", "closing.eq(0)", "bad ribbon"),
+    Mutant(RIBBON, "closing.eq(index.valid)", "closing.eq(1)", "bad ribbon"),
+    Mutant(RIBBON, "failed.eq(abort)", "failed.eq(0)", "bad ribbon"),
     Mutant(RIBBON, "lanes = Mux(closed, 0, Mux", "lanes = Mux(0, 0, Mux", "bad ribbon"),
     Mutant(RIBBON, ".all() | index.last", ".all()", "ribbon"),
     Mutant(RIBBON, "(size < spec.MIN_CHUNK_LOG2) | ", "0 & ", "bad ribbon"),

@@ -50,6 +50,8 @@ class Pipeline(wiring.Component):
         Moves every register of a stage; while it is low they all hold.
     start : unsigned(1), in
         Begins the layer of ``n_weights`` weights.
+    stop : unsigned(1), in
+        Issues no beat more: the words are wrong.
     abort : unsigned(1), in
         Ends it: a beat without lanes follows, if its last one has not been issued.
     n_weights : unsigned(32), in
@@ -88,6 +90,7 @@ class Pipeline(wiring.Component):
             {
                 "en": In(1),
                 "start": In(1),
+                "stop": In(1),
                 "abort": In(1),
                 "n_weights": In(32),
                 "begin": In(1),
@@ -179,8 +182,11 @@ class Pipeline(wiring.Component):
             m.d.sync += self.active.eq(0)
         with m.If(self.begin):
             m.d.sync += self.active.eq(1)
-        with m.If(self.abort):
-            m.d.sync += [self.active.eq(0), closing.eq(index.valid & ~(taken & index.last))]
+        with m.If(self.stop | self.abort):
+            m.d.sync += self.active.eq(0)
+        aborted = delayed(m, Const(1), self.abort, 1, "aborted", reset_less=False)
+        with m.If(aborted):  # and nothing is issued any more
+            m.d.sync += closing.eq(index.valid)
         return list(position.places), (moved, segments.o.payload.dead), closing
 
     def _hash(self, m: Module, group: Value, number: int) -> Any:
@@ -252,9 +258,10 @@ class Decoder(wiring.Component):
         connect(m, loader.body, chunks.i)
         connect(m, chunks.entry, pipeline.entry)
         connect(m, code.o, flipped(self.weights))
-        taken, failed = Signal(), Signal()
-        with m.If(loader.start | loader.abort):
-            m.d.sync += failed.eq(loader.abort)
+        taken, failed, abort = Signal(), Signal(), Signal()
+        m.d.sync += abort.eq(loader.abort)  # why, is the longest way here
+        with m.If(loader.start | abort):
+            m.d.sync += failed.eq(abort)
         m.d.comb += [
             loader.own_faults.eq(own_faults(config, loader.fields)),
             loader.body_done.eq(chunks.done),
@@ -262,7 +269,7 @@ class Decoder(wiring.Component):
             loader.body_faults.eq(chunks.faults),
             loader.finished.eq(taken & self.weights.payload.last),
             chunks.start.eq(loader.start),
-            chunks.abort.eq(loader.abort),
+            chunks.abort.eq(abort),
             chunks.fields.eq(loader.fields),
             chunks.ended.eq(loader.body_ended),
             *(
@@ -275,7 +282,8 @@ class Decoder(wiring.Component):
             ),
             pipeline.en.eq(code.i.ready),
             pipeline.start.eq(loader.start),
-            pipeline.abort.eq(loader.abort),
+            pipeline.stop.eq(chunks.faults.any()),
+            pipeline.abort.eq(abort),
             pipeline.n_weights.eq(loader.fields.n_weights),
             code.i.valid.eq(pipeline.valid),
             code.i.payload.eq(pipeline.slots),

@@ -175,18 +175,23 @@ class Position(wiring.Component):
         m = Module()
         n_groups = self.config.groups
         before = Signal(self.place_bits)
-        ahead, then = Signal(signed(self.place_bits + 2)), Signal(signed(self.place_bits + 2))
-        enough = Signal(n_groups + 1)
-        moved = sum(self.moves[1:], self.moves[0])
+        ahead, come = Signal(signed(self.place_bits + 1)), Signal(signed(self.place_bits + 1))
+        enough, moved = Signal(n_groups + 1), Signal(range(n_groups + 1))
         m.d.comb += [
             *(
                 self.places[group].eq(before + sum(self.moves[1 : group + 1], self.moves[0]))
                 for group in range(n_groups)
             ),
+            moved.eq(sum(self.moves[1:], self.moves[0])),
             self.full.eq(enough.bit_select(moved, 1)),
-            then.eq(ahead + Mux(self.block_done, spec.BLOCK_WORDS, 0) - Mux(self.taken, moved, 0)),
+            come.eq(ahead + Mux(self.block_done, spec.BLOCK_WORDS, 0)),
         ]
-        m.d.sync += [ahead.eq(then), enough.eq(Cat(then >= words for words in range(n_groups + 1)))]
+        # What is compared does not wait for the beat; which comparison counts does.
+        reach = Cat(come >= words for words in range(2 * n_groups + 1))
+        m.d.sync += [
+            ahead.eq(come - Mux(self.taken, moved, 0)),
+            enough.eq((reach >> Mux(self.taken, moved, 0))[: n_groups + 1]),
+        ]
         with m.If(self.taken):
             m.d.sync += before.eq(self.places[n_groups - 1])
         with m.If(self.begin):

@@ -108,7 +108,7 @@ class Bench:
         if self.model.failed:
             # What is wrong with the payload may wait for words before it; a wrong end is known at once.
             at_once = self.model.refused in (LoadError.CRC, LoadError.LONG)
-            latest = cycle + RegisterModel.SETTLE + 1 if at_once else sys.maxsize
+            latest = cycle + RegisterModel.SETTLE + 2 if at_once else sys.maxsize
             self.scoreboard.fail(not self.model.beats.left, latest)
         if self.model.record_ended:
             self.loaded.append((place + 1 - self.n_words, place))

@@ -11,6 +11,7 @@ from weightless_hw.ribbon.config import RibbonConfig
 from weightless_sim.cosim.scenario import LAST
 from weightless_sw.records import unpack_bits
 from weightless_sw.spec import ribbon as spec
+from weightless_sw.spec.record import words_for_bits
 from weightless_sw.spec.ribbon import Header, RibbonGeometry, entry_advance, entry_groups
 
 CONFIGS = {
@@ -181,7 +182,18 @@ def refused(config, good):
         "a bit of the table": ([*words[:behind], words[behind] ^ 1, *words[behind + 1 :]], LoadError.CRC),
         **{name: (frame(bad), error) for name, (bad, error) in bad_payloads(config).items()},
         **late_crcs(config),
-    }
+        "an entry of no groups, and the end": (
+            ends_behind_pair(config, bad_payloads(config)["an entry of no groups"][0]), LoadError.ENTRY,
+        ),
+    }  # fmt: skip
+
+
+def ends_behind_pair(config, data):
+    """A frame whose last word comes before its time, right behind the two blocks and the first pair."""
+    words = frame(data)
+    begin = len(words) - 1 - descriptor(data)["payload_words"]
+    t = config.slot_bits
+    return cut(words, begin + 1 + words_for_bits(2 * 32 * t + spec.pair_bits(t)) + 1)
 
 
 def late_crcs(config):
