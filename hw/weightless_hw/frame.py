@@ -116,6 +116,7 @@ class FrameReader(wiring.Component):
         n_words = Signal(range(DESCRIPTOR_WORDS))
         refused = Signal(len(self.faults), reset_less=True)
         resident = Signal()
+        more = Signal()  # words of a payload that streams
         m.submodules.entries = codebook = CodebookLoader(self.config)
         home = self._home(m)
         crc_is_right = self._crc(m, taken, n_words)
@@ -141,12 +142,14 @@ class FrameReader(wiring.Component):
                 m.d.comb += [self.load.ready.eq(codebook.i.ready), codebook.i.valid.eq(self.load.valid)]
                 with m.If(codebook.done):
                     m.d.comb += [self.body_start.eq(1), self.start.eq(not self.config.keeps_table())]
+                    if not self.config.keeps_table():
+                        m.d.sync += more.eq(self._left(words) != 0)
                     m.d.sync += self.phase.eq(Phase.TABLE)
             with m.Case(Phase.TABLE):
                 if self.config.keeps_table():
                     self._pass_on(m, words, taken)
                 else:
-                    self._stream(m, words, taken, home)
+                    self._stream(m, words, more, taken, home)
             with m.Case(Phase.CRC):
                 self._take_crc(m, taken)
             with m.Case(Phase.VERIFY):
@@ -235,21 +238,21 @@ class FrameReader(wiring.Component):
         with m.Elif(self.body_done):
             m.d.sync += self.phase.eq(Phase.CRC)
 
-    def _stream(self, m: Module, words: Signal, taken: Value, home: Any) -> None:
+    def _stream(self, m: Module, words: Signal, more: Signal, taken: Value, home: Any) -> None:
         """The payload, where the layer is decoded while it comes; one of its words may be the frame's last, too soon.
 
         What is wrong with the words before comes first: so it depends on the words alone, not on when they come.
         """
         left = self._left(words)
         short = Signal()
-        with m.If((left != 0) & ~short):
+        with m.If(more & ~short):
             is_last = self.load.payload.last
             m.d.comb += [self.load.ready.eq(self.body.ready), self.body.valid.eq(self.load.valid & ~is_last)]
             with m.If(taken):
-                m.d.sync += [left.eq(left - 1), short.eq(is_last)]
+                m.d.sync += [left.eq(left - 1), more.eq(left != 1), short.eq(is_last)]
         with m.Elif(self.body_done & ~short):
             m.d.sync += self.phase.eq(Phase.CRC)
-        m.d.comb += self.body_ended.eq((left == 0) & ~short)
+        m.d.comb += self.body_ended.eq(~more & ~short)
         with m.If(self.body_faults.any()):
             m.d.comb += self.faults.eq(self.body_faults)
             m.d.sync += [self.phase.eq(Mux(short, home, Phase.DRAIN)), short.eq(0)]

@@ -135,7 +135,7 @@ def _add_encode(commands: Any) -> None:
     )
     command.add_argument(
         "--layout", choices=(*layouts.BY_NAME, codec.AUTO), default="classic",
-        help="how tables are laid out; auto: the smaller record.",
+        help="how tables are laid out; auto: the smaller record",
     )  # fmt: skip
     command.add_argument(
         "--lanes", type=int, help="classic: weights per row group and per clock, 1, 2, 4 .. 64 (default: 8)"
