@@ -278,7 +278,12 @@ MUTANTS = [
         "ribbon",
     ),
     Mutant(RIBBON_LOAD, "self.two.eq(self.entries > 1)", "self.two.eq(self.entries > 0)", "bad ribbon"),
-    Mutant(RIBBON_LOAD, "self.no_entries.eq(few)", "self.no_entries.eq(self.entries == 2)", "any ribbon"),
+    Mutant(
+        RIBBON_LOAD,
+        "self.no_entries.eq(self.one_pair)",
+        "self.no_entries.eq(self.entries == 2)",
+        "any ribbon",
+    ),
     Mutant(
         RIBBON_LOAD,
         "self.room.eq(self.config.RING_WORDS - spec.BLOCK_WORDS)",

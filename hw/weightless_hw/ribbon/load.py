@@ -254,8 +254,8 @@ class ChunkReader(wiring.Component):
         """
         self.state = Signal(State)
         self.skid, self.items, self.reader = Skid(WORD_BITS), Items(self.config.item_bits), EntryReader()
-        self.blocks, self.no_blocks = Signal(HEADER["blocks"].shape), Signal()
-        self.entries, self.no_entries = Signal(HEADER["entries"].shape), Signal()
+        self.blocks, self.no_blocks, self.one_block = Signal(HEADER["blocks"].shape), Signal(), Signal()
+        self.entries, self.no_entries, self.one_pair = Signal(HEADER["entries"].shape), Signal(), Signal()
         self.wanted, self.block_wanted = Signal(6), Signal()
         self.surplus, self.last_chunk = Signal(BLOCK_LOG2), Signal()
         self.room = Signal(signed(BLOCK_LOG2 + self.config.RING_WORDS.bit_length()))
@@ -286,8 +286,10 @@ class ChunkReader(wiring.Component):
                 self.seed.eq(self.fields.seed + header.step),
                 self.blocks.eq(header.blocks),
                 self.no_blocks.eq(header.blocks == 0),
+                self.one_block.eq(header.blocks == 1),
                 self.entries.eq(header.entries),
                 self.no_entries.eq(0),
+                self.one_pair.eq(header.entries <= 2),
                 self.last_chunk.eq(is_last),
                 self.wanted.eq(FIRST_BLOCKS),
                 self.surplus.eq(0),
@@ -308,8 +310,10 @@ class ChunkReader(wiring.Component):
         ]
         waits = (self.block_wanted | (self.state == State.PAIR)) & ~item
         between = (self.state == State.HEAD) | (self.state == State.DONE)
+        starved = Signal()
+        m.d.sync += starved.eq((waits | between) & ~self.skid.o.valid)
         m.d.comb += [
-            self.starved.eq((waits | between) & ~self.skid.o.valid),
+            self.starved.eq(starved & ~self.skid.o.valid),  # since a cycle ago, and still
             self.done.eq((self.state == State.DONE) & ~self.skid.o.valid),
         ]
 
@@ -339,18 +343,18 @@ class ChunkReader(wiring.Component):
         with m.If(takes & self.slot.all()):
             m.d.sync += [
                 self.blocks.eq(self.blocks - 1),
-                self.no_blocks.eq(self.blocks == 1),
+                self.no_blocks.eq(self.one_block),
+                self.one_block.eq(self.blocks == 2),
                 self.wanted.eq(self.wanted - 1),
             ]
         with m.If(takes):
             m.d.comb += self.items.o.ready.eq(1)
-        return self.block_wanted & self.slot.all() & (self.blocks == 1) & self.no_entries
+        return self.block_wanted & self.slot.all() & self.one_block & self.no_entries
 
     def _pair(self, m: Module) -> Value:
         """Takes the items of a pair; whether the item is the chunk's last."""
         nth = Signal(range(self.config.pair_items + 1))
         is_last = nth == self.config.pair_items - 1
-        few = self.entries <= 2
         with m.If((self.state == State.PAIR) & self.items.o.valid & ~self.reader.kept):
             m.d.comb += self.items.o.ready.eq(1)
             m.d.sync += [
@@ -364,11 +368,12 @@ class ChunkReader(wiring.Component):
                     self.step.eq(0),
                     self.two.eq(self.entries > 1),
                     self.entries.eq(self.entries - 2),
-                    self.no_entries.eq(few),
+                    self.no_entries.eq(self.one_pair),
+                    self.one_pair.eq(self.entries <= 4),
                 ]
         with m.If(self.begin):
             m.d.sync += nth.eq(0)
-        return (self.state == State.PAIR) & is_last & few & self.no_blocks
+        return (self.state == State.PAIR) & is_last & self.one_pair & self.no_blocks
 
     def _entries(self, m: Module) -> None:
         """The first entry, the second if there is one, what they call for; a clock each."""
