@@ -1,23 +1,27 @@
 """Random decoders, layers, stalls and resets through the whole bench, for as long as asked.
 
-    python tests/benchmarks/fuzz_cosim.py [--seconds 300] [--seed 0] [--simulator icarus]
+    python tests/benchmarks/fuzz_cosim.py [--seconds 300] [--seed 0] [--simulator icarus] [--frames 10000]
 
-Every run checks all beats and all cycles; the first failure ends it and names its seed and log.
+Every run checks all beats and all cycles; the first failure ends it and names its seed and log.  Then, on Verilator,
+frames that no encoder writes, where the layout streams: none hangs, each is refused for what the golden model says.
 """
 
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from rich.progress import Progress
 
+from weightless_hw.registers import LoadError
 from weightless_sim.cosim import runner
-from weightless_sim.cosim.scenario import Scenario
+from weightless_sim.cosim.scenario import Scenario, frame
 from weightless_sw.records import resident_record
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
+from frames import record
 from rooms import ROOMS
 
 
@@ -38,10 +42,26 @@ def random_scenario(seed: int) -> Scenario:
     return Scenario(config=config, records=records, source=source, sink=sink, reset_at=reset_at)
 
 
+def bad_frames(n: int, seed: int) -> Iterator[Scenario]:
+    """Frames that no encoder writes, 500 a scenario, with a good one behind each tenth; of the layouts that stream."""
+    for room in (room for room in ROOMS.values() if hasattr(room, "random_frames")):
+        config = next(iter(room.CONFIGS.values()))
+        good = record(config, 123, 10, 2, seed=1)
+        for first in range(0, n, 500):
+            bad = room.random_frames(config, min(500, n - first), np.random.default_rng([seed, first]))
+            frames = [
+                part for k, one in enumerate(bad) for part in ([one, frame(good)] if k % 10 == 0 else [one])
+            ]
+            yield Scenario(config=config, records=[good] * (len(frames) - len(bad)), frames=frames)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--frames", type=int, default=10_000, help="frames that no encoder writes, per layout"
+    )
     parser.add_argument("--simulator", choices=runner.SIMULATORS, default="icarus")
     options = parser.parse_args()
     start, seed, n_weights = time.monotonic(), options.seed, 0
@@ -55,6 +75,17 @@ def main() -> None:
             seed += 1
             progress.update(task, completed=time.monotonic() - start)
     print(f"{seed - options.seed} scenarios from seed {options.seed}, {n_weights:,} weights, no mismatch")
+    n_frames = 0
+    for scenario in bad_frames(options.frames, options.seed):
+        try:
+            errors = LoadError(runner.run(scenario, "bad frames", simulator="verilator").errors)
+        except runner.SimulationError as error:
+            raise SystemExit(f"bad frames from {n_frames} on: {error}") from error
+        n_frames += len(scenario.frames) - len(scenario.records)
+        print(
+            f"{n_frames:,} bad frames of the {scenario.config.GEOMETRY.NAME}, none hangs: {errors!r}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 from amaranth.sim import Simulator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weightless_hw.parts.items import Items
+from weightless_hw.parts.items import Items, Skid
 
 
 def cut(width, words, valid, ready=(True,)):
@@ -57,3 +58,36 @@ def test_words_are_cut_into_items_whoever_waits(width, words, valid, ready):
 def test_it_keeps_up(width, n_words, cycles):
     """A word a clock, or an item a clock where a word holds several."""
     assert cut(width, [0] * n_words, [True])[1] == cycles
+
+
+@pytest.mark.parametrize("ready", [1.0, 0.5, 0.1])
+def test_a_skid_keeps_every_word_and_their_order(ready):
+    """Its own ready does not look at the taker's; a word a clock goes through where nobody waits."""
+    rng = np.random.default_rng(3)
+    dut, sent, got, cycles = Skid(8), list(range(200)), [], 0
+
+    async def bench(ctx):
+        nonlocal cycles
+        place = 0
+        while len(got) < len(sent):
+            offers, takes = (
+                int(place < len(sent) and (ready == 1.0 or rng.random() < 0.7)),
+                int(rng.random() < ready),
+            )
+            ctx.set(dut.i.valid, offers)
+            ctx.set(dut.i.payload, sent[place] if offers else 255)
+            before = ctx.get(dut.i.ready)
+            ctx.set(dut.o.ready, takes)
+            assert ctx.get(dut.i.ready) == before
+            if takes and ctx.get(dut.o.valid):
+                got.append(ctx.get(dut.o.payload))
+            place += offers and before
+            await ctx.tick()
+            cycles += 1
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert got == sent
+    assert ready < 1 or cycles == len(sent) + 1
