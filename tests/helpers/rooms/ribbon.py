@@ -66,17 +66,16 @@ def record(config, n_weights, chunks, rng, *, n_codes=3, chunk_log2=13, seed=77)
 
 
 def full_record(config):
-    """Three chunks, each with another seed: dense, sparse and dead segments, words that no group reads and words that
-    are not stored."""
+    """Two chunks, each with another seed: dense, sparse and dead segments, words that are not stored, words that no
+    group reads."""
     rng = np.random.default_rng(9)
-    dense = [entry(62, 62), entry(40, 80), DEAD | 20, entry(0, 30), entry(62, 100), 62 << 10 | 0x1FF]
+    dense = [entry(62, 62), entry(40, 80), DEAD | 20, entry(0, 30), entry(62, 100)]
     sparse = [entry(5, 120), 9 << 10 | 0x80, DEAD | 0x100]
     chunks = [
-        chunk(config, dense, 200, rng, step=15),
-        chunk(config, sparse, 20, rng, step=1),
+        chunk(config, [*dense, *sparse], 168, rng, step=15),
         chunk(config, [entry(60, 64), entry(60, 120)], 128, rng),
     ]
-    return record(config, 2 * 8192 + 999, chunks, rng, seed=65_530, n_codes=config.max_codes)
+    return record(config, 8192 + 999, chunks, rng, seed=65_530, n_codes=config.max_codes)
 
 
 def random_config(rng):

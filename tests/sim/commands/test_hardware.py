@@ -36,20 +36,23 @@ def test_the_decoder_of_a_file(tmp_path):
     assert header(path) == vars(decoders.for_layers([table.geometry for table in tables.values()]))
 
 
-def test_every_parameter_is_an_option(tmp_path):
+@pytest.mark.parametrize("layout", decoders.BY_NAME)
+def test_every_parameter_is_an_option(tmp_path, layout):
     path = tmp_path / "x.v"
-    given = {
+    values = {
         "lanes": 4,
         "slot_bits": 7,
         "max_bank_rows": 33,
         "max_codes": 20,
         "value_bits": 8,
         "rounds_per_stage": 3,
+        "window_registers": 1,
         "counters": 0,
     }
-    assert set(given) == set(decoders.options())
+    assert set(values) == set(decoders.options())
+    given = {name: values[name] for name in decoders.BY_NAME[layout].config.options()}
     options = [text for name, value in given.items() for text in (f"--{name.replace('_', '-')}", str(value))]
-    assert cli.main(["rtl", *options, "-o", str(path)]) == 0
+    assert cli.main(["rtl", "--layout", layout, *options, "-o", str(path)]) == 0
     assert header(path) == given
 
 
