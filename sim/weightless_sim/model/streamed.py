@@ -27,12 +27,12 @@ CAME, KEPT, NEXT_READ, NEXT_TAKEN = range(16, 20)
 # Segments, and the groups that wait behind them.
 KNOWN, LAST, DEAD, ADVANCE, LEFT_STEPS, ALL_GROUPS, TOTAL, NEXT_MOVES, COUNT, WAITING, BEHIND = range(20, 31)
 # The window's place, the beats of the chunk, the pipeline.
-AHEAD, ENOUGH, ACTIVE, LEFT_BEATS, VALID, MOVED = range(31, 37)
+AHEAD, ACTIVE, LEFT_BEATS, VALID, MOVED = range(31, 36)
 # The code stage.
-ARRIVED, SPARE_FULL, LOOKED_UP, OFFERED = range(37, 41)
+ARRIVED, SPARE_FULL, LOOKED_UP, OFFERED = range(36, 40)
 # The frame's reader; and what is counted.
-WORDS_LEFT, PHASE, N_BEATS, HELD, BUBBLES, FIRST_VALID, LAST_BEAT, CRC_TAKEN = range(41, 49)
-N_REGISTERS = 49
+WORDS_LEFT, PHASE, N_BEATS, HELD, BUBBLES, FIRST_VALID, LAST_BEAT, CRC_TAKEN = range(40, 48)
+N_REGISTERS = 48
 IDLE, HEAD, BEGIN, IN_BLOCKS, IN_PAIR, IN_ENTRIES, END, DONE = range(8)
 TABLE, CRC, OVER = range(3)
 STUCK = 1_000_000  # cycles without a transfer
@@ -111,8 +111,9 @@ def _layer(config: Any, load: Load, patterns: tuple[Ints, Ints], start: int, off
     geometry: Any = load.geometry
     n_payload = geometry.payload_words
     payload = np.frombuffer(load.record, "<u4")[len(load.record) // 4 - n_payload :].tolist()
-    chunks = [(c.n_words, len(c.entries)) for c in geometry.chunks(payload)]
-    entries = [config.segment(entry) for c in geometry.chunks(payload) for entry in c.entries]
+    walked = list(geometry.chunks(payload))
+    chunks = [(chunk.n_words, len(chunk.entries)) for chunk in walked]
+    entries = [config.segment(entry) for chunk in walked for entry in chunk.entries]
     sizes = Sizes(
         item_bits=config.item_bits, pair_items=config.pair_items, hash_stages=config.hash_stages,
         window=config.WINDOW_WORDS, block_words=config.BLOCK_WORDS, ring_words=config.RING_WORDS,
@@ -157,7 +158,7 @@ def _cycle(r, tables, sizes, took, takes_beat, cycle, left, n_beats):  # type: i
     en = not r[SPARE_FULL]
     part = (n_beats - left) % beats
     moves = r[WAITING] if part == 0 else 0
-    goes = r[ACTIVE] and r[COUNT] > 0 and r[ENOUGH] >= moves
+    goes = r[ACTIVE] and r[COUNT] > 0 and r[AHEAD] >= moves
     issued = goes and en
     freed = r[MOVED] >> 2 * (n_hash - 1) & 3 if en and r[VALID] & 1 << n_hash - 1 != 0 else 0
     quiet = not r[ACTIVE] and r[VALID] & (1 << n_hash) - 1 == 0
@@ -173,7 +174,6 @@ def _cycle(r, tables, sizes, took, takes_beat, cycle, left, n_beats):  # type: i
     r[NEXT_READ] += reads
     _code_stage(r, arrives, takes_beat, cycle)
     r[AHEAD] += (block_words if block_done else 0) - (moves if issued else 0)
-    r[ENOUGH] = r[AHEAD]
     if en:
         r[VALID] = (r[VALID] << 1 | (1 if goes else 0)) & (1 << n_hash + 1) - 1
         r[MOVED] = (r[MOVED] << 2 | moves) & (1 << 2 * n_hash) - 1
@@ -183,8 +183,7 @@ def _cycle(r, tables, sizes, took, takes_beat, cycle, left, n_beats):  # type: i
         if r[LEFT_BEATS] == 0 or left == 0:
             r[ACTIVE] = 0
     if begin:
-        r[AHEAD], r[ENOUGH] = -window, -1
-        r[ACTIVE], r[LEFT_BEATS] = 1, chunk_beats
+        r[AHEAD], r[ACTIVE], r[LEFT_BEATS] = -window, 1, chunk_beats
     if r[PHASE] == CRC and took:
         r[CRC_TAKEN], r[PHASE] = cycle, OVER
     return left

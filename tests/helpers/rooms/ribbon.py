@@ -28,12 +28,11 @@ def entry(words, groups):
     return words << spec.GROUPS_BITS | groups // spec.UNIT
 
 
-def chunk(config, entries, n_words, rng, *, step=0, n_entries=None, behind=0, pair_tail=0, padding=0):
+def chunk(config, entries, n_words, rng, *, step=0, behind=0, pair_tail=0, padding=0):
     """The words of a chunk with random slots.  ``behind`` goes into the place of an entry that is not there,
-    ``pair_tail`` behind a pair, ``padding`` behind all; ``n_entries`` into the header in place of the true number."""
+    ``pair_tail`` behind a pair, ``padding`` behind all."""
     t = config.slot_bits
-    n_entries = len(entries) if n_entries is None else n_entries
-    bits, place = Header(n_words, n_entries, step).to_word(), 32
+    bits, place = Header(n_words, len(entries), step).to_word(), 32
     n_blocks, called, left = 0, spec.WINDOW, list(entries)
 
     def put(value, n_bits):
@@ -160,8 +159,7 @@ def bad_payloads(config):
 
 def refused(config, good):
     """By name: a frame that the decoder must refuse, and why."""
-    words, old = frame(good), descriptor(good)
-    start = len(words) - 1 - old["payload_words"]
+    words, old, start = frame(good), descriptor(good), payload_place(good)
     behind = start + 1  # the first word of a block
     return {
         "lanes": (changed(good, widths=old["widths"] | 1), LoadError.WIDTHS),
@@ -187,12 +185,15 @@ def refused(config, good):
     }  # fmt: skip
 
 
+def payload_place(data):
+    """The word of a record with which its payload begins."""
+    return len(data) // 4 - descriptor(data)["payload_words"]
+
+
 def ends_behind_pair(config, data):
     """A frame whose last word comes before its time, right behind the two blocks and the first pair."""
-    words = frame(data)
-    begin = len(words) - 1 - descriptor(data)["payload_words"]
     t = config.slot_bits
-    return cut(words, begin + 1 + words_for_bits(2 * 32 * t + spec.pair_bits(t)) + 1)
+    return cut(frame(data), payload_place(data) + 1 + words_for_bits(2 * 32 * t + spec.pair_bits(t)) + 1)
 
 
 def late_crcs(config):
@@ -221,10 +222,8 @@ def random_frames(config, n, rng):
     """Frames of random words behind a right descriptor, and good ones of which a word is another."""
     frames = []
     for k in range(n):
-        words = frame(random_record(config, rng))
-        begin = (
-            len(words) - 1 - descriptor(b"".join(w.to_bytes(4, "little") for w in words[:7]))["payload_words"]
-        )
+        data = random_record(config, rng)
+        words, begin = frame(data), payload_place(data)
         if k % 2:
             place = int(rng.integers(begin, len(words)))
             words[place] ^= 1 << int(rng.integers(0, 32))
