@@ -109,7 +109,7 @@ def test_the_commands_of_the_integration_page(tmp_path):
     assert (tmp_path / "layer_decoder.core").exists()
     assert "fc1.weight" in shell(frames, tmp_path)
     made = {path.name for path in (tmp_path / "frames").iterdir()}
-    assert made == {"000-fc1.weight.bin", "000-fc1.weight.resident.bin", "frames.json"}
+    assert made == {"000-fc1.weight.bin", "frames.json"}
 
 
 def test_python_of_the_readme_runs(tmp_path, monkeypatch):

@@ -88,6 +88,11 @@ def encoder(layout: Layout) -> Encoder:
     return cast(Encoder, import_module(f"{layout.folder}.encoder"))
 
 
+def has_option(name: str, option: str) -> bool:
+    """Whether tables of the layout called ``name`` have an option of that name.  Raises ValueError for no layout."""
+    return option in encoder(by_name(name)).OPTIONS
+
+
 def golden(geometry: Geometry | type[Geometry]) -> Golden:
     """The golden decoder of a geometry's layout."""
     return cast(Golden, import_module(f"{BY_NAME[geometry.NAME].folder}.golden"))

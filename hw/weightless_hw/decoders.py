@@ -5,6 +5,7 @@ imported when it is asked for: a cycle model or a bench needs no Amaranth.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -64,6 +65,16 @@ def for_layers(geometries: Sequence[Geometry], **overrides: int) -> DecoderConfi
 def keeps_table(layout: str) -> bool:
     """Whether a resident record decodes the layout's table once more; where no hardware reads it, it may."""
     return layout not in BY_NAME or BY_NAME[layout].config.keeps_table()
+
+
+def with_lanes(lanes: int) -> list[str]:
+    """The layouts whose decoders may have so many lanes."""
+    names = []
+    for name in BY_NAME:
+        with suppress(ValueError):
+            configure(name, lanes=lanes)
+            names.append(name)
+    return names
 
 
 def serve(

@@ -303,7 +303,7 @@ MUTANTS = [
     Mutant(
         RIBBON_LOAD, "with m.If(self.quiet & self.skid.o.valid):", "with m.If(self.skid.o.valid):", "ribbon"
     ),
-    Mutant(RIBBON_LOAD, "self.surplus.eq(~words[:BLOCK_LOG2])", "self.surplus.eq(0)", "ribbon"),
+    Mutant(RIBBON_LOAD, "self.surplus.eq(~words[:BLOCK_LOG2])", "self.surplus.eq(0)", "any ribbon"),
     Mutant(
         RIBBON_LOAD,
         "((self.unit ^ final) & ~self.mask) == 0",

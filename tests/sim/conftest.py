@@ -37,7 +37,10 @@ def result(tmp_path_factory, need, small_model):
     build = tmp_path_factory.mktemp("study")
     return study.run(
         study.Options(
-            model=str(small_model), sizes={"lanes": 8, "slot_bits": 8}, build=build, simulator="icarus"
+            model=str(small_model),
+            sizes={"layout": "classic", "order": "rows", "lanes": 8, "slot_bits": 8},
+            build=build,
+            simulator="icarus",
         ),
         quiet,
     )

@@ -674,7 +674,7 @@ def test_frames_for_a_driver(tmp_path, sparse_layer, capsys):
     weights = sparse_layer((40, 60), 200)
     weights[:, 7] = weights[3] = 0
     wls, folder = tmp_path / "x.wls", tmp_path / "made" / "frames"
-    tensors = {"a/b: w": weightless_sw.encode(weights, order="columns")[0], "raw": weights,
+    tensors = {"a/b: w": weightless_sw.encode(weights, layout="classic", order="columns")[0], "raw": weights,
                "c": weightless_sw.encode(sparse_layer((8, 8), 9), layout="ribbon")[0]}  # fmt: skip
     container.write(wls, tensors)
     assert cli.main(["frames", str(wls), "-o", str(folder), "--json"]) == 0

@@ -47,7 +47,7 @@ def test_nonzero_weights_come_back_and_decoders_agree(layer):
 
 def test_a_planted_fault_is_seen(sparse_layer):
     weights = sparse_layer(5000, 300)
-    tensor, _ = encode(weights)
+    tensor, _ = encode(weights, layout="classic")
     index = int(np.flatnonzero(weights)[-1])
     tensor.table[tensor.geometry.slots(index)[1]] ^= 1
     assert codec.decode(tensor)[index] != weights[index]
@@ -72,7 +72,9 @@ def test_encoding_is_deterministic(sparse_layer):
 
 def test_progress_tells_every_size(sparse_layer):
     lines = []
-    tensor, report = encode(sparse_layer(5000, 300), progress=lambda done, total, text: lines.append(text))
+    tensor, report = encode(
+        sparse_layer(5000, 300), layout="classic", progress=lambda done, total, text: lines.append(text)
+    )
     assert any(
         f"{tensor.geometry.bank_rows} rows" in line and f"seed {report.seed} peels" in line for line in lines
     )
@@ -122,7 +124,7 @@ def test_any_shape_and_integer_weights():
 
 def test_only_the_options_that_a_layout_has():
     with pytest.raises(ValueError, match="classic has no option banks; it has: lanes"):
-        encode(np.ones(4), banks=3)
+        encode(np.ones(4), layout="classic", banks=3)
     with pytest.raises(ValueError, match="no layout is called 'cuckoo'; there are: classic"):
         encode(np.ones(4), layout="cuckoo")
 

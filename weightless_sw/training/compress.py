@@ -248,11 +248,13 @@ class _Run:
 
     def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int) -> None:
         self.tables[layer.name] = slot_bits, n_codes
-        weights = layer.weights
+        weights, recipe = layer.weights, self.recipe
+        own: dict[str, Any] = {} if recipe.lanes is None else {"lanes": recipe.lanes}
         with self.step(f"encode {layer.name}") as progress:
             tensor, report = codec.encode(
-                weights, slot_bits=slot_bits, lanes=self.recipe.lanes, name=layer.name, progress=progress
-            )
+                weights, layout=recipe.layout, order=recipe.order, slot_bits=slot_bits, name=layer.name,
+                progress=progress, **own,
+            )  # fmt: skip
         stored = records.from_record(records.to_record(tensor), tensor.arrangement)
         self.encoded[layer.name], self.reports[layer.name] = stored, report
         self.simplified[layer.name] = weights

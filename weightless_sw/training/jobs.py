@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from weightless_sw import baselines, container
+from weightless_sw.codec import AUTO
 from weightless_sw.training import compress, learn, networks, recipes
 from weightless_sw.training.checkpoint import Checkpoint
 from weightless_sw.training.data import Dataset
@@ -44,11 +45,14 @@ def run(
     *,
     auto: bool = False,
     error_limit: float | None = None,
+    layout: str = AUTO,
+    order: str = AUTO,
 ) -> Job:
     """Train the network called ``name``, compress it by its recipe, and look at the test set once, at the end.
 
     With ``auto`` the slot bits and the number of values of its tables are chosen (see compress.Candidate), within
-    ``error_limit`` of the dense network's validation error.  What is reached is kept in the folder
+    ``error_limit`` of the dense network's validation error.  ``layout`` and ``order`` of tables are as in codec.encode.
+    What is reached is kept in the folder
     ``checkpoints``; the same call goes on from there after a kill.
 
     Raises ValueError for a network without a recipe, mnist.DataError without its data.
@@ -70,7 +74,7 @@ def run(
             learn.train(dense, loader, epochs=network.epochs, rate=network.rate, progress=progress)
         kept.save({"network": dense.state_dict(), "generator": loader.generator.get_state()})
     validation = learn.in_order(dataset.validation)
-    recipe = recipes.RECIPES[name]
+    recipe = replace(recipes.RECIPES[name], layout=layout, order=order)
     if auto:
         recipe = replace(recipe, tables=dict.fromkeys(recipe.tables))
     if error_limit is not None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from weightless_sw.codec import AUTO
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -15,7 +17,9 @@ class Recipe:
     n_inputs: int | None = None  # kept in compaction
     rest_codes: int = 12  # number of values of the layers that are coded
     bias_codes: int = 16  # and of the biases of each layer
-    lanes: int = 8
+    layout: str = AUTO  # of the tables, and the order of their weights: the smaller table
+    order: str = AUTO
+    lanes: int | None = None  # of a classic table, where they are not the encoder's own
     prune_epochs: int = 30
     share_epochs: int = 8
     retrain_epochs: int = 20

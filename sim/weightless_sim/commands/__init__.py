@@ -32,5 +32,9 @@ COMMANDS = {  # in the order in which help lists them: (module, text)
         "List energies: DRAM, SRAM, registers, arithmetic, characterised decoders, each with its source.",
     ),
     "sim": ("simulate", "Simulate the decoding of a model, compare, and write a report."),
+    "bulk": (
+        "bulk",
+        "Stream large layers through the RTL in a compiled harness, every weight and cycle compared.",
+    ),
     "doctor": ("doctor", "Say which extras and tools are there, what each unlocks, and what installs it."),
 }

@@ -51,7 +51,7 @@ def _workload(options: argparse.Namespace) -> tuple[Any, Any, int | None, str]:
     given = common.typed(options, "layout", "lanes", "slot_bits")
     if options.file is None:
         weights = inputs.load_tensors(WORKLOAD)[TENSOR]
-        tensor, report = codec.encode(weights, live="off", **given)
+        tensor, report = codec.encode(weights, live="off", order="rows", **{"layout": common.LAYOUT} | given)
         return decoders.for_layers([tensor.geometry]), tensor, report.n_nonzero, f"{TENSOR} of {WORKLOAD}"
     tables = inputs.tables_of(container.read(options.file), options.file)
     name = max(tables, key=lambda name: tables[name].geometry.n_weights)

@@ -8,7 +8,7 @@ table is cut to a terminal's width.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from weightless_sim.commands.streams import EXIT_USAGE as EXIT_USAGE
 from weightless_sim.commands.streams import Results
 from weightless_sim.commands.streams import remark as remark
 from weightless_sim.shown import shown, to_json
+from weightless_sw import arrangement, codec
 from weightless_sw.progress import Progress
 
 PIPE_WIDTH = 10_000  # wider than any table
@@ -107,7 +108,7 @@ def command(commands: Any, name: str, run: Callable[[Any], int]) -> argparse.Arg
     return parser
 
 
-LAYOUT, SIZE = "classic", 8  # defaults of --layout, --lanes and --slot-bits
+LAYOUT, SIZE = "classic", 8  # defaults of a decoder's --layout, of --lanes and --slot-bits
 
 
 def add_size(command: argparse.ArgumentParser, option: str, default: int, text: str) -> None:
@@ -133,9 +134,22 @@ def typed(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def add_layout(command: argparse.ArgumentParser) -> None:
-    """Which layout, of those that hardware reads; None where it is not typed."""
+    """Which layout's decoder; None where it is not typed."""
     command.add_argument(
         "--layout", choices=decoders.BY_NAME, help=f"how tables are laid out (default: {LAYOUT})"
+    )
+
+
+def add_encoding(command: argparse.ArgumentParser, known: Collection[str]) -> None:
+    """Layout, one of ``known``, and order of an encoding; None where they are not typed."""
+    auto = "auto, the smaller table"
+    command.add_argument(
+        "--layout", choices=(*known, codec.AUTO), help=f"how tables are laid out (default: {auto})"
+    )
+    command.add_argument(
+        "--order",
+        choices=(*arrangement.ORDERS, codec.AUTO),
+        help=f"order of the weights in a table (default: {auto})",
     )
 
 

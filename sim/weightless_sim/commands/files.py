@@ -133,10 +133,7 @@ def _add_encode(commands: Any) -> None:
         metavar="NAME",
         help="tensor to store exactly, entropy-coded (may be repeated; rest: all that are in no table)",
     )
-    command.add_argument(
-        "--layout", choices=(*layouts.BY_NAME, codec.AUTO), default="classic",
-        help="how tables are laid out; auto: the smaller record",
-    )  # fmt: skip
+    common.add_encoding(command, layouts.BY_NAME)
     command.add_argument(
         "--lanes", type=int, help="classic: weights per row group and per clock, 1, 2, 4 .. 64 (default: 8)"
     )
@@ -161,12 +158,6 @@ def _add_encode(commands: Any) -> None:
         "--live", choices=arrangement.LIVE, default="auto",
         help="auto: leave out rows and columns without a weight, where a map of them is worth it",
     )  # fmt: skip
-    command.add_argument(
-        "--order",
-        choices=(*arrangement.ORDERS, codec.AUTO),
-        default="rows",
-        help="order of the weights in a table; auto: the smaller record",
-    )
     command.add_argument("--value-format", choices=codec.FORMATS, default="fp16", help="codebook entries")
     common.add_exact_values(command)
     common.add_apply_masks(command)
@@ -177,9 +168,9 @@ def _encode(options: argparse.Namespace) -> int:
     weights = _load(options)
     for name, array in weights.items():
         container.check_storable(name, array.shape, array.dtype)
-    own = {name: getattr(options, name) for name in ("lanes", "chunk_log2", "dead_groups")}
-    own = {name: number for name, number in own.items() if number is not None}
-    codec.check_options(options.layout, options.slot_bits, own)
+    own = common.typed(options, "lanes", "chunk_log2", "dead_groups")
+    codec.check_options(options.layout or codec.AUTO, options.slot_bits, own)
+    own |= common.typed(options, "layout", "order")
     chosen = _chosen(options, weights)
     tensors, reports = _encoded(options, weights, chosen, own)
     n_bytes = container.write(options.output, tensors, weights.metadata)
@@ -228,7 +219,7 @@ def _chosen(options: argparse.Namespace, weights: inputs.Arrays) -> dict[str, pl
 def _encoded(
     options: argparse.Namespace, weights: inputs.Arrays, chosen: dict[str, places.Place], own: dict[str, Any]
 ) -> tuple[dict[str, container.Tensor], dict[str, codec.EncodeReport]]:
-    """The file's tensors, and reports of those in tables; ``own`` are options of one layout."""
+    """The file's tensors, and reports of those in tables; ``own`` are layout, order and options of a layout."""
     step = common.Steps()
     tensors: dict[str, container.Tensor] = {}
     reports = {}
@@ -244,9 +235,8 @@ def _encoded(
         with step(f"encode {name}") as progress:
             if chosen[name].kind == "table":
                 tensors[name], reports[name] = codec.encode(
-                    array, layout=options.layout, slot_bits=options.slot_bits, order=options.order,
-                    name=name, progress=progress, **how, **own,
-                )  # fmt: skip
+                    array, slot_bits=options.slot_bits, name=name, progress=progress, **how, **own
+                )
             else:
                 tensors[name] = codec.encode_coded(array, name=name, **how)
     return tensors, reports

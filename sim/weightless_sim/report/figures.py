@@ -38,7 +38,7 @@ def bursty(n_weights: int = 235_200, run: int = 32, density: float = 0.04) -> ND
 
 def first_chunk(weights: NDArray[Any], **options: Any) -> Chunk:
     """The first chunk of the weights' ribbon."""
-    tensor, _ = codec.encode(weights, layout="ribbon", live="off", **options)
+    tensor, _ = codec.encode(weights, layout="ribbon", order="rows", live="off", **options)
     assert isinstance(tensor.geometry, RibbonGeometry)
     return next(tensor.geometry.chunks(tensor.table.tolist()))
 
@@ -88,7 +88,9 @@ def dial(path: Path) -> None:
     ):
         points = []
         for dead_groups in DIAL:
-            _, report = codec.encode(weights, layout="ribbon", live="off", dead_groups=dead_groups)
+            _, report = codec.encode(
+                weights, layout="ribbon", order="rows", live="off", dead_groups=dead_groups
+            )
             points.append((report.false_positives_per_nonzero, report.bytes))
         axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=color, label=name)
         for (x, y), dead_groups in zip(points, DIAL, strict=True):

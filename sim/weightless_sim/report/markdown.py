@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from weightless_sim.fpga.implementation import Area
 from weightless_sim.report.summary import not_characterised, summary
 from weightless_sim.shown import in_markdown
 from weightless_sim.study.energy import ON_CHIP
-from weightless_sim.study.result import Report
+from weightless_sim.study.result import Decoder, Report
 from weightless_sw.baselines import Rate
 
 HOW_IN_WORDS = (
@@ -28,6 +29,7 @@ def to_markdown(result: Report) -> str:
         *(_layouts(result) if result.layouts else []),
         *(_false_positives(result) if result.false_positives else []),
         *_runs(result),
+        *(_side_by_side(result) if len(result.decoders) > 1 else []),
         *_energy(result),
         *(_encoding(result) if result.encoding else []),
         *_provenance(result), "",
@@ -131,6 +133,54 @@ def _runs(result: Report) -> list[str]:
         ]
     pictures = ["![throughput](throughput.png)", "", "![data path](datapath.svg)"]
     return ["## Simulation", "", *texts, *pictures, "", *_table(head, rows), *_events(result)]
+
+
+def _side_by_side(result: Report) -> list[str]:
+    """The decoders, a column each."""
+    columns = [_column(result, name, decoder) for name, decoder in result.decoders.items()]
+    head = ["", *(column.pop("decoder") for column in columns)]
+    rows = [(what, *(column[what] for column in columns)) for what in columns[0]]
+    return ["## Decoders side by side", "", *_table(head, rows)]
+
+
+def _column(result: Report, name: str, decoder: Decoder) -> dict[str, str]:
+    """What is known of a decoder and of its largest table."""
+    table, alone = decoder.table, result.first_layer(name)
+    with_loading = table.n_stored / alone.end
+    encoding = result.encoding.get(decoder.tables[0])
+    column = {
+        "decoder": f"{decoder.layout}, {decoder.config['lanes']} lanes",
+        "table": in_markdown(decoder.tables[0]),
+        "bytes, with maps": f"{table.bytes:,}",
+        "false positives": f"{encoding.n_false_positives:,}" if encoding else "",
+        "bits of table memory on chip": f"{decoder.table_bits:,}",
+        "cycles from reset to the last weight": f"{alone.end:,}",
+        "weights per cycle, decoding": f"{table.n_stored / alone.decode_cycles:.3f}",
+        "weights per cycle, with loading": f"{with_loading:.3f}",
+        "LUT4 + as memory, FF, block RAM, multipliers": "not placed",
+        "MHz (weights/s with loading)": "not placed",
+        "pJ per weight": "not characterised",
+        "pJ per non-zero": "not characterised",
+        "um2 without memories": "not characterised",
+    }
+    if decoder.fpga:
+        placed = decoder.fpga[0]
+        took = Area(**placed.area)
+        column["LUT4 + as memory, FF, block RAM, multipliers"] = (
+            f"{took.luts} + {took.luts_memory}, {took.flip_flops}, {took.block_rams}, {took.multipliers} "
+            f"({placed.device})"
+        )
+        rate = placed.fmax_mhz * with_loading
+        column["MHz (weights/s with loading)"] = f"{placed.fmax_mhz:.1f} ({rate:,.0f} M)"
+    if decoder.energy:
+        entry = decoder.energy[0]
+        low, high = entry.pj_per_weight_settled, entry.pj_per_weight_glitches
+        column["pJ per weight"] = f"{low:.2f} to {high:.2f} ({entry.library})"
+        column["um2 without memories"] = f"{entry.area_um2:,.0f}"
+        if encoding and encoding.n_nonzero:
+            zeros = encoding.n_stored / encoding.n_nonzero
+            column["pJ per non-zero"] = f"{low * zeros:.1f} to {high * zeros:.1f}"
+    return column
 
 
 def _energy(result: Report) -> list[str]:

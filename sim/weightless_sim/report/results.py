@@ -59,8 +59,8 @@ def layouts() -> list[Layout]:
             continue
         own: dict[str, Any] = {"slot_bits": SLOT_BITS, "live": "off", "round_values": True}
         made = {
-            "classic": codec.encode(array, layout="classic", **own)[1],
-            "ribbon": codec.encode(array, layout="ribbon", **own)[1],
+            "classic": codec.encode(array, layout="classic", order="rows", **own)[1],
+            "ribbon": codec.encode(array, layout="ribbon", order="rows", **own)[1],
             "ribbon, by columns": codec.encode(array, layout="ribbon", order="columns", **own)[1],
         }
         n_nonzero = int(np.count_nonzero(array))

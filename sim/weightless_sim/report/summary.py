@@ -11,7 +11,7 @@ HOW_OF_LINES = {  # of the summary: fields of result.how
     "false positives": ["false_positives", "expected_false_positive_rate"],
     "RTL against golden model": ["n_mismatches"], "cycles": ["cycles_rtl_sim", "cycles_cycle_model"],
     "throughput": ["weights_per_cycle"], "on an FPGA": ["fpga"], "energy": ["energy"], "decoders": ["file"],
-    "test error, recorded": ["accuracy"],
+    "test error, recorded": ["accuracy"], "beside it": ["encoding", "n_mismatches"],
 }  # fmt: skip
 
 
@@ -48,6 +48,7 @@ def _lines(result: Report) -> list[tuple[str, str]]:
                        f"{run.n_weights / run.cycles_rtl_sim:.3f} with loading; fill latency {fill} cycles"),
     ]  # fmt: skip
     lines += [("on an FPGA", _fpga_line(result)), ("energy", _energy_line(result))]
+    lines += [("beside it", _beside_line(result))] if result.beside else []
     if len(result.decoders) > 1:
         names = "; ".join(f"{name}: {', '.join(d.tables)}" for name, d in result.decoders.items())
         lines.append(("decoders", names))
@@ -84,6 +85,19 @@ def _fpga_line(result: Report) -> str:
     rate = f"{first.weights_per_second / 1e6:,.0f} M weights/s at {first.fmax_mhz:.1f} MHz"
     how = f"{first.device}, {first.origin}{older}"
     return f"{rate}, {all_in / 1e6:,.0f} M with loading ({how})"
+
+
+def _beside_line(result: Report) -> str:
+    """The largest layer in the other layout: size, rate with loading, energy."""
+    (name,) = result.beside
+    key, decoder = next((key, one) for key, one in result.decoders.items() if name in one.tables)
+    table, rate = decoder.table, decoder.table.n_stored / result.first_layer(key).end
+    text = f"{name}: {table.bytes:,} bytes, {result.encoding[name].n_false_positives:,} false positives, "
+    text += f"{rate:.3f} weights per cycle with loading, {decoder.table_bits:,} bits of table memory"
+    if decoder.energy:
+        first = decoder.energy[0]
+        text += f", {first.pj_per_weight_settled:.1f} to {first.pj_per_weight_glitches:.1f} pJ per weight"
+    return text
 
 
 def _energy_line(result: Report) -> str:

@@ -183,7 +183,8 @@ class Decoder:
 
     layout: str
     config: dict[str, int]
-    tables: list[str]
+    tables: Annotated[list[str], Meta(min_length=1, description="that it decodes, the largest first")]
+    table: Annotated[TableSize, Meta(description="the first one's, with its live maps")]
     fill_latency_cycles: int
     table_bits: int
     verilog: str
@@ -233,7 +234,7 @@ class Run:
     ]
 
 
-SCHEMA: Literal["weightless-report/4"] = "weightless-report/4"
+SCHEMA: Literal["weightless-report/5"] = "weightless-report/5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +244,7 @@ class Report:
     Sizes are bytes, rates are shares of 1, cycles are clock cycles counted from the first one after reset.
     """
 
-    schema: Literal["weightless-report/4"] = SCHEMA
+    schema: Literal["weightless-report/5"] = SCHEMA
     how: Annotated[
         dict[str, How],
         Meta(description="by field; energies and frequencies of decoders say it with each entry"),
@@ -260,6 +261,12 @@ class Report:
     ]
     weights: Annotated[str, Meta(description="known, or what is absent without them")]
     encoding: dict[str, EncodeReport]
+    beside: Annotated[
+        list[str],
+        Meta(
+            description="tables that are not in the file: the largest layer in another layout, simulated, too"
+        ),
+    ]
     sizes: list[SizeRow]
     layouts: Annotated[list[LayoutRow], Meta(description="every layer in each layout, and exact")]
     false_positives: list[SweepPoint]
@@ -279,3 +286,8 @@ class Report:
     def first_decoder(self) -> Decoder:
         """The largest table's."""
         return self.decoders[self.runs["none"].decoder]
+
+    def first_layer(self, decoder: str) -> LayerCycles:
+        """The largest table of that decoder as it is decoded right after a reset."""
+        in_turn = (run for run in self.runs.values() if run.kind == RunKind.IN_TURN)
+        return next(run.transfers[0] for run in in_turn if run.decoder == decoder)

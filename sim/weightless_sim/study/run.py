@@ -19,9 +19,9 @@ from weightless_sim.cosim import runner
 from weightless_sim.folders import HERE, Folders
 from weightless_sim.model import technology
 from weightless_sim.study import energy, simulation, sizes, subject
-from weightless_sim.study.result import Decoder, File, How, Layer, Model, Provenance, Report
+from weightless_sim.study.result import Decoder, File, How, Layer, Model, Provenance, Report, TableSize
 from weightless_sim.study.subject import Subject
-from weightless_sw import codec, inputs
+from weightless_sw import codec, inputs, layouts
 from weightless_sw import provenance as package
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress, Step
@@ -45,8 +45,9 @@ class Options:
     weights: str | None = None  # what went into the tables of a .wls file
     tensors: tuple[str, ...] = ()  # that go into tables, see places.choose
     exclude: tuple[str, ...] = ()
-    # layout, lanes, slot_bits, those that are asked for: of an encoding made here; a file must have the same
+    # layout, order, lanes, slot_bits, those that are asked for: of an encoding made here; a file must have the same
     sizes: Mapping[str, Any] = field(default_factory=dict)
+    beside: str | None = None  # a layout that the largest layer is decoded in, too
     simulator: str = "verilator"
     round_values: bool = True  # allow values that fp16 holds only after rounding
     apply_masks: bool = False  # multiply the pairs of torch.nn.utils.prune
@@ -73,11 +74,17 @@ def run(options: Options, step: Step) -> Report:
     for dram in options.drams:
         technology.reference(known, dram, "dram")
     about = _subject(options, step)
-    groups = _groups(about)
+    if options.beside:
+        with step(f"encode {about.layer} as {options.beside}") as progress:
+            about = subject.beside(about, options.beside, progress, **_own(options, options.beside))
+    groups = _groups(about, options)
     with step("decode, fast and golden") as progress:
         _check_decoders(about, progress)
     measured = sizes.measure(about, step)
-    built = {config.name: _build(config, names, options, entries, step) for config, names in groups.items()}
+    built = {
+        config.name: _build(config, names, sizes.table(about.simulated[names[0]]), options, entries, step)
+        for config, names in groups.items()
+    }
     characterised = next(decoder.energy for decoder in built.values() if about.layer in decoder.tables)
     beside = None
     if characterised and about.weights:
@@ -93,6 +100,7 @@ def run(options: Options, step: Step) -> Report:
         notes=about.notes,
         weights="known" if about.weights else subject.NEED_WEIGHTS,
         encoding=about.reports,
+        beside=list(about.beside),
         sizes=measured.rows,
         layouts=measured.layouts,
         false_positives=measured.false_positives,
@@ -102,56 +110,87 @@ def run(options: Options, step: Step) -> Report:
     )
 
 
+def _decoder(options: Options) -> dict[str, int]:
+    """What is asked of the decoders."""
+    return {name: options.sizes[name] for name in ("lanes", "slot_bits") if name in options.sizes}
+
+
+def _own(options: Options, layout: str) -> dict[str, int]:
+    """What is asked of a table of the layout: lanes, where it is made for so many."""
+    has = layout == codec.AUTO or layouts.has_option(layout, "lanes")
+    return {"lanes": options.sizes["lanes"]} if has and "lanes" in options.sizes else {}
+
+
+def _layout(options: Options) -> str:
+    """That of the tables; of more than one those whose decoder has the lanes that are asked for."""
+    layout: str = options.sizes.get("layout", codec.AUTO)
+    if layout != codec.AUTO or "lanes" not in options.sizes:
+        return layout
+    has = decoders.with_lanes(options.sizes["lanes"])
+    return has[0] if len(has) == 1 else layout
+
+
 def _subject(options: Options, step: Step) -> Subject:
+    layout = _layout(options)
     if subject.is_file(options.model):
-        if options.tensors or options.exclude or options.apply_masks or not options.round_values:
+        other = options.tensors or options.exclude or options.apply_masks or "order" in options.sizes
+        if other or not options.round_values:
             raise inputs.InputError(
-                "--tensor, --exclude, --apply-masks and --exact-values are for arrays; "
+                "--tensor, --exclude, --order, --apply-masks and --exact-values are for arrays; "
                 f"{options.model} is encoded already"
             )
         with step("read"):
             about = subject.from_file(options.model, options.weights)
-            decoders.serve({name: tensor.geometry for name, tensor in about.tables.items()}, **options.sizes)
+            geometries = {name: tensor.geometry for name, tensor in about.tables.items()}
+            decoders.serve(geometries, layout=None if layout == codec.AUTO else layout, **_decoder(options))
             return about
     if options.weights:
         raise inputs.InputError(f"--weights goes with a .wls file; {options.model} is encoded here")
+    given = {name: value for name, value in options.sizes.items() if name != "lanes"}
     with step("encode") as progress:
         return subject.from_arrays(
             options.model, options.build / f"{Path(options.model).stem}.wls", progress,
             tensor=options.tensors, exclude=options.exclude,
             round_values=options.round_values, apply_masks=options.apply_masks,
-            **options.sizes,
+            **given | {"layout": layout} | _own(options, layout),
         )  # fmt: skip
 
 
 def _check_decoders(about: Subject, progress: Progress) -> None:
     """Both decoders agree on what was read back, and every non-zero weight is exact."""
-    for k, (name, tensor) in enumerate(about.tables.items()):
-        progress(k, len(about.tables), name)
+    for k, (name, tensor) in enumerate(about.simulated.items()):
+        progress(k, len(about.simulated), name)
         decoded = codec.decode(tensor)
         if not np.array_equal(decoded, codec.decode_golden(tensor)):
             raise StudyError(f"{name}: fast and golden decoder differ")
-        weights = about.weights.get(name, np.zeros(1))
-        nonzero = weights != 0
-        if nonzero.any() and not np.array_equal(decoded[nonzero], weights[nonzero]):
+        weights = about.weights_of(name)
+        if weights is not None and not np.array_equal(decoded[weights != 0], weights[weights != 0]):
             raise StudyError(f"{name}: a non-zero weight came back changed")
 
 
-def _groups(about: Subject) -> dict[DecoderConfig, list[str]]:
-    """The decoders that these tables take, one per layout, lanes, slot bits and value bits, each with its tables.
+def _groups(about: Subject, options: Options) -> dict[DecoderConfig, list[str]]:
+    """The decoders that these tables take, one per layout, lanes, slot and value bits, each with its tables.
 
-    That of the largest table comes first.
+    That of the file's largest table comes first, and of each decoder the largest of its own.
     """
-    geometries = {name: tensor.geometry for name, tensor in about.tables.items()}
+    geometries = {name: tensor.geometry for name, tensor in about.simulated.items()}
     largest_first = sorted(geometries.values(), key=lambda geometry: geometry != geometries[about.layer])
-    groups: dict[DecoderConfig, list[str]] = {config: [] for config in decoders.alike(largest_first)}
-    for name, geometry in geometries.items():
+    groups: dict[DecoderConfig, list[str]] = {
+        config: [] for config in decoders.alike(largest_first, **_decoder(options))
+    }
+    for name in sorted(geometries, key=lambda name: -geometries[name].n_weights):
+        geometry = geometries[name]
         next(names for config, names in groups.items() if not config.misfits(geometry)).append(name)
     return groups
 
 
 def _build(
-    config: DecoderConfig, names: list[str], options: Options, entries: list[technology.Entry], step: Step
+    config: DecoderConfig,
+    names: list[str],
+    table: TableSize,
+    options: Options,
+    entries: list[technology.Entry],
+    step: Step,
 ) -> Decoder:
     """Verilog and simulator of a decoder, and what is known of its energy: nothing is synthesised here."""
     rtl = options.build / "rtl" / f"weightless_decoder_{config.name}.v"
@@ -165,6 +204,7 @@ def _build(
         layout=config.GEOMETRY.NAME,
         config=vars(config),
         tables=names,
+        table=table,
         fill_latency_cycles=config.fill_latency,
         table_bits=config.table_bits,
         verilog=str(rtl),

@@ -43,7 +43,7 @@ def _plans(groups: Groups, about: Subject) -> Iterator[Plan]:
     In turn means: all of them, a single one twice, and then the last one resident, where a table stays.  Events are
     counted once per decoder.
     """
-    by_name = {name: records.to_record(tensor) for name, tensor in about.tables.items()}
+    by_name = {name: records.to_record(tensor) for name, tensor in about.simulated.items()}
     for k, (config, names) in enumerate(groups.items()):
         again = names if len(names) > 1 else 2 * names
         sent, layers = [by_name[name] for name in again], list(again)

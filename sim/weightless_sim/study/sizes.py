@@ -106,7 +106,8 @@ def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Prog
     rows = []
     for k, (name, array) in enumerate(about.weights.items()):
         geometry, exact = about.tables[name].geometry, coded[name]
-        reports = {about.reports[name].layout: about.reports[name]}
+        made = [name, *(about.beside if name == about.layer else ())]
+        reports = {about.reports[one].layout: about.reports[one] for one in made}
         for layout in layouts.BY_NAME:
             progress(k, len(about.weights), f"{name}, {layout}")
             if layout not in reports:
@@ -144,7 +145,7 @@ def _sweep(
     points = []
     geometry = tensor.geometry
     options = layouts.encoder(layouts.by_name(geometry.NAME)).OPTIONS
-    own = {name: value for name, value in geometry.as_dict().items() if name in options}
+    own: dict[str, Any] = {name: value for name, value in geometry.as_dict().items() if name in options}
     fewest = (len(np.unique(array[array != 0])) + 1).bit_length()
     widths = [
         slot_bits
@@ -157,7 +158,10 @@ def _sweep(
         own |= {"first_seed": k * SWEEP_SEEDS}
         made = report
         if slot_bits != geometry.slot_bits:
-            made = codec.encode(array, layout=geometry.NAME, slot_bits=slot_bits, round_values=True, **own)[1]
+            order = "columns" if tensor.arrangement.by_columns else "rows"
+            made = codec.encode(
+                array, layout=geometry.NAME, order=order, slot_bits=slot_bits, round_values=True, **own
+            )[1]
         points.append(SweepPoint(slot_bits=slot_bits, report=made))
     return points
 

@@ -1,7 +1,7 @@
 """What a study is about: arrays that are encoded now, or a ``.wls`` file as it is."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,16 @@ class Subject:
     info: dict[str, Any] = field(default_factory=dict)  # of bundled arrays
     unknown_error: str = NOT_STATED
     notes: list[str] = field(default_factory=list)  # what a user would not expect
+    beside: dict[str, EncodedTensor] = field(default_factory=dict)  # the largest layer in another layout
+
+    @property
+    def simulated(self) -> dict[str, EncodedTensor]:
+        """The tables of the file, and what is decoded beside them."""
+        return self.tables | self.beside
+
+    def weights_of(self, name: str) -> NDArray[Any] | None:
+        """What went into a table, of the file or beside it; None where it is not known."""
+        return self.weights.get(self.layer if name in self.beside else name)
 
     @property
     def layer(self) -> str:
@@ -108,6 +118,26 @@ def from_arrays(
         info=inputs.bundled_info(model) if model in inputs.BUNDLED else {}, unknown_error=NOT_RETRAINED,
         notes=notes,
     )  # fmt: skip
+
+
+def beside(about: Subject, layout: str, progress: Progress, **options: Any) -> Subject:
+    """With the largest layer in that layout, too, at its own slot bits; as it is where it is in that layout.
+
+    ``options`` are the layout's.  Raises InputError where the layer's weights are not known.
+    """
+    layer = about.layer
+    if layout == about.tables[layer].geometry.NAME:
+        return replace(about, notes=[*about.notes, f"--beside {layout}: {layer} is in that layout as it is"])
+    if layer not in about.weights:
+        raise inputs.InputError(
+            f"--beside {layout} encodes {layer} once more: name its weights with --weights FILE"
+        )
+    encoded, report = codec.encode(
+        about.weights[layer], layout=layout, slot_bits=about.tables[layer].geometry.slot_bits,
+        round_values=True, name=layer, progress=progress, **options,
+    )  # fmt: skip
+    name = f"{layer} as {layout}"
+    return replace(about, beside={name: encoded}, reports=about.reports | {name: report})
 
 
 def _as_decoded(array: NDArray[Any], tensor: EncodedTensor) -> NDArray[np.float32]:

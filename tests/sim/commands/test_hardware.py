@@ -9,7 +9,7 @@ from weightless_hw import decoders
 from weightless_sim import cli
 from weightless_sim.fpga import families
 from weightless_sim.fpga import implementation as fpga
-from weightless_sw import container, inputs
+from weightless_sw import codec, container, inputs
 
 
 def header(path):
@@ -107,23 +107,32 @@ def test_what_is_refused_leaves_no_file(tmp_path, capsys, options, message):
 
 
 FIXED = [
-    (["--lanes", "16"], "fc1.weight: lanes: the layer has 8, the decoder 16 (8 != 16)"),
-    (["--slot-bits", "9"], "fc1.weight: slot_bits: the layer has 8, the decoder 9 (8 != 9)"),
+    (["--lanes", "16"], "w: lanes: the layer has 8, the decoder 16 (8 != 16)"),
+    (["--slot-bits", "9"], "w: slot_bits: the layer has 8, the decoder 9 (8 != 9)"),
+    (["--layout", "ribbon"], "w: layout: the layer is classic, not ribbon"),
 ]
 DECODERS_ALONE = [
-    (["--value-bits", "8"], "fc1.weight: value_bits: the layer has 16, the decoder 8 (16 != 8)"),
-    (["--max-bank-rows", "100"], "fc1.weight: bank_rows: the layer has 473, the decoder 100 (473 > 100)"),
-    (["--max-codes", "2"], "fc1.weight: n_codes: the layer has 4, the decoder 2 (4 > 2)"),
+    (["--value-bits", "8"], "w: value_bits: the layer has 16, the decoder 8 (16 != 8)"),
+    (["--max-bank-rows", "100"], "w: bank_rows: the layer has 114, the decoder 100 (114 > 100)"),
+    (["--max-codes", "2"], "w: n_codes: the layer has 15, the decoder 2 (15 > 2)"),
 ]
+
+
+@pytest.fixture(scope="module")
+def classic_file(tmp_path_factory, sparse_layer):
+    """A classic table, which fixes more of its decoder than a ribbon does."""
+    path = tmp_path_factory.mktemp("classic") / "w.wls"
+    container.write(path, {"w": codec.encode(sparse_layer((200, 300), 2300), layout="classic")[0]})
+    return str(path)
 
 
 @pytest.mark.parametrize("command", ["rtl", "fpga", "asic", "sim"])
-def test_what_a_file_fixes_is_not_overridden_in_silence(tmp_path, capsys, command):
+def test_what_a_file_fixes_is_not_overridden_in_silence(tmp_path, capsys, command, classic_file):
     calls = {
-        "rtl": ["rtl", "--for", "lenet300", "-o", str(tmp_path / "x.v")],
-        "fpga": ["fpga", "--for", "lenet300", "--seeds", "0"],
-        "asic": ["asic", "--for", "lenet300", "--liberty", "none.lib"],
-        "sim": ["sim", "lenet300", "--build", str(tmp_path)],
+        "rtl": ["rtl", "--for", classic_file, "-o", str(tmp_path / "x.v")],
+        "fpga": ["fpga", "--for", classic_file, "--seeds", "0"],
+        "asic": ["asic", "--for", classic_file, "--liberty", "none.lib"],
+        "sim": ["sim", classic_file, "--build", str(tmp_path)],
     }
     cases = FIXED + (DECODERS_ALONE if command in ("rtl", "fpga") else [])
     for options, message in cases:
@@ -134,13 +143,13 @@ def test_what_a_file_fixes_is_not_overridden_in_silence(tmp_path, capsys, comman
     assert not list(tmp_path.glob("*.v"))
 
 
-def test_what_a_file_leaves_open_is_obeyed(tmp_path):
+def test_what_a_file_leaves_open_is_obeyed(tmp_path, classic_file):
     path = tmp_path / "x.v"
     options = ["--lanes", "8", "--layout", "classic", "--max-bank-rows", "600", "--rounds-per-stage", "3"]
-    assert cli.main(["rtl", "--for", "lenet300", *options, "-o", str(path)]) == 0
+    assert cli.main(["rtl", "--for", classic_file, *options, "-o", str(path)]) == 0
     made = header(path)
     assert (made["lanes"], made["max_bank_rows"], made["rounds_per_stage"]) == (8, 600, 3)
-    assert made["max_codes"] == 4
+    assert made["max_codes"] == 15
 
 
 def test_a_table_that_no_device_holds_is_said_before_any_work(tmp_path, capsys, monkeypatch):

@@ -260,7 +260,7 @@ def test_whole_first_layer_of_lenet(need):
     """All 235,200 weights of the bundled model's largest layer, one beat per clock."""
     need(runner.missing("verilator"))
     weights = inputs.load_tensors("lenet300_pruned")["fc1.weight"]
-    tensor, _ = codec.encode(weights, lanes=8, slot_bits=8, live="off")
+    tensor, _ = codec.encode(weights, layout="classic", order="rows", lanes=8, slot_bits=8, live="off")
     scenario = Scenario(
         config=ClassicConfig.for_layers([tensor.geometry]), records=[records.to_record(tensor)]
     )

@@ -29,7 +29,8 @@ def tools(need):
 
 @pytest.fixture(scope="module")
 def tensor(sparse_layer):
-    return codec.encode(sparse_layer((200, 300), 2700, n_values=7), lanes=1, live="off")[0]
+    weights = sparse_layer((200, 300), 2700, n_values=7)
+    return codec.encode(weights, layout="classic", order="rows", lanes=1, live="off")[0]
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +163,7 @@ def test_errors_are_one_line(tools, tensor, tmp_path, capsys, arguments, message
 
 
 def test_a_table_too_small_to_count_is_said():
-    tensor, _ = codec.encode(np.eye(9))
+    tensor, _ = codec.encode(np.eye(9), layout="classic")
     with pytest.raises(ValueError, match="the table has 11 beats, of which the first 32 are not counted"):
         characterise.run(
             decoders.for_layers([tensor.geometry]),

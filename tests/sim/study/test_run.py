@@ -6,10 +6,13 @@ import jsonschema
 import pytest
 
 from weightless_sim.cosim import runner
+from weightless_sim.report.markdown import to_markdown
+from weightless_sim.report.summary import summary
 from weightless_sim.shown import to_json
 from weightless_sim.study import run as study
 from weightless_sim.study import simulation
 from weightless_sim.study.result import RunKind
+from weightless_sw import inputs
 
 
 def schema():
@@ -64,6 +67,55 @@ def test_layouts_stand_side_by_side(result):
     assert (
         rows["a", "ribbon"].overhead < rows["a", "classic"].overhead
     )  # 200 keys; a block of words is much of 40
+
+
+def test_the_largest_layer_beside_itself_in_another_layout(small_model, step, tmp_path, need):
+    """Tables in what is smaller, by default; each decoder's first layer right after a reset; one report of all."""
+    need(runner.missing("icarus"))
+    asked = study.Options(model=str(small_model), beside="classic", build=tmp_path, simulator="icarus")
+    result = study.run(asked, step)
+    jsonschema.validate(json.loads(to_json(result)), schema())
+    assert result.beside == ["a as classic"]
+    by_layout = {decoder.layout: (name, decoder) for name, decoder in result.decoders.items()}
+    ribbon, classic = by_layout["ribbon"], by_layout["classic"]
+    assert result.first_decoder() is ribbon[1]
+    assert ribbon[1].tables[0] == "a" and classic[1].tables[0] == "a as classic"
+    assert ribbon[1].table.bytes < classic[1].table.bytes == result.encoding["a as classic"].bytes
+    assert (ribbon[1].table_bits, classic[1].table_bits > 0) == (0, True)
+    assert {row.bytes for row in result.layouts if (row.layer, row.layout) == ("a", "classic")} == {
+        classic[1].table.bytes
+    }
+    assert [layer.name for layer in result.model.layers] == ["a", "b"]
+    for name, decoder in by_layout.values():
+        assert result.first_layer(name).n_beats == -(-decoder.table.n_stored // 8)
+    text = to_markdown(result)
+    assert "## Decoders side by side" in text and "| table | a | a as classic |" in text
+    (line,) = (figure for what, figure, _ in summary(result) if what == "beside it")
+    assert line.startswith(f"a as classic: {classic[1].table.bytes:,} bytes, ")
+
+
+def test_what_is_beside_must_be_another_layout_of_known_weights(small_model, step, tmp_path, need):
+    need(runner.missing("icarus"))
+    sizes = {"layout": "classic", "lanes": 64}
+    asked = study.Options(model=str(small_model), sizes=sizes, build=tmp_path, simulator="icarus")
+    about = study.subject.from_arrays(str(small_model), tmp_path / "x.wls", lambda *_: None, layout="classic")
+    assert (
+        study.subject.beside(about, "classic", lambda *_: None).notes[-1].startswith("--beside classic: a is")
+    )
+    with pytest.raises(inputs.InputError, match="name its weights with --weights"):
+        study.run(dataclasses.replace(asked, model=str(tmp_path / "x.wls"), sizes={}, beside="ribbon"), step)
+
+
+@pytest.mark.parametrize(("sizes", "layouts", "lanes"), [
+    ({"lanes": 64}, {"classic"}, 64), ({"lanes": 16, "layout": "ribbon"}, {"ribbon"}, 16),
+    ({"lanes": 4}, {"ribbon", "classic"}, 4),
+])  # fmt: skip
+def test_lanes_are_the_decoders(small_model, step, tmp_path, sizes, layouts, lanes):
+    """Whether the table fixes them or not; of layouts that have no such decoder none is taken."""
+    asked = study.Options(model=str(small_model), sizes=sizes, build=tmp_path)
+    configs = list(study._groups(study._subject(asked, step), asked))
+    assert {config.GEOMETRY.NAME for config in configs} <= layouts
+    assert {config.lanes for config in configs} == {lanes}
 
 
 def test_a_failing_simulation_gives_no_report(small_model, step, tmp_path, monkeypatch, need):

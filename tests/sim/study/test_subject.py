@@ -27,9 +27,9 @@ def file(tmp_path_factory, sparse_layer):
         "d": sparse_layer((8, 8), 9, n_values=2),
     }
     tensors = {
-        "a": codec.encode(arrays["a"], slot_bits=8)[0],
-        "b": codec.encode(arrays["b"], slot_bits=6, lanes=4)[0],
-        "c": codec.encode(arrays["c"], slot_bits=8)[0],
+        "a": codec.encode(arrays["a"], layout="classic", slot_bits=8)[0],
+        "b": codec.encode(arrays["b"], layout="classic", slot_bits=6, lanes=4)[0],
+        "c": codec.encode(arrays["c"], layout="classic", slot_bits=8)[0],
         "d": codec.encode_coded(arrays["d"]),
     }
     metadata = {"test_images": "200", "wrong_dense": "3", "wrong_encoded": "50", "wrong_retrained": "4"}
@@ -66,7 +66,7 @@ def test_a_file_without_its_weights(file, step, tmp_path, need, capsys):
 def test_a_files_weights_give_what_encoding_gave(file):
     about = subject.from_file(str(file[0]), str(file[1]))
     weights = inputs.load_tensors(file[1])
-    report = codec.encode(weights["a"], slot_bits=8)[1]
+    report = codec.encode(weights["a"], layout="classic", slot_bits=8)[1]
     assert about.layer == "a"
     read = about.reports["a"].as_dict()
     assert read.pop("n_attempts") is read.pop("seconds") is None
