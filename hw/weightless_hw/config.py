@@ -208,6 +208,10 @@ class DecoderConfig(ABC):
     def own_faults(self, fields: Mapping[str, int]) -> dict[LoadError, bool]:
         """What the layout adds: its widths, its own fields, the payload's words."""
 
+    def for_cells(self) -> Self:
+        """The same decoder as a library of cells takes it; another form, where small memories are an FPGA's."""
+        return self
+
     @property
     @abstractmethod
     def name(self) -> str:
@@ -275,6 +279,12 @@ class DecoderConfig(ABC):
     def code_addr_bits(self) -> int:
         """Address width of the codebook: four entries at least, so that the padding of its last word fits."""
         return max(2, (self.max_codes - 1).bit_length())
+
+    @property
+    def zero_filled(self) -> bool:
+        """Whether entries of no code are filled with zeros behind the codebook, before the first beat of any layer can
+        come; otherwise each lane compares its code with their number."""
+        return self.code_addr_bits <= 4
 
     @property
     def fill_latency(self) -> int:

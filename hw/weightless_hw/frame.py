@@ -7,7 +7,7 @@ it comes its CRC word, with ``last``.
 from collections.abc import Mapping
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.crc import catalog
 from amaranth.lib.wiring import In, Out
@@ -22,6 +22,11 @@ from weightless_sw.spec.record import DESCRIPTOR_WORDS, FLAG_RESIDENT, Geometry,
 def to_bits(config: DecoderConfig, faults: Mapping[LoadError, Any]) -> Value:
     """What a record is refused for, a bit each."""
     return Cat(faults.get(error, 0) for error in config.errors())
+
+
+def hot(phase: Phase) -> int:
+    """The phase as a bit of its own."""
+    return 1 << phase
 
 
 def descriptor_layout(geometry: type[Geometry]) -> data.StructLayout:
@@ -80,6 +85,7 @@ class FrameReader(wiring.Component):
 
     def __init__(self, config: DecoderConfig):
         self.config = config
+        self.at = Signal(len(Phase))
         n_faults = len(config.errors())
         streams = {} if config.keeps_table() else {"body_starved": In(1), "body_ended": Out(1)}
         super().__init__(
@@ -107,7 +113,8 @@ class FrameReader(wiring.Component):
 
         *Taken*: a word is.  *Awake*: from the second cycle after a reset on; nothing is taken before.  *Settled*: the
         second cycle of a comparison, when a register holds what came of it; the comparisons are the longest paths
-        here.  *Home*: the phase after a record, which is its decoding's while beats are still to come.
+        here.  *At*: the phase, a bit each, so that no handshake waits for its number.  *Home*: the one after a record,
+        which is its decoding's while beats are still to come.
         """
         m = Module()
         words = Signal(32 * DESCRIPTOR_WORDS, reset_less=True)
@@ -116,7 +123,7 @@ class FrameReader(wiring.Component):
         n_words = Signal(range(DESCRIPTOR_WORDS))
         refused = Signal(len(self.faults), reset_less=True)
         resident = Signal()
-        more = Signal()  # words of a payload that streams
+        more = Signal()  # words of a payload that streams may come
         m.submodules.entries = codebook = CodebookLoader(self.config)
         home = self._home(m)
         crc_is_right = self._crc(m, taken, n_words)
@@ -133,56 +140,64 @@ class FrameReader(wiring.Component):
             self.entry.eq(codebook.entry),
             taken.eq(self.load.valid & self.load.ready),
         ]
-        with m.Switch(self.phase):
-            with m.Case(Phase.DESCRIPTOR):
-                self._describe(m, words, n_words, awake, taken)
-            with m.Case(Phase.CHECK):
-                self._check(m, fields, refused, settled, resident, codebook)
-            with m.Case(Phase.CODEBOOK):
-                m.d.comb += [self.load.ready.eq(codebook.i.ready), codebook.i.valid.eq(self.load.valid)]
-                with m.If(codebook.done):
-                    m.d.comb += [self.body_start.eq(1), self.start.eq(not self.config.keeps_table())]
-                    if not self.config.keeps_table():
-                        m.d.sync += more.eq(self._left(words) != 0)
-                    m.d.sync += self.phase.eq(Phase.TABLE)
-            with m.Case(Phase.TABLE):
-                if self.config.keeps_table():
-                    self._pass_on(m, words, taken)
-                else:
-                    self._stream(m, words, more, taken, home)
-            with m.Case(Phase.CRC):
-                self._take_crc(m, taken)
-            with m.Case(Phase.VERIFY):
-                with m.If(~settled):
-                    m.d.sync += settled.eq(1)
-                with m.Elif(crc_is_right):
-                    self._accept(m, resident, home)
-                with m.Else():
-                    m.d.comb += self.faults.eq(LoadError.CRC)
-                    m.d.sync += self.phase.eq(home)
-            with m.Case(Phase.DECODE):
-                with m.If(self.finished):
-                    m.d.sync += self.phase.eq(Phase.DESCRIPTOR)
-            with m.Case(Phase.DRAIN):
-                m.d.comb += self.load.ready.eq(1)
-                with m.If(taken & self.load.payload.last):
-                    m.d.sync += self.phase.eq(home)
-        # A record that ends before its CRC word; of a refused one the end is what is waited for.
-        before_crc = (self.phase != Phase.CRC) & (self.phase != Phase.DRAIN)
-        if not self.config.keeps_table():
-            before_crc &= self.phase != Phase.TABLE  # where the words before it come first
-        with m.If(taken & self.load.payload.last & before_crc):
+        numbers = (Cat(self.at[one] for one in Phase if one >> bit & 1) for bit in range(len(self.phase)))
+        m.d.comb += self.phase.eq(Cat(number.any() for number in numbers))
+        with m.If(self._is(Phase.DESCRIPTOR)):
+            self._describe(m, words, n_words)
+        with m.If(self._is(Phase.CHECK)):
+            self._check(m, fields, refused, settled, resident, codebook)
+        with m.If(self._is(Phase.CODEBOOK)):
+            m.d.comb += [self.load.ready.eq(codebook.i.ready), codebook.i.valid.eq(self.load.valid)]
+            with m.If(codebook.done):
+                m.d.comb += [self.body_start.eq(1), self.start.eq(not self.config.keeps_table())]
+                if not self.config.keeps_table():
+                    m.d.sync += more.eq(self._left(words) != 0)
+                m.d.sync += self.at.eq(hot(Phase.TABLE))
+        with m.If(self._is(Phase.TABLE)):
+            if self.config.keeps_table():
+                self._pass_on(m, words)
+            else:
+                self._stream(m, words, more, home)
+        with m.If(self._is(Phase.CRC)):
+            self._take_crc(m)
+        with m.If(self._is(Phase.VERIFY)):
+            with m.If(~settled):
+                m.d.sync += settled.eq(1)
+            with m.Elif(crc_is_right):
+                self._accept(m, resident, home)
+            with m.Else():
+                m.d.comb += self.faults.eq(LoadError.CRC)
+                m.d.sync += self.at.eq(home)
+        with m.If(self._is(Phase.DECODE)):
+            with m.If(self.finished):
+                m.d.sync += self.at.eq(hot(Phase.DESCRIPTOR))
+        with m.If(self._is(Phase.DRAIN)):
+            m.d.comb += self.load.ready.eq(1)
+            with m.If(self.load.valid & self.load.payload.last):
+                m.d.sync += self.at.eq(home)
+        # A record that ends before its CRC word; of a refused one the end is what is waited for, and of a payload that
+        # streams the words before it come first.
+        before_crc = self._is(Phase.DESCRIPTOR) | (self._is(Phase.CODEBOOK) & codebook.i.ready)
+        if self.config.keeps_table():
+            before_crc |= self._is(Phase.TABLE) & self.load.ready
+        with m.If(self.load.valid & self.load.payload.last & before_crc):
             m.d.comb += self.faults.eq(LoadError.SHORT)
-            m.d.sync += [self.phase.eq(home), n_words.eq(0)]
+            m.d.sync += [self.at.eq(home), n_words.eq(0)]
+        with m.If(~awake):
+            m.d.sync += self.at.eq(hot(Phase.DESCRIPTOR))
         return m
 
-    def _describe(self, m: Module, words: Signal, n_words: Signal, awake: Value, taken: Value) -> None:
+    def _is(self, phase: Phase) -> Value:
+        """Whether it is that phase."""
+        return self.at[phase]
+
+    def _describe(self, m: Module, words: Signal, n_words: Signal) -> None:
         """The descriptor comes."""
-        m.d.comb += self.load.ready.eq(awake)
-        with m.If(taken):
+        m.d.comb += self.load.ready.eq(1)
+        with m.If(self.load.valid):
             m.d.sync += [words.eq(Cat(words[32:], self.load.payload.data)), n_words.eq(n_words + 1)]
             with m.If(n_words == DESCRIPTOR_WORDS - 1):
-                m.d.sync += [n_words.eq(0), self.phase.eq(Phase.CHECK), self.record_crc.eq(0)]
+                m.d.sync += [n_words.eq(0), self.at.eq(hot(Phase.CHECK)), self.record_crc.eq(0)]
 
     def _check(
         self,
@@ -194,71 +209,73 @@ class FrameReader(wiring.Component):
         codebook: CodebookLoader,
     ) -> None:
         """It is compared, and refused, or its codebook comes, or of a resident record the CRC word."""
+        is_resident = fields.flags == FLAG_RESIDENT if self.config.keeps_table() else Const(0)
         with m.If(~settled):
+            m.d.comb += codebook.start.eq(1)  # which nothing comes of, if it is refused
             m.d.sync += settled.eq(1)
         with m.Elif(refused.any()):
             m.d.comb += self.faults.eq(refused)
-            m.d.sync += self.phase.eq(Phase.DRAIN)
-        with m.Elif(fields.flags == FLAG_RESIDENT):
-            m.d.sync += self.phase.eq(Phase.CRC)
+            m.d.sync += self.at.eq(hot(Phase.DRAIN))
+        with m.Elif(is_resident):
+            m.d.sync += self.at.eq(hot(Phase.CRC))
         with m.Else():
-            m.d.comb += codebook.start.eq(1)
-            m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]
+            m.d.comb += codebook.fill.eq(1)
+            m.d.sync += [self.at.eq(hot(Phase.CODEBOOK)), resident.eq(0)]
 
-    def _take_crc(self, m: Module, taken: Value) -> None:
+    def _take_crc(self, m: Module) -> None:
         """The CRC word comes, which must be the last."""
         m.d.comb += self.load.ready.eq(1)
-        with m.If(taken):
+        with m.If(self.load.valid):
             m.d.sync += self.record_crc.eq(self.load.payload.data)
             with m.If(~self.load.payload.last):
                 m.d.comb += self.faults.eq(LoadError.LONG)
-                m.d.sync += self.phase.eq(Phase.DRAIN)
+                m.d.sync += self.at.eq(hot(Phase.DRAIN))
             with m.Else():
-                m.d.sync += self.phase.eq(Phase.VERIFY)
+                m.d.sync += self.at.eq(hot(Phase.VERIFY))
 
     def _home(self, m: Module) -> Any:
         """What is waited for when a record is over, and what a fault means for the layer *under way*."""
         if self.config.keeps_table():
-            return Phase.DESCRIPTOR
+            return hot(Phase.DESCRIPTOR)
         under_way = Signal()
         with m.If(self.finished):
             m.d.sync += under_way.eq(0)
         with m.Elif(self.start):
             m.d.sync += under_way.eq(1)
         m.d.comb += self.abort.eq(under_way & self.faults.any())
-        return Mux(under_way & ~self.finished, Phase.DECODE, Phase.DESCRIPTOR)
+        return Mux(under_way & ~self.finished, hot(Phase.DECODE), hot(Phase.DESCRIPTOR))
 
-    def _pass_on(self, m: Module, words: Signal, taken: Value) -> None:
+    def _pass_on(self, m: Module, words: Signal) -> None:
         """The payload: its words are counted in the descriptor's own field, which nobody needs any more."""
         left = self._left(words)
         with m.If(left != 0):
             m.d.comb += [self.load.ready.eq(self.body.ready), self.body.valid.eq(self.load.valid)]
-            with m.If(taken):
+            with m.If(self.load.valid & self.body.ready):
                 m.d.sync += left.eq(left - 1)
         with m.Elif(self.body_done):
-            m.d.sync += self.phase.eq(Phase.CRC)
+            m.d.sync += self.at.eq(hot(Phase.CRC))
 
-    def _stream(self, m: Module, words: Signal, more: Signal, taken: Value, home: Any) -> None:
+    def _stream(self, m: Module, words: Signal, more: Signal, home: Any) -> None:
         """The payload, where the layer is decoded while it comes; one of its words may be the frame's last, too soon.
 
         What is wrong with the words before comes first: so it depends on the words alone, not on when they come.
         """
         left = self._left(words)
         short = Signal()
-        with m.If(more & ~short):
+        with m.If(more):
             is_last = self.load.payload.last
             m.d.comb += [self.load.ready.eq(self.body.ready), self.body.valid.eq(self.load.valid & ~is_last)]
-            with m.If(taken):
-                m.d.sync += [left.eq(left - 1), more.eq(left != 1), short.eq(is_last)]
+            with m.If(self.load.valid & self.body.ready):
+                m.d.sync += [left.eq(left - 1), more.eq((left != 1) & ~is_last), short.eq(is_last)]
         with m.Elif(self.body_done & ~short):
-            m.d.sync += self.phase.eq(Phase.CRC)
+            m.d.sync += self.at.eq(hot(Phase.CRC))
         m.d.comb += self.body_ended.eq(~more & ~short)
         with m.If(self.body_faults.any()):
             m.d.comb += self.faults.eq(self.body_faults)
-            m.d.sync += [self.phase.eq(Mux(short, home, Phase.DRAIN)), short.eq(0)]
+            m.d.sync += [self.at.eq(Mux(short, home, hot(Phase.DRAIN))), short.eq(0)]
         with m.Elif(self.body_starved & short):
             m.d.comb += self.faults.eq(LoadError.SHORT)
-            m.d.sync += [self.phase.eq(home), short.eq(0)]
+            m.d.sync += [self.at.eq(home), short.eq(0)]
 
     def _left(self, words: Signal) -> Value:
         """Words of the payload that are still to come."""
@@ -278,9 +295,9 @@ class FrameReader(wiring.Component):
         """The CRC is right."""
         if self.config.keeps_table():
             m.d.comb += self.start.eq(1)
-            m.d.sync += [self.phase.eq(Phase.DECODE), resident.eq(1)]
+            m.d.sync += [self.at.eq(hot(Phase.DECODE)), resident.eq(1)]
         else:
-            m.d.sync += self.phase.eq(home)
+            m.d.sync += self.at.eq(home)
 
     def _crc(self, m: Module, taken: Value, n_words: Value) -> Value:
         """Whether the CRC word is that of the words before it, known two cycles after it came.
@@ -293,8 +310,8 @@ class FrameReader(wiring.Component):
         m.d.comb += crc.data.eq(word)
         m.d.sync += [
             word.eq(self.load.payload.data),
-            crc.valid.eq(taken & (self.phase != Phase.CRC)),
-            crc.start.eq((self.phase == Phase.DESCRIPTOR) & (n_words == 0)),
+            crc.valid.eq(taken & ~self._is(Phase.CRC)),
+            crc.start.eq(self._is(Phase.DESCRIPTOR) & (n_words == 0)),
             is_right.eq(self.record_crc == crc.crc),
         ]
         return is_right
@@ -328,6 +345,6 @@ class FrameReader(wiring.Component):
             name: Signal(len(value), name=f"loaded_{name}", reset_less=True)
             for name, value in compared.items()
         }
-        with m.If(self.phase == Phase.CODEBOOK):  # it was taken, and its fields stay
+        with m.If(self._is(Phase.CODEBOOK)):  # it was taken, and its fields stay
             m.d.sync += [loaded[name].eq(value) for name, value in compared.items()]
         return Cat(value != loaded[name] for name, value in compared.items()).any()

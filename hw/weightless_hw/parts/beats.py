@@ -53,6 +53,10 @@ class BeatCounter(wiring.Component):
         The group is taken, and the next one comes.
     group : unsigned(32), out
         Number of the group.
+    following : unsigned(32), out
+        The number behind it, so that what is asked of a number can be known when it comes.
+    final : unsigned(32), out
+        Number of the layer's last group.
     valid : unsigned(1), out
         Whether there is one.
     last : unsigned(1), out
@@ -69,6 +73,8 @@ class BeatCounter(wiring.Component):
                 "n_weights": In(32),
                 "go": In(1),
                 "group": Out(32),
+                "following": Out(32),
+                "final": Out(32),
                 "valid": Out(1),
                 "last": Out(1),
                 "tail_lanes": Out(lanes),
@@ -76,22 +82,38 @@ class BeatCounter(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """``final`` is the number of the last group; the tail is what that group holds."""
+        """The tail is what the last group holds.  Whether the next group is the last is compared before it comes."""
         m = Module()
         lanes_log2 = self.lanes.bit_length() - 1
-        group, final = Signal(32, reset_less=True), Signal(32, reset_less=True)
+        group, following, final = (
+            Signal(32, name=name, reset_less=True) for name in ("group", "following", "final")
+        )
+        last, new_final = Signal(reset_less=True), (self.n_weights - 1) >> lanes_log2
         tail, tail_lanes = self.n_weights[:lanes_log2], Signal(self.lanes, reset_less=True)
         with m.If(self.start):
             m.d.sync += [
                 self.valid.eq(1),
                 group.eq(0),
-                final.eq((self.n_weights - 1) >> lanes_log2),
+                following.eq(1),
+                final.eq(new_final),
+                last.eq((self.n_weights >> lanes_log2 == 0) | (self.n_weights == self.lanes)),
                 tail_lanes.eq(~(Const(~0, self.lanes) << tail) if lanes_log2 else 1),
             ]
             if lanes_log2:
                 with m.If(tail == 0):
                     m.d.sync += tail_lanes.eq(~0)
         with m.Elif(self.valid & self.go):
-            m.d.sync += [group.eq(group + 1), self.valid.eq(~self.last)]
-        m.d.comb += [self.group.eq(group), self.tail_lanes.eq(tail_lanes), self.last.eq(group == final)]
+            m.d.sync += [
+                group.eq(following),
+                following.eq(following + 1),
+                last.eq(following == final),
+                self.valid.eq(~last),
+            ]
+        m.d.comb += [
+            self.group.eq(group),
+            self.following.eq(following),
+            self.final.eq(final),
+            self.tail_lanes.eq(tail_lanes),
+            self.last.eq(last),
+        ]
         return m

@@ -49,11 +49,13 @@ class CodebookLoader(wiring.Component):
     start : unsigned(1), in
         Begins a codebook.
     n_codes : unsigned(slot_bits), in
-        Its entries, read while ``start`` is high.
+        Its entries, from ``start`` on.
+    fill : unsigned(1), in
+        It is taken: entries of no code become zeros, where they are filled.
     i : Stream(32), in
         Its words.
     entry : entry_layout(config), out
-        What is written, the padding of the last word as well.
+        What is written; the padding of the last word as well, where it is not filled with zeros.
     done : unsigned(1), out
         Every word was taken and every entry was given.
     """
@@ -63,6 +65,7 @@ class CodebookLoader(wiring.Component):
         super().__init__(
             {
                 "start": In(1),
+                "fill": In(1),
                 "n_codes": In(config.slot_bits),
                 "i": In(stream.Signature(32)),
                 "entry": Out(entry_layout(config)),
@@ -71,7 +74,8 @@ class CodebookLoader(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """The words are counted: behind the last one come others, which are not the codebook's."""
+        """The words are counted: behind the last one come others, which are not the codebook's.  Entries of no code are
+        then filled with zeros, where the codebook is small enough that no beat comes before."""
         m = Module()
         bits = self.config.value_bits
         m.submodules.items = items = Items(bits)
@@ -90,7 +94,17 @@ class CodebookLoader(wiring.Component):
             self.entry.data.eq(items.o.payload),
             self.done.eq(~any_left & ~items.o.valid),
         ]
-        with m.If(items.o.valid):
+        if self.config.zero_filled:
+            filling = Signal()
+            m.d.comb += [
+                self.entry.write.eq(filling & (items.o.valid | ~any_left)),
+                self.entry.data.eq(Mux(addr < self.n_codes, items.o.payload, 0)),
+            ]
+            with m.If(self.entry.write & addr.all()):
+                m.d.sync += filling.eq(0)
+            with m.If(self.fill):
+                m.d.sync += filling.eq(1)
+        with m.If(self.entry.write):
             m.d.sync += addr.eq(addr + 1)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += words_left.eq(words_left - 1)
@@ -100,7 +114,7 @@ class CodebookLoader(wiring.Component):
 
 
 class Codebook(wiring.Component):
-    """Compare and look up: one memory per lane, all with the same entries.
+    """Looks up: one memory per lane, all with the same entries.
 
     Parameters
     ----------
@@ -110,15 +124,11 @@ class Codebook(wiring.Component):
     Attributes
     ----------
     en : unsigned(1), in
-        Looks up; ``values`` and ``hits`` hold while it is low.
-    n_codes : unsigned(slot_bits), in
-        K; a code below it is a hit.
-    codes : ArrayLayout(slot_bits, lanes), in
-        A code per lane.
+        Looks up; ``values`` hold while it is low.
+    addresses : ArrayLayout(code_addr_bits, lanes), in
+        An entry's number per lane.
     values : ArrayLayout(value_bits, lanes), out
-        The entry of each code, a cycle later; of no meaning where the code is no hit.
-    hits : unsigned(lanes), out
-        Which codes were hits, a cycle later.
+        The entries, a cycle later.
     entry : entry_layout(config), in
         What is written into every memory; lookups wait meanwhile.
     """
@@ -128,16 +138,14 @@ class Codebook(wiring.Component):
         super().__init__(
             {
                 "en": In(1),
-                "n_codes": In(config.slot_bits),
-                "codes": In(data.ArrayLayout(config.slot_bits, config.lanes)),
+                "addresses": In(data.ArrayLayout(config.code_addr_bits, config.lanes)),
                 "values": Out(data.ArrayLayout(config.value_bits, config.lanes)),
-                "hits": Out(config.lanes),
                 "entry": In(entry_layout(config)),
             }
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """The memories' own output registers, and the hits delayed beside them, are the one stage."""
+        """The memories' own output registers are the one stage."""
         m = Module()
         writing = Signal()
         m.d.comb += writing.eq(self.entry.write)
@@ -150,11 +158,9 @@ class Codebook(wiring.Component):
                 write.addr.eq(self.entry.addr),
                 write.data.eq(self.entry.data),
                 read.en.eq(self.en & ~writing),
-                read.addr.eq(self.codes[lane]),
+                read.addr.eq(self.addresses[lane]),
                 self.values[lane].eq(read.data),
             ]
-        hits = Cat(code < self.n_codes for code in self.codes)
-        m.d.comb += self.hits.eq(delayed(m, self.en, hits, 1, "hit"))
         return m
 
 
@@ -195,7 +201,8 @@ class CodeStage(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """What waits are codes, which are narrower than values: ``spare`` takes those that arrive as the sink stops.
+        """What waits are numbers of entries, which are narrower than values: ``spare`` takes those that arrive as the
+        sink stops.  Most codes are no *hit*: then the number is zero, and nothing moves behind it.
 
         Codebook and output *move* with the sink, and all before them holds while ``spare`` is full: no input reaches
         an output in the same cycle.
@@ -206,7 +213,12 @@ class CodeStage(wiring.Component):
             Signal(name=name) for name in ("moves", "spare_full", "valid", "looked_up")
         )
         code_layout = data.StructLayout(
-            {"codes": data.ArrayLayout(t, config.lanes), "lane_valid": config.lanes, "last": 1}
+            {
+                "addresses": data.ArrayLayout(config.code_addr_bits, config.lanes),
+                "hits": config.lanes,
+                "lane_valid": config.lanes,
+                "last": 1,
+            }
         )
         arrived, spare, chosen = (
             Signal(code_layout, name=name, reset_less=True) for name in ("arrived", "spare", "chosen")
@@ -217,9 +229,8 @@ class CodeStage(wiring.Component):
             for lane in range(config.mask_lanes)
         ]
         windows = Cat(self.i.payload.masks[first : first + t] for first in firsts)
-        codes = self.i.payload.slots ^ windows
-        if config.DEAD_BEATS:
-            codes |= self.i.payload.dead.replicate(len(codes))  # the largest code is never below K
+        codes = data.View(data.ArrayLayout(t, config.lanes), self.i.payload.slots ^ windows)
+        hits = [self._is_hit(codes[lane]) for lane in range(config.lanes)]
         m.d.comb += [
             moves.eq(self.o.ready | ~self.o.valid),
             self.i.ready.eq(~spare_full),
@@ -228,7 +239,8 @@ class CodeStage(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [
                 valid.eq(self.i.valid),
-                arrived["codes"].eq(codes),
+                arrived.hits.eq(Cat(hits)),
+                *(arrived.addresses[lane].eq(Mux(hit, codes[lane], 0)) for lane, hit in enumerate(hits)),
                 arrived.lane_valid.eq(self.i.payload.lane_valid),
                 arrived.last.eq(self.i.payload.last),
             ]
@@ -239,23 +251,29 @@ class CodeStage(wiring.Component):
         m.submodules.codebook = codebook = Codebook(config)
         m.d.comb += [
             codebook.en.eq(moves),
-            codebook.n_codes.eq(self.n_codes),
-            codebook.codes.eq(chosen["codes"]),
+            codebook.addresses.eq(chosen.addresses),
             codebook.entry.eq(self.entry),
         ]
         self._drive_beat(m, moves, looked_up, chosen, codebook)
         return m
 
+    def _is_hit(self, code: Value) -> Value:
+        """Whether a code names an entry; of those that are filled with zeros any may be named."""
+        upper = code[self.config.code_addr_bits :]
+        hit = ~upper.any() if self.config.zero_filled else code < self.n_codes
+        return hit & ~self.i.payload.dead if self.config.DEAD_BEATS else hit
+
     def _drive_beat(self, m: Module, moves: Value, looked_up: Value, chosen: Any, codebook: Codebook) -> None:
         """Zero what is no weight."""
         lane_valid = delayed(m, moves, chosen.lane_valid, 1, "lane_valid")
         last = delayed(m, moves, chosen.last, 1, "last")
+        hits = delayed(m, moves, chosen.hits, 1, "hits")
         if not self.config.keeps_table():
             lane_valid = Mux(last & self.failed, 0, lane_valid)
         beat = Signal(beat_layout(self.config), reset_less=True)
         with m.If(moves):
             m.d.sync += [self.o.valid.eq(looked_up), beat.last.eq(last), beat.lane_valid.eq(lane_valid)]
             for lane in range(self.config.lanes):
-                keep = codebook.hits[lane] & lane_valid[lane]
+                keep = hits[lane] & lane_valid[lane]
                 m.d.sync += beat["values"][lane].eq(Mux(keep, codebook.values[lane], 0))
         m.d.comb += self.o.payload.eq(beat)

@@ -24,13 +24,24 @@ class Items(wiring.Component):
         The words.
     o : Stream(width), out
         The items; who never waits keeps ``ready`` high, and each is there for one cycle.
+    any : unsigned(1), out
+        Not all bits that wait are zero.
     """
 
     def __init__(self, width: int):
         self.width, self.unit = width, gcd(width, 32)
         n_units = width // self.unit - 1 + 32 // self.unit
-        self.bits = Signal(n_units * self.unit, reset_less=True)  # that wait; zero behind them
-        super().__init__({"clear": In(1), "i": In(stream.Signature(32)), "o": Out(stream.Signature(width))})
+        self.bits = Signal(
+            n_units * self.unit, reset_less=True
+        )  # that wait; zero behind them, but for whole words
+        super().__init__(
+            {
+                "clear": In(1),
+                "i": In(stream.Signature(32)),
+                "o": Out(stream.Signature(width)),
+                "any": Out(1),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         """``count`` units of ``unit`` bits wait in ``bits``; ``kept`` of them are left after this cycle's item."""
@@ -47,14 +58,17 @@ class Items(wiring.Component):
             kept.eq(Mux(given, count - per_item, count)),
             self.i.ready.eq(kept < per_item),
         ]
+        whole = self.width == 32  # an item is a word, which need not be shifted
         rest = Mux(given, bits[self.width :], bits)
-        m.d.sync += [bits.eq(rest), count.eq(kept)]
+        word_any = Signal(reset_less=True)
+        m.d.comb += self.any.eq(word_any & (count != 0) if whole else bits.any())
+        m.d.sync += [bits.eq(bits if whole else rest), count.eq(kept)]
         with m.If(self.i.valid & self.i.ready):
             with m.Switch(kept):
                 for k in range(per_item):
                     with m.Case(k):
                         m.d.sync += bits.eq(Cat(rest[: k * unit], self.i.payload))
-            m.d.sync += count.eq(kept + per_word)
+            m.d.sync += [count.eq(kept + per_word), word_any.eq(self.i.payload.any())]
         with m.If(self.clear):
             m.d.sync += count.eq(0)
         return m

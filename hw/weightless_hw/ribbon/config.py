@@ -1,8 +1,8 @@
 """What an elaborated ribbon decoder is built for, and the registers of its stages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 from weightless_hw.config import (
     CODE_UNITS,
@@ -55,6 +55,10 @@ class RibbonConfig(DecoderConfig):
         sizes = range(spec.MIN_CHUNK_LOG2, spec.MAX_CHUNK_LOG2 + 1)
         widths = fields["widths"] == (self.slot_bits - 1) << 4
         return {LoadError.WIDTHS: not widths or fields["chunk_log2"] not in sizes or fields["zeros"] != 0}
+
+    def for_cells(self) -> Self:
+        """With its window in registers."""
+        return replace(self, window_registers=1)
 
     @property
     def name(self) -> str:

@@ -70,6 +70,8 @@ class Pipeline(wiring.Component):
         With this write, four more words are in the window.
     unit : unsigned(LAYER_UNITS), out
         Number of the next unit of groups.
+    final : unsigned(LAYER_UNITS), out
+        Of the layer's last one.
     active : unsigned(1), out
         Groups of the chunk are still to be issued.
     quiet : unsigned(1), out
@@ -100,6 +102,7 @@ class Pipeline(wiring.Component):
                 "write": In(write_layout(config)),
                 "block_done": In(1),
                 "unit": Out(LAYER_UNITS),
+                "final": Out(LAYER_UNITS),
                 "active": Out(1),
                 "quiet": Out(1),
                 "freed": Out(range(config.groups + 1)),
@@ -159,7 +162,9 @@ class Pipeline(wiring.Component):
         unit_beats = UNIT_LOG2 - (self.config.lanes - 1).bit_length()  # log2
         # The low bits of a beat's number, which count within a chunk.
         in_chunk = Cat(Const((1 << unit_beats) - 1, unit_beats), self.mask)
-        chunk_last = (index.group | ~in_chunk)[: len(in_chunk)].all() | index.last
+        chunk_last = Signal(reset_less=True)  # of the chunk, if not of the layer
+        with m.If(taken):
+            m.d.sync += chunk_last.eq((index.following | ~in_chunk)[: len(in_chunk)].all())
         moved = Mux(is_first, moves, 0)[: self.config.groups]
         m.d.comb += [
             index.start.eq(self.start),
@@ -175,13 +180,14 @@ class Pipeline(wiring.Component):
             position.moves.eq(moved),
             position.taken.eq(taken),
             self.unit.eq(index.group >> unit_beats),
+            self.final.eq(index.final >> unit_beats),
         ]
         with m.If(self.en):
             m.d.sync += closing.eq(0)
-        with m.If(taken & chunk_last):
+        with m.If(taken & (chunk_last | index.last)):
             m.d.sync += self.active.eq(0)
         with m.If(self.begin):
-            m.d.sync += self.active.eq(1)
+            m.d.sync += [self.active.eq(1), chunk_last.eq(0)]
         with m.If(self.stop | self.abort):
             m.d.sync += self.active.eq(0)
         aborted = delayed(m, Const(1), self.abort, 1, "aborted", reset_less=False)
@@ -202,15 +208,17 @@ class Pipeline(wiring.Component):
         config, n_hash = self.config, self.config.hash_stages
         n_stages = config.slots_stages - 1  # behind the counter
         valid = [self.issued, *(Signal(name=f"valid_{k}") for k in range(n_stages))]
+        reading = Signal()  # some are before the window, or in it
         with m.If(self.en):
             m.d.sync += [behind.eq(before) for before, behind in pairwise(valid)]
+            m.d.sync += reading.eq(Cat(valid[:n_hash]).any())
         moved, dead = move
         moved = delayed(m, self.en, Mux(closing, 0, sum(moved[1:], moved[0])), n_hash, "moved")
         closed = delayed(m, self.en, closing, n_stages - 1, "closed")
         soon_last = delayed(m, self.en, closing | index.last, n_stages - 1, "last")
         lanes = Mux(closed, 0, Mux(soon_last, index.tail_lanes, ~0))[: config.lanes]
         m.d.comb += [
-            self.quiet.eq(~self.active & ~Cat(valid[1 : n_hash + 1]).any()),
+            self.quiet.eq(~self.active & ~reading),
             self.freed.eq(Mux(self.en & valid[n_hash], moved, 0)),
             self.valid.eq(valid[n_stages]),
             self.slots.dead.eq(delayed(m, self.en, dead, n_stages, "dead")),
@@ -274,7 +282,7 @@ class Decoder(wiring.Component):
             chunks.ended.eq(loader.body_ended),
             *(
                 getattr(chunks, name).eq(getattr(pipeline, name))
-                for name in ("unit", "active", "quiet", "freed")
+                for name in ("unit", "final", "active", "quiet", "freed")
             ),
             *(
                 getattr(pipeline, name).eq(getattr(chunks, name))

@@ -90,7 +90,8 @@ class EntryReader(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """``entry`` came; ``left`` units have no entry yet, less one.  ``full`` has the bit of each that waits."""
+        """``entry`` came, of no units where none did; ``left`` units have no entry yet, less one.  ``full`` has the bit
+        of each that waits."""
         m = Module()
         came, odd, entry = Signal(), Signal(reset_less=True), Signal(ENTRY, reset_less=True)
         left = Signal(signed(ENTRY_UNITS + 1), reset_less=True)
@@ -109,13 +110,14 @@ class EntryReader(wiring.Component):
         second = Signal()
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += full.eq(full & Cat(0, full[0]))
+        m.d.sync += left.eq(Mux(self.clear, self.last_unit, left - entry.units))
         with m.If(came):
-            m.d.sync += [left.eq(left - entry.units), second.eq(~second)]
+            m.d.sync += second.eq(~second)
             for k in range(2):
                 with m.If(second == k):
                     m.d.sync += [waiting[k].eq(entry), full[k].eq(1)]
         with m.If(self.clear):
-            m.d.sync += [full.eq(0), second.eq(0), left.eq(self.last_unit)]
+            m.d.sync += [full.eq(0), second.eq(0)]
         return m
 
     def _decode(self, m: Module, entry: Any, odd: Value) -> None:
@@ -125,23 +127,23 @@ class EntryReader(wiring.Component):
         whole = Mux(small, raw.mantissa, Cat(raw.mantissa, 1) << (raw.exponent - 1)[: spec.EXPONENT_BITS])
         more_words = (raw.advance != spec.DEAD) & (raw.advance > spec.UNIT * raw.mantissa)
         m.d.sync += [
-            entry.units.eq(whole),
+            entry.units.eq(Mux(self.take, whole, 0)),
             entry.advance.eq(raw.advance),
             odd.eq(small & ((raw.mantissa == 0) | more_words)),
         ]
 
 
-class State(enum.Enum, shape=3):
-    """What the reader of chunks does."""
+class State(enum.Enum, shape=7):
+    """What the reader of chunks does.  A bit each: the handshakes wait for no decoder."""
 
     IDLE = 0  # nothing: no layer is under way
-    HEAD = 1  # waits for a header, and until the chunk before is read
-    BEGIN = 2  # compares it
-    BLOCKS = 3  # takes the words that were called for
-    PAIR = 4  # takes a pair of entries
-    ENTRIES = 5  # compares them, one after the other, and calls for words
-    END = 6  # compares what the chunk left
-    DONE = 7  # the last chunk is whole
+    HEAD = 1 << 0  # waits for a header, and until the chunk before is read
+    BEGIN = 1 << 1  # compares it
+    BLOCKS = 1 << 2  # takes the words that were called for
+    PAIR = 1 << 3  # takes a pair of entries
+    ENTRIES = 1 << 4  # compares them, one after the other, and calls for words
+    END = 1 << 5  # compares what the chunk left
+    DONE = 1 << 6  # the last chunk is whole
 
 
 class ChunkReader(wiring.Component):
@@ -168,6 +170,8 @@ class ChunkReader(wiring.Component):
         No other will come.
     unit : unsigned(LAYER_UNITS), in
         Number of the next unit of groups.
+    final : unsigned(LAYER_UNITS), in
+        Of the layer's last one.
     active : unsigned(1), in
         Groups of the chunk are still to be issued.
     quiet : unsigned(1), in
@@ -204,6 +208,7 @@ class ChunkReader(wiring.Component):
                 "i": In(stream.Signature(32)),
                 "ended": In(1),
                 "unit": In(LAYER_UNITS),
+                "final": In(LAYER_UNITS),
                 "active": In(1),
                 "quiet": In(1),
                 "freed": In(range(config.groups + 1)),
@@ -228,24 +233,26 @@ class ChunkReader(wiring.Component):
         connect(m, self.reader.o, flipped(self.entry))
         last_item = self._blocks(m) | self._pair(m)
         self._feed(m, last_item)
-        header = Signal(HEADER, reset_less=True)
-        m.d.sync += header.eq(self.skid.o.payload)  # what comes in HEAD stays for a cycle
-        with m.Switch(self.state):
-            with m.Case(State.HEAD):
-                with m.If(self.quiet & self.skid.o.valid):
-                    m.d.sync += self.state.eq(State.BEGIN)
-            with m.Case(State.BEGIN):
-                m.d.sync += self.state.eq(State.BLOCKS)
-            with m.Case(State.BLOCKS):
-                with m.If(~self.block_wanted):
-                    m.d.sync += self.state.eq(Mux(self.no_entries, State.END, State.PAIR))
-            with m.Case(State.ENTRIES):
-                self._entries(m)
-            with m.Case(State.END):
-                m.d.sync += self.state.eq(Mux(self.last_chunk, State.DONE, State.HEAD))
+        header, odd = Signal(HEADER, reset_less=True), Signal(reset_less=True)
+        came = data.View(HEADER, self.skid.o.payload)  # what comes in HEAD stays for a cycle
+        m.d.sync += [header.eq(came), odd.eq((came.odd_words != 0) | (came.entries == 0))]
+        with m.If(self._is(State.HEAD) & self.quiet & self.skid.o.valid):
+            m.d.sync += self.state.eq(State.BEGIN)
+        with m.If(self._is(State.BEGIN)):
+            m.d.sync += self.state.eq(State.BLOCKS)
+        with m.If(self._is(State.BLOCKS) & ~self.block_wanted):
+            m.d.sync += self.state.eq(Mux(self.no_entries, State.END, State.PAIR))
+        with m.If(self._is(State.ENTRIES)):
+            self._entries(m)
+        with m.If(self._is(State.END)):
+            m.d.sync += self.state.eq(Mux(self.last_chunk, State.DONE, State.HEAD))
         self._begin(m, header)
-        self._check(m, header)
+        self._check(m, odd)
         return m
+
+    def _is(self, state: Any) -> Value:
+        """Whether that is what it does."""
+        return self.state.as_value()[state.value.bit_length() - 1]
 
     def _signals(self) -> None:
         """``blocks`` and ``entries`` are those of the chunk that are still to come; ``wanted`` blocks were called for.
@@ -266,20 +273,21 @@ class ChunkReader(wiring.Component):
 
     def _begin(self, m: Module, header: Any) -> None:
         """A chunk's own sizes.  Whether it is the last one, its first unit says."""
-        final, is_last = Signal(LAYER_UNITS), Signal()
+        is_last = Signal(reset_less=True)
+        chunk_log2 = self.fields.chunk_log2[: spec.MAX_CHUNK_LOG2.bit_length()]  # a larger one is refused
         with m.If(self.start):
             m.d.sync += [
                 self.state.eq(State.HEAD),
-                final.eq((self.fields.n_weights - 1) >> UNIT_LOG2),
-                self.mask.eq(Cat(self.fields.chunk_log2 > bit + UNIT_LOG2 for bit in range(CHUNK_UNITS))),
+                self.mask.eq(Cat(chunk_log2 > bit + UNIT_LOG2 for bit in range(CHUNK_UNITS))),
             ]
+        # In HEAD, where it waits until no unit is under way any more.
+        m.d.sync += is_last.eq(((self.unit ^ self.final) & ~self.mask) == 0)
         m.d.comb += [
-            is_last.eq(((self.unit ^ final) & ~self.mask) == 0),
-            self.begin.eq(self.state == State.BEGIN),
+            self.begin.eq(self._is(State.BEGIN)),
             self.skid.clear.eq(self.start),
             self.items.clear.eq(self.begin),
             self.reader.clear.eq(self.begin),
-            self.reader.last_unit.eq(Mux(is_last, final[:CHUNK_UNITS] & self.mask, self.mask)),
+            self.reader.last_unit.eq(Mux(is_last, self.final[:CHUNK_UNITS] & self.mask, self.mask)),
         ]
         with m.If(self.begin):
             m.d.sync += [
@@ -300,21 +308,21 @@ class ChunkReader(wiring.Component):
 
     def _feed(self, m: Module, last_item: Value) -> None:
         """Words go to the items as long as the chunk has others, behind which the next header comes."""
-        streams = (self.state == State.BLOCKS) | (self.state == State.PAIR) | (self.state == State.ENTRIES)
+        streams = self._is(State.BLOCKS) | self._is(State.PAIR) | self._is(State.ENTRIES)
         feed, item = Signal(), self.items.o.valid
         m.d.comb += [
             feed.eq(streams & ~(self.no_blocks & self.no_entries) & ~(last_item & item)),
             self.items.i.payload.eq(self.skid.o.payload),
             self.items.i.valid.eq(feed & self.skid.o.valid),
-            self.skid.o.ready.eq((feed & self.items.i.ready) | ((self.state == State.HEAD) & self.quiet)),
+            self.skid.o.ready.eq((feed & self.items.i.ready) | (self._is(State.HEAD) & self.quiet)),
         ]
-        waits = (self.block_wanted | (self.state == State.PAIR)) & ~item
-        between = (self.state == State.HEAD) | (self.state == State.DONE)
+        waits = (self.block_wanted | self._is(State.PAIR)) & ~item
+        between = self._is(State.HEAD) | self._is(State.DONE)
         starved = Signal()
         m.d.sync += starved.eq((waits | between) & ~self.skid.o.valid)
         m.d.comb += [
             self.starved.eq(starved & ~self.skid.o.valid),  # since a cycle ago, and still
-            self.done.eq((self.state == State.DONE) & ~self.skid.o.valid),
+            self.done.eq(self._is(State.DONE) & ~self.skid.o.valid),
         ]
 
     def _blocks(self, m: Module) -> Value:
@@ -323,7 +331,7 @@ class ChunkReader(wiring.Component):
             Signal(name=name) for name in ("has_room", "is_zero", "takes", "steps", "ends")
         )
         m.d.comb += [
-            self.block_wanted.eq((self.state == State.BLOCKS) & (self.wanted != 0) & ~self.no_blocks),
+            self.block_wanted.eq(self._is(State.BLOCKS) & (self.wanted != 0) & ~self.no_blocks),
             has_room.eq(self.room >= 0),
             is_zero.eq(self.no_blocks & self.active & has_room),
             takes.eq(self.block_wanted & self.items.o.valid & (has_room | ~self.active)),
@@ -355,7 +363,7 @@ class ChunkReader(wiring.Component):
         """Takes the items of a pair; whether the item is the chunk's last."""
         nth = Signal(range(self.config.pair_items + 1))
         is_last = nth == self.config.pair_items - 1
-        with m.If((self.state == State.PAIR) & self.items.o.valid & ~self.reader.kept):
+        with m.If(self._is(State.PAIR) & self.items.o.valid & ~self.reader.kept):
             m.d.comb += self.items.o.ready.eq(1)
             m.d.sync += [
                 self.pair.eq(Cat(self.pair, self.items.o.payload)[self.config.item_bits :]),
@@ -366,6 +374,7 @@ class ChunkReader(wiring.Component):
                     self.state.eq(State.ENTRIES),
                     nth.eq(0),
                     self.step.eq(0),
+                    self.reader.take.eq(1),
                     self.two.eq(self.entries > 1),
                     self.entries.eq(self.entries - 2),
                     self.no_entries.eq(self.one_pair),
@@ -373,27 +382,33 @@ class ChunkReader(wiring.Component):
                 ]
         with m.If(self.begin):
             m.d.sync += nth.eq(0)
-        return (self.state == State.PAIR) & is_last & self.one_pair & self.no_blocks
+        return self._is(State.PAIR) & is_last & self.one_pair & self.no_blocks
 
     def _entries(self, m: Module) -> None:
         """The first entry, the second if there is one, what they call for; a clock each."""
         words = Signal(
             range(2 * spec.MAX_ADVANCE + spec.BLOCK_WORDS)
         )  # with the block's that is begun, less one
+        padded = Signal(reset_less=True)
         advance = Mux(self.two | (self.step == 1), self.reader.advance, 0)
         m.d.sync += self.step.eq(self.step + 1)
         m.d.comb += self.reader.raw.eq(self.pair[: spec.ENTRY_BITS])
         with m.Switch(self.step):
             with m.Case(0):
-                m.d.comb += self.reader.take.eq(1)
-                m.d.sync += [self.pair.eq(self.pair >> spec.ENTRY_BITS), words.eq(3 - self.surplus)]
+                m.d.sync += [
+                    self.pair.eq(self.pair >> spec.ENTRY_BITS),
+                    self.reader.take.eq(self.two),
+                    words.eq(3 - self.surplus),
+                ]
             with m.Case(1):
-                m.d.comb += self.reader.take.eq(self.two)
-                m.d.sync += words.eq(words + advance)
-                with m.If(self.two):
-                    m.d.sync += self.pair.eq(self.pair >> spec.ENTRY_BITS)
+                behind = self.pair >> spec.ENTRY_BITS
+                m.d.sync += [
+                    self.reader.take.eq(0),
+                    words.eq(words + advance),
+                    padded.eq(Mux(self.two, behind, self.pair).any()),
+                ]
             with m.Case(2):
-                m.d.comb += self.found[LoadError.PADDING].eq(self.pair.any())
+                m.d.comb += self.found[LoadError.PADDING].eq(padded)
                 m.d.sync += words.eq(words + advance)
             with m.Case(3):
                 m.d.sync += [
@@ -402,12 +417,12 @@ class ChunkReader(wiring.Component):
                     self.state.eq(State.BLOCKS),
                 ]
 
-    def _check(self, m: Module, header: Any) -> None:
-        """What is wrong, which ends the work; a register before it goes out."""
-        at_end, is_done = self.state == State.END, self.state == State.DONE
+    def _check(self, m: Module, odd: Value) -> None:
+        """What is wrong, which ends the work; a register before it goes out.  The header may be *odd*."""
+        at_end, is_done = self._is(State.END), self._is(State.DONE)
         missing = self.starved & self.ended & ~is_done
         m.d.comb += [
-            self.found[LoadError.HEADER].eq(self.begin & ((header.odd_words != 0) | (header.entries == 0))),
+            self.found[LoadError.HEADER].eq(self.begin & odd),
             self.found[LoadError.ENTRY].eq(self.reader.wrong),
             self.found[LoadError.COVER].eq(at_end & self.reader.uncovered),
             self.found[LoadError.WORDS].eq(
@@ -415,8 +430,8 @@ class ChunkReader(wiring.Component):
             ),
         ]
         with m.If(at_end):
-            m.d.comb += self.found[LoadError.PADDING].eq(self.items.bits.any())
+            m.d.comb += self.found[LoadError.PADDING].eq(self.items.any)
         fault = to_bits(self.config, self.found)
         m.d.sync += self.faults.eq(fault)
         with m.If(self.abort | fault.any()):
-            m.d.sync += self.state.eq(State.IDLE)
+            m.d.sync += [self.state.eq(State.IDLE), self.reader.take.eq(0)]

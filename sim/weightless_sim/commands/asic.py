@@ -4,10 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from weightless_hw import decoders
 from weightless_sim.commands import common
-from weightless_sw import inputs
+from weightless_sw import inputs, layouts
 
 WORKLOAD, TENSOR = "lenet300_pruned", "fc1.weight"
+FORM = ("rounds_per_stage", "window_registers")  # of a decoder that a table leaves open
 
 
 def add(commands: Any) -> None:
@@ -37,6 +39,8 @@ def add(commands: Any) -> None:
         help=f"the largest table of a .wls file, or of lenet300, instead of {TENSOR} of {WORKLOAD}, encoded with:",
     )  # fmt: skip
     common.add_layout_options(command)
+    others = set(decoders.options()) - set(FORM)
+    common.add_decoder_options(command, *others)
     common.add_json(command)
 
 
@@ -45,19 +49,29 @@ def _workload(options: argparse.Namespace) -> tuple[Any, Any, int | None, str]:
 
     The decoder of a file's largest table serves all tables that it can, as that of ``weightless sim`` does.
     """
-    from weightless_hw import decoders
     from weightless_sw import codec, container
 
     given = common.typed(options, "layout", "lanes", "slot_bits")
+    form = common.typed(options, *FORM)
     if options.file is None:
         weights = inputs.load_tensors(WORKLOAD)[TENSOR]
-        tensor, report = codec.encode(weights, live="off", order="rows", **{"layout": common.LAYOUT} | given)
-        return decoders.for_layers([tensor.geometry]), tensor, report.n_nonzero, f"{TENSOR} of {WORKLOAD}"
+        layout, lanes = given.pop("layout", common.LAYOUT), common.typed(options, "lanes")
+        if not layouts.has_option(layout, "lanes"):
+            form |= lanes
+            given.pop("lanes", None)
+        tensor, report = codec.encode(weights, layout=layout, live="off", order="rows", **given)
+        config = _as_cells(decoders.for_layers([tensor.geometry], **form), form)
+        return config, tensor, report.n_nonzero, f"{TENSOR} of {WORKLOAD}"
     tables = inputs.tables_of(container.read(options.file), options.file)
     name = max(tables, key=lambda name: tables[name].geometry.n_weights)
-    configs = decoders.serve({name: tensor.geometry for name, tensor in tables.items()}, **given)
+    configs = decoders.serve({name: tensor.geometry for name, tensor in tables.items()}, **given, **form)
     config = next(one for one in configs if not one.misfits(tables[name].geometry))
-    return config, tables[name], None, f"{name} of {options.file.name}"
+    return _as_cells(config, form), tables[name], None, f"{name} of {options.file.name}"
+
+
+def _as_cells(config: Any, form: dict[str, Any]) -> Any:
+    """In the form that cells take, or in that which was asked for."""
+    return config if "window_registers" in form else config.for_cells()
 
 
 def _asic(options: argparse.Namespace) -> int:

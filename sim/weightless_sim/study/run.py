@@ -200,6 +200,8 @@ def _build(
         write_atomically(rtl, verilog.encode())
     with step(f"build the simulation ({options.simulator})"):
         runner.build(config, options.simulator, folders=options.folders)
+    cells = config.for_cells()
+    digest = technology.digest(verilog if cells == config else to_verilog(cells))
     return Decoder(
         layout=config.GEOMETRY.NAME,
         config=vars(config),
@@ -208,7 +210,7 @@ def _build(
         fill_latency_cycles=config.fill_latency,
         table_bits=config.table_bits,
         verilog=str(rtl),
-        energy=technology.of_decoder(config.name, technology.digest(verilog), entries),
+        energy=technology.of_decoder(cells.name, digest, entries),
         fpga=technology.placed(config.name, technology.digest(verilog), options.folders),
     )
 

@@ -11,8 +11,9 @@ from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.config import CODE_UNITS
 from weightless_hw.parts.codes import CodebookLoader, CodeStage
 
-CONFIG = ClassicConfig(lanes=4, slot_bits=5, max_codes=6, value_bits=8)
-ENTRIES = [11, 22, 33, 44, 55]  # K = 5 of 8 entries
+FILLED = ClassicConfig(lanes=4, slot_bits=5, max_codes=6, value_bits=8)
+COMPARED = ClassicConfig(lanes=4, slot_bits=5, max_codes=17, value_bits=8)
+ENTRIES = [11, 22, 33, 44, 55]  # K = 5 of 8 entries, or of 32
 patterns = st.lists(st.booleans(), min_size=1, max_size=6).filter(any)
 
 
@@ -27,13 +28,15 @@ def beats(seed, n):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 99), st.integers(1, 12), patterns, patterns)
-def test_values_of_masked_codes_under_stalls(seed, n, source, sink):
-    dut, sent, got, first = CodeStage(CONFIG), beats(seed, n), [], []
+@given(st.integers(0, 99), st.integers(1, 12), patterns, patterns, st.sampled_from([FILLED, COMPARED]))
+def test_values_of_masked_codes_under_stalls(seed, n, source, sink, config):
+    """Entries of no code are zeros, or else whatever they are."""
+    dut, sent, got, first = CodeStage(config), beats(seed, n), [], []
+    no_code = 0 if config.zero_filled else 99
 
     async def bench(ctx):
         for addr in range(8):
-            ctx.set(dut.entry, {"write": 1, "addr": addr, "data": ENTRIES[addr] if addr < 5 else 99})
+            ctx.set(dut.entry, {"write": 1, "addr": addr, "data": ENTRIES[addr] if addr < 5 else no_code})
             await ctx.tick()
         ctx.set(dut.entry.write, 0)
         ctx.set(dut.n_codes, 5)
@@ -73,9 +76,11 @@ def test_values_of_masked_codes_under_stalls(seed, n, source, sink):
     assert first[0] == len(CODE_UNITS)
 
 
+@pytest.mark.parametrize("config", [FILLED, COMPARED])
 @pytest.mark.parametrize("n_codes", range(7))
-def test_the_codebook_is_loaded_with_its_padding(n_codes):
-    dut = CodebookLoader(CONFIG)
+def test_the_codebook_is_loaded_and_filled(n_codes, config):
+    """With zeros, or the padding of the last word is written, too."""
+    dut = CodebookLoader(config)
     words, written, taken = [0x04030201, 0x08070605], [], []
 
     async def bench(ctx):
@@ -83,6 +88,9 @@ def test_the_codebook_is_loaded_with_its_padding(n_codes):
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
+        ctx.set(dut.fill, 1)
+        await ctx.tick()
+        ctx.set(dut.fill, 0)
         ctx.set(dut.i.valid, 1)
         for _ in range(20):
             ctx.set(dut.i.payload, words[len(taken)] if len(taken) < 2 else 0xFFFFFFFF)
@@ -99,4 +107,27 @@ def test_the_codebook_is_loaded_with_its_padding(n_codes):
     simulator.run()
     n_words = -(-n_codes // 4)
     assert len(taken) == n_words
-    assert written == [(k, k + 1) for k in range(4 * n_words)]
+    if config.zero_filled:
+        assert written == [(k, k + 1 if k < n_codes else 0) for k in range(8)]
+    else:
+        assert written == [(k, k + 1) for k in range(4 * n_words)]
+
+
+def test_a_codebook_that_is_refused_writes_nothing():
+    """Its loader is started before that is known."""
+    dut, written = CodebookLoader(FILLED), []
+
+    async def bench(ctx):
+        ctx.set(dut.n_codes, 0)
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        for _ in range(20):
+            written.append(ctx.get(dut.entry.write))
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert not any(written)
