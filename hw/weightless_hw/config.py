@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, Self
 
 from weightless_hw.registers import STREAM_ERRORS, LoadError
+from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import (
     FLAG_RESIDENT,
     MAX_SLOT_BITS,
@@ -274,6 +275,11 @@ class DecoderConfig(ABC):
     @abstractmethod
     def writes(self, geometry: Any) -> dict[str, int]:
         """Cycles in which loading a layer writes a unit's memories, by its name; they cannot be read meanwhile."""
+
+    def codebook_writes(self, geometry: Geometry) -> int:
+        """Those of the codebook: all of it, where it is filled; else its entries with the padding of the last word."""
+        section = geometry.codebook_section
+        return 1 << self.code_addr_bits if self.zero_filled else section.n_words * WORD_BITS // section.item_bits
 
     @property
     def code_addr_bits(self) -> int:

@@ -18,7 +18,6 @@ from weightless_hw.config import (
 from weightless_hw.registers import LoadError
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
-from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import Geometry, require, words_for_bits
 
 
@@ -163,10 +162,8 @@ class ClassicConfig(DecoderConfig):
         return (*units, *CODE_UNITS, LOADER)
 
     def writes(self, geometry: ClassicGeometry) -> dict[str, int]:
-        """Rows of each bank; entries of the codebook with the padding of its last word."""
-        sections = {section.name: section for section in geometry.sections}
-        codebook = sections["codebook"]
+        """Rows of each bank; entries of the codebook."""
         return {
             "banks": spec.N_BANKS * geometry.bank_rows,
-            "codebook": codebook.n_words * WORD_BITS // codebook.item_bits,
+            "codebook": self.codebook_writes(geometry),
         }

@@ -68,7 +68,11 @@ class Pipeline(wiring.Component):
         m = Module()
         index = BeatCounter(self.config.lanes)
         m.submodules.index = EnableInserter(self.en)(index)
-        m.d.comb += [index.start.eq(self.start), index.n_weights.eq(self.fields.n_weights), index.go.eq(1)]
+        m.d.comb += [
+            index.start.eq(self.start),
+            index.n_weights.eq(self.fields.n_weights),
+            index.go.eq(index.valid),
+        ]
         words, masks = self._hash(m, index.group)
         rows = self._rows(m, words)
         m.d.comb += self.slots.slots.eq(rows[0] ^ rows[1] ^ rows[2])

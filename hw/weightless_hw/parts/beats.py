@@ -50,7 +50,7 @@ class BeatCounter(wiring.Component):
     n_weights : unsigned(32), in
         N, read while ``start`` is high.
     go : unsigned(1), in
-        The group is taken, and the next one comes.
+        The group is taken, and the next one comes; only while there is one.
     group : unsigned(32), out
         Number of the group.
     following : unsigned(32), out
@@ -102,7 +102,7 @@ class BeatCounter(wiring.Component):
             if lanes_log2:
                 with m.If(tail == 0):
                     m.d.sync += tail_lanes.eq(~0)
-        with m.Elif(self.valid & self.go):
+        with m.Elif(self.go):
             m.d.sync += [
                 group.eq(following),
                 following.eq(following + 1),

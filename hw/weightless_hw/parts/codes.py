@@ -81,7 +81,8 @@ class CodebookLoader(wiring.Component):
         m.submodules.items = items = Items(bits)
         words_left = Signal(range(-(-self.config.max_codes * bits // WORD_BITS) + 1))
         any_left = Signal()
-        addr = Signal(len(self.entry.addr), reset_less=True)
+        addr, write = Signal(len(self.entry.addr), reset_less=True), Signal()
+        entry = Signal.like(self.entry, reset_less=True)
         m.d.comb += [
             any_left.eq(words_left != 0),
             items.clear.eq(self.start),
@@ -89,22 +90,20 @@ class CodebookLoader(wiring.Component):
             items.i.valid.eq(self.i.valid & any_left),
             items.o.ready.eq(1),
             self.i.ready.eq(items.i.ready & any_left),
-            self.entry.write.eq(items.o.valid),
-            self.entry.addr.eq(addr),
-            self.entry.data.eq(items.o.payload),
+            write.eq(items.o.valid),
+            self.entry.eq(entry),
             self.done.eq(~any_left & ~items.o.valid),
         ]
+        m.d.sync += [entry.write.eq(write), entry.addr.eq(addr), entry.data.eq(items.o.payload)]
         if self.config.zero_filled:
             filling = Signal()
-            m.d.comb += [
-                self.entry.write.eq(filling & (items.o.valid | ~any_left)),
-                self.entry.data.eq(Mux(addr < self.n_codes, items.o.payload, 0)),
-            ]
-            with m.If(self.entry.write & addr.all()):
+            m.d.comb += write.eq(filling & (items.o.valid | ~any_left))
+            m.d.sync += entry.data.eq(Mux(addr < self.n_codes, items.o.payload, 0))
+            with m.If(write & addr.all()):
                 m.d.sync += filling.eq(0)
             with m.If(self.fill):
                 m.d.sync += filling.eq(1)
-        with m.If(self.entry.write):
+        with m.If(write):
             m.d.sync += addr.eq(addr + 1)
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += words_left.eq(words_left - 1)
@@ -202,7 +201,7 @@ class CodeStage(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         """What waits are numbers of entries, which are narrower than values: ``spare`` takes those that arrive as the
-        sink stops.  Most codes are no *hit*: then the number is zero, and nothing moves behind it.
+        sink stops.  Most codes are no *hit*: then the first entry is read, so that nothing moves there.
 
         Codebook and output *move* with the sink, and all before them holds while ``spare`` is full: no input reaches
         an output in the same cycle.
@@ -230,7 +229,6 @@ class CodeStage(wiring.Component):
         ]
         windows = Cat(self.i.payload.masks[first : first + t] for first in firsts)
         codes = data.View(data.ArrayLayout(t, config.lanes), self.i.payload.slots ^ windows)
-        hits = [self._is_hit(codes[lane]) for lane in range(config.lanes)]
         m.d.comb += [
             moves.eq(self.o.ready | ~self.o.valid),
             self.i.ready.eq(~spare_full),
@@ -239,8 +237,8 @@ class CodeStage(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += [
                 valid.eq(self.i.valid),
-                arrived.hits.eq(Cat(hits)),
-                *(arrived.addresses[lane].eq(Mux(hit, codes[lane], 0)) for lane, hit in enumerate(hits)),
+                arrived.hits.eq(Cat(self._is_hit(codes[lane]) for lane in range(config.lanes))),
+                *(arrived.addresses[lane].eq(codes[lane]) for lane in range(config.lanes)),
                 arrived.lane_valid.eq(self.i.payload.lane_valid),
                 arrived.last.eq(self.i.payload.last),
             ]
@@ -251,7 +249,10 @@ class CodeStage(wiring.Component):
         m.submodules.codebook = codebook = Codebook(config)
         m.d.comb += [
             codebook.en.eq(moves),
-            codebook.addresses.eq(chosen.addresses),
+            *(
+                codebook.addresses[lane].eq(Mux(chosen.hits[lane], chosen.addresses[lane], 0))
+                for lane in range(config.lanes)
+            ),
             codebook.entry.eq(self.entry),
         ]
         self._drive_beat(m, moves, looked_up, chosen, codebook)

@@ -17,7 +17,6 @@ from weightless_hw.config import (
 )
 from weightless_hw.registers import LoadError
 from weightless_sw.spec import ribbon as spec
-from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import Geometry, require
 from weightless_sw.spec.ribbon import RibbonGeometry
 
@@ -155,6 +154,5 @@ class RibbonConfig(DecoderConfig):
         return (*stages, *CODE_UNITS, LOADER)
 
     def writes(self, geometry: RibbonGeometry) -> dict[str, int]:
-        """Entries of the codebook with the padding of its last word."""
-        codebook = geometry.codebook_section
-        return {"codebook": codebook.n_words * WORD_BITS // codebook.item_bits}
+        """Entries of the codebook."""
+        return {"codebook": self.codebook_writes(geometry)}

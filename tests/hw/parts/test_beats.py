@@ -16,8 +16,9 @@ def test_it_counts_where_it_is_told_to(lanes, n_weights, go):
         await ctx.tick()
         ctx.set(dut.start, 0)
         for cycle in range(4 * n_weights + 10):
-            ctx.set(dut.go, go[cycle % len(go)])
-            if ctx.get(dut.valid) and go[cycle % len(go)]:
+            goes = go[cycle % len(go)] and ctx.get(dut.valid)
+            ctx.set(dut.go, goes)
+            if goes:
                 seen.append((ctx.get(dut.group), ctx.get(dut.last)))
             await ctx.tick()
         assert ctx.get(dut.tail_lanes) == (1 << (n_weights - 1) % lanes + 1) - 1
