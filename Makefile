@@ -10,9 +10,10 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim test test-long check model verify-model area bench bench-figure tables results fuzz fuzz-ribbon mutants key-sets hash-study figures clean
+.PHONY: help tools sim sim-vgg test test-long check model verify-model area bench bench-figure tables results fuzz fuzz-ribbon mutants key-sets hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
+	@echo "make sim-vgg       a layer of VGG-16 fc6's size through 16 and 8 lanes, every weight compared, five minutes"
 	@echo "make test          run the tests"
 	@echo "make test-long     the same with ten times as many random cases, some ten minutes more"
 	@echo "make check         ruff and mypy"
@@ -54,6 +55,10 @@ $(VENV)/dev.stamp: pyproject.toml $(VENV)/sim.stamp
 
 sim: $(VENV)/sim.stamp
 	@$(BIN)/weightless sim
+
+sim-vgg: $(VENV)/sim.stamp
+	@$(BIN)/weightless bulk --layout ribbon --lanes 16
+	@$(BIN)/weightless bulk --layout ribbon --lanes 8
 
 test: $(VENV)/dev.stamp
 	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal

@@ -4,6 +4,7 @@
 
 Every run checks all beats and all cycles; the first failure ends it and names its seed and log.  Then, on Verilator,
 frames that no encoder writes, where the layout streams: none hangs, each is refused for what the golden model says.
+At last, in the compiled harness, longer layers of each decoder under random stalls.
 """
 
 import argparse
@@ -13,12 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.progress import Progress
 
 from weightless_hw.registers import LoadError
-from weightless_sim.cosim import runner
+from weightless_sim.cosim import bulk, runner
 from weightless_sim.cosim.scenario import Scenario, frame
-from weightless_sw.records import resident_record
+from weightless_sw import layouts
+from weightless_sw.records import geometry_of, resident_record
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
 from frames import record
@@ -55,6 +59,29 @@ def bad_frames(n: int, seed: int) -> Iterator[Scenario]:
             yield Scenario(config=config, records=[good] * (len(frames) - len(bad)), frames=frames)
 
 
+def entries_of(config, sent: bytes) -> NDArray[np.uint16 | np.uint8]:
+    """What must come of a record, by the golden reader."""
+    geometry = geometry_of(sent)
+    words = np.frombuffer(sent, "<u4")
+    reader = layouts.golden(config.GEOMETRY).reader(sent[:DESCRIPTOR_BYTES])
+    begin = DESCRIPTOR_WORDS + geometry.codebook_section.n_words
+    codes = np.concatenate([reader.take(int(word)) for word in words[begin:]])
+    codebook = np.frombuffer(sent, f"<u{config.value_bits // 8}", geometry.n_codes, DESCRIPTOR_BYTES)
+    return np.append(codebook, codebook.dtype.type(0))[np.minimum(codes, geometry.n_codes)]
+
+
+def bulk_runs(n: int, seed: int) -> Iterator[bulk.BulkResult]:
+    """Twenty records in turn, ``n`` times, on each decoder of the tests."""
+    for room in ROOMS.values():
+        for config in room.CONFIGS.values():
+            for k in range(n):
+                rng = np.random.default_rng([seed, k])
+                sent = [room.random_record(config, rng) for _ in range(20)]
+                entries = np.concatenate([entries_of(config, one) for one in sent])
+                source, sink = (np.append(rng.random(997) < rng.uniform(0.3, 1), True) for _ in range(2))
+                yield bulk.run(config, sent, entries, source=source, sink=sink)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300)
@@ -62,6 +89,7 @@ def main() -> None:
     parser.add_argument(
         "--frames", type=int, default=10_000, help="frames that no encoder writes, per layout"
     )
+    parser.add_argument("--bulk", type=int, default=20, help="runs of each decoder in the compiled harness")
     parser.add_argument("--simulator", choices=runner.SIMULATORS, default="icarus")
     options = parser.parse_args()
     start, seed, n_weights = time.monotonic(), options.seed, 0
@@ -86,6 +114,11 @@ def main() -> None:
             f"{n_frames:,} bad frames of the {scenario.config.GEOMETRY.NAME}, none hangs: {errors!r}",
             flush=True,
         )
+    n_weights = 0
+    for result in bulk_runs(options.bulk, options.seed):
+        result.check()
+        n_weights += result.n_weights
+    print(f"{n_weights:,} weights in the compiled harness, no mismatch, every cycle as the model says")
 
 
 if __name__ == "__main__":

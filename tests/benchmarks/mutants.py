@@ -85,7 +85,17 @@ MUTANTS = [
     Mutant(LOAD, "LoadError.WIDTHS: fields.widths !=", "LoadError.WIDTHS: 0 & fields.widths !=", "refuse"),
     Mutant(FRAME, "fields.value_format == one for", "fields.value_format[:2] == one for", "refuse"),
     Mutant(FRAME, "LoadError.FLAGS: fields.flags != 0", "LoadError.FLAGS: fields.flags[:2] != 0", "refuse"),
-    Mutant(FRAME, "is_resident = fields.flags == FLAG_RESIDENT", "is_resident = fields.flags[0]", "refuse"),
+    Mutant(
+        FRAME,
+        "            is_resident = fields.flags == FLAG_RESIDENT\n",
+        "            is_resident = fields.flags[0]\n",
+        "refuse",
+    ),
+    # Entries of no code.
+    Mutant(CODES, "m.d.sync += filling.eq(1)", "pass", "stream"),
+    Mutant(CODES, "write.eq(filling & (items.o.valid | ~any_left))", "write.eq(items.o.valid)", "parts"),
+    Mutant(CODES, "Mux(addr < self.n_codes, items.o.payload, 0)", "items.o.payload", "parts"),
+    Mutant(CODES, "with m.If(self.fill):", "with m.If(self.start):", "parts"),
     Mutant(FRAME, "LoadError.N_WEIGHTS: fields.n_weights == 0", "LoadError.N_WEIGHTS: Signal()", "refuse"),
     Mutant(LOAD, "(fields.bank_rows == 0) | (fields", "(fields", "refuse"),
     Mutant(
@@ -142,7 +152,10 @@ MUTANTS = [
         "refuse",
     ),
     Mutant(
-        FRAME, "with m.If(self.phase == Phase.CODEBOOK):", "with m.If(self.phase == Phase.CHECK):", "refuse"
+        FRAME,
+        "with m.If(self._is(Phase.CODEBOOK)):  # it",
+        "with m.If(self._is(Phase.CHECK)):  # it",
+        "refuse",
     ),
     # Frames that are short, long, or wrong.
     Mutant(
@@ -158,45 +171,46 @@ MUTANTS = [
         "refuse",
     ),
     Mutant(FRAME, "is_right.eq(self.record_crc == crc.crc)", "is_right.eq(1)", "refuse"),
-    Mutant(
-        FRAME, "crc.start.eq((self.phase == Phase.DESCRIPTOR) & (n_words == 0))", "crc.start.eq(0)", "stream"
-    ),
+    Mutant(FRAME, "crc.start.eq(self._is(Phase.DESCRIPTOR) & (n_words == 0))", "crc.start.eq(0)", "stream"),
     Mutant(FRAME, "self.faults.eq(LoadError.LONG)", "self.faults.eq(0)", "refuse"),
     Mutant(
         FRAME,
-        "self.faults.eq(LoadError.SHORT)\n            m.d.sync += [self.phase.eq(home), n_words",
-        "self.faults.eq(0)\n            m.d.sync += [self.phase.eq(home), n_words",
+        "self.faults.eq(LoadError.SHORT)\n            m.d.sync += [self.at.eq(home), n_words",
+        "self.faults.eq(0)\n            m.d.sync += [self.at.eq(home), n_words",
         "refuse",
     ),
     Mutant(FRAME, "self.faults.eq(LoadError.CRC)", "self.faults.eq(LoadError.LONG)", "refuse"),
+    Mutant(FRAME, "m.d.sync += [self.at.eq(home), n_words.eq(0)]", "m.d.sync += self.at.eq(home)", "refuse"),
     Mutant(
-        FRAME, "m.d.sync += [self.phase.eq(home), n_words.eq(0)]", "m.d.sync += self.phase.eq(home)", "refuse"
+        FRAME, "with m.If(self.load.valid & self.load.payload.last):", "with m.If(self.load.valid):", "refuse"
     ),
-    Mutant(FRAME, "with m.If(taken & self.load.payload.last):", "with m.If(taken):", "refuse"),
     Mutant(
         FRAME,
-        "with m.If(taken & self.load.payload.last & before_crc):",
+        "with m.If(self.load.valid & self.load.payload.last & before_crc):",
         "with m.If(self.load.payload.last & before_crc):",
         "stream",
     ),
     Mutant(FRAME, "with m.If(~self.load.payload.last):", "with m.If(0):", "refuse"),
     Mutant(
-        FRAME, "self.phase.eq(Phase.CHECK), self.record_crc.eq(0)]", "self.phase.eq(Phase.CHECK)]", "stream"
+        FRAME,
+        "self.at.eq(hot(Phase.CHECK)), self.record_crc.eq(0)]",
+        "self.at.eq(hot(Phase.CHECK))]",
+        "stream",
     ),
     Mutant(FRAME, "m.d.sync += self.record_crc.eq(self.load.payload.data)", "pass", "stream"),
     Mutant(
         FRAME,
-        "m.d.sync += [self.phase.eq(Phase.CODEBOOK), resident.eq(0)]",
-        "m.d.sync += self.phase.eq(Phase.CODEBOOK)",
+        "m.d.sync += [self.at.eq(hot(Phase.CODEBOOK)), resident.eq(0)]",
+        "m.d.sync += self.at.eq(hot(Phase.CODEBOOK))",
         "refuse",
     ),
     Mutant(
         FRAME,
-        "m.d.sync += [self.phase.eq(Phase.DECODE), resident.eq(1)]",
-        "m.d.sync += self.phase.eq(Phase.DECODE)",
+        "m.d.sync += [self.at.eq(hot(Phase.DECODE)), resident.eq(1)]",
+        "m.d.sync += self.at.eq(hot(Phase.DECODE))",
         "stream",
     ),
-    Mutant(FRAME, "m.d.comb += self.load.ready.eq(awake)", "m.d.comb += self.load.ready.eq(1)", "stream"),
+    Mutant(FRAME, "self.at = Signal(len(Phase))", "self.at = Signal(len(Phase), init=1)", "stream"),
     Mutant(FRAME, "m.d.sync += left.eq(left - 1)", "m.d.sync += left.eq(left - 2)", "stream"),
     Mutant(FRAME, "with m.Elif(self.body_done):", "with m.Else():", "stream"),
     Mutant(CLASSIC, "* self.row_bits).bit_length()", "* self.row_bits).bit_length() - 1", "stream"),
@@ -235,19 +249,19 @@ MUTANTS = [
     # The pipeline.
     Mutant(
         BEATS,
-        "final.eq((self.n_weights - 1) >> lanes_log2)",
-        "final.eq(self.n_weights >> lanes_log2)",
+        "(self.n_weights - 1) >> lanes_log2",
+        "self.n_weights >> lanes_log2",
         "stream",
     ),
     Mutant(BEATS, "with m.If(tail == 0):", "with m.If(0):", "stream"),
-    Mutant(BEATS, "with m.Elif(self.valid & self.go):", "with m.Elif(self.valid):", "parts"),
-    Mutant(CODES, "keep = codebook.hits[lane] & lane_valid[lane]", "keep = codebook.hits[lane]", "stream"),
+    Mutant(BEATS, "with m.Elif(self.go):", "with m.Elif(self.valid):", "parts"),
+    Mutant(CODES, "keep = hits[lane] & lane_valid[lane]", "keep = hits[lane]", "stream"),
     Mutant(CODES, "looked_up.eq(valid | spare_full)", "looked_up.eq(valid)", "parts"),
     Mutant(CODES, "with m.Elif(valid & ~spare_full):", "with m.Elif(valid):", "parts"),
     Mutant(CODES, "chosen.eq(Mux(spare_full, spare, arrived))", "chosen.eq(arrived)", "parts"),
     Mutant(CODES, "items.i.valid.eq(self.i.valid & any_left)", "items.i.valid.eq(self.i.valid)", "parts"),
     Mutant(CODES, "moves.eq(self.o.ready | ~self.o.valid)", "moves.eq(self.o.ready)", "stream"),
-    Mutant(CODES, "Cat(code < self.n_codes for", "Cat(code <= self.n_codes for", "stream"),
+    Mutant(CODES, "else code < self.n_codes", "else code <= self.n_codes", "stream"),
     Mutant(DECODER, "rows[0] ^ rows[1] ^ rows[2]", "rows[0] ^ rows[1]", "stream"),
     Mutant(STAGES, "read.en.eq(self.en & ~self.write)", "read.en.eq(~self.write)", "stream"),
     Mutant(STAGES, "row.eq((high + (low >> half)) >> half)", "row.eq(high >> half)", "parts"),
@@ -265,12 +279,12 @@ MUTANTS = [
         "ribbon",
     ),
     Mutant(RIBBON_LOAD, "self.wrong.eq(came & (odd | left[-1]))", "self.wrong.eq(came & odd)", "bad ribbon"),
-    Mutant(RIBBON_LOAD, "left.eq(left - entry.units)", "left.eq(left - entry.units - 1)", "any ribbon"),
+    Mutant(RIBBON_LOAD, "left - entry.units)", "left - entry.units - came)", "any ribbon"),
     Mutant(RIBBON_LOAD, "Mux(full[0], waiting[0], waiting[1])", "waiting[0]", "ribbon"),
     Mutant(RIBBON_LOAD, "Mux(entry.advance == spec.DEAD, 0, entry.advance)", "entry.advance", "ribbon"),
     # Chunks, blocks, pairs.
-    Mutant(RIBBON_LOAD, "(header.odd_words != 0) | (header", "header.odd_words[0] | (header", "bad ribbon"),
-    Mutant(RIBBON_LOAD, " | (header.entries == 0)", "", "bad ribbon"),
+    Mutant(RIBBON_LOAD, "(came.odd_words != 0) | (came", "came.odd_words[0] | (came", "bad ribbon"),
+    Mutant(RIBBON_LOAD, " | (came.entries == 0)", "", "bad ribbon"),
     Mutant(
         RIBBON_LOAD,
         "self.seed.eq(self.fields.seed + header.step)",
@@ -301,13 +315,16 @@ MUTANTS = [
     Mutant(RIBBON_LOAD, "has_room.eq(self.room >= 0)", "has_room.eq(self.room >= -1)", "ribbon"),
     Mutant(RIBBON_LOAD, " & ~(last_item & item)", "", "ribbon"),
     Mutant(
-        RIBBON_LOAD, "with m.If(self.quiet & self.skid.o.valid):", "with m.If(self.skid.o.valid):", "ribbon"
+        RIBBON_LOAD,
+        "self._is(State.HEAD) & self.quiet & self.skid",
+        "self._is(State.HEAD) & self.skid",
+        "ribbon",
     ),
     Mutant(RIBBON_LOAD, "self.surplus.eq(~words[:BLOCK_LOG2])", "self.surplus.eq(0)", "any ribbon"),
     Mutant(
         RIBBON_LOAD,
-        "((self.unit ^ final) & ~self.mask) == 0",
-        "((self.unit ^ final) & ~self.mask)[:2] == 0",
+        "((self.unit ^ self.final) & ~self.mask) == 0",
+        "((self.unit ^ self.final) & ~self.mask)[:2] == 0",
         "ribbon",
     ),
     Mutant(RIBBON_LOAD, "final[:CHUNK_UNITS] & self.mask, self.mask", "self.mask, self.mask", "bad ribbon"),
@@ -321,8 +338,13 @@ MUTANTS = [
     Mutant(RIBBON_LOAD, "(at_end & ~self.no_blocks)", "0", "bad ribbon"),
     Mutant(RIBBON_LOAD, " | (is_done & self.skid.o.valid)", "", "bad ribbon"),
     Mutant(RIBBON_LOAD, "missing = self.starved & self.ended & ~is_done", "missing = 0", "bad ribbon"),
-    Mutant(RIBBON_LOAD, ".eq(self.items.bits.any())", ".eq(self.items.bits[0])", "bad ribbon"),
-    Mutant(RIBBON_LOAD, ".eq(self.pair.any())", ".eq(self.pair[0])", "bad ribbon"),
+    Mutant(RIBBON_LOAD, ".eq(self.items.any)", ".eq(self.items.bits[0])", "bad ribbon"),
+    Mutant(
+        RIBBON_LOAD,
+        "Mux(self.two, behind, self.pair).any()",
+        "Mux(self.two, behind, self.pair)[0]",
+        "bad ribbon",
+    ),
     Mutant(RIBBON_LOAD, "with m.If(self.abort | fault.any()):", "with m.If(0):", "bad ribbon"),
     # How the window moves.
     Mutant(RIBBON_STAGES, "passes = Const(0, 1), over >= 0", "passes = Const(0, 1), over > 0", "ribbon"),
@@ -375,15 +397,15 @@ MUTANTS = [
         "self.freed.eq(Mux(valid[n_hash], moved, 0))",
         "ribbon",
     ),
-    Mutant(RIBBON, "~self.active & ~Cat(valid[1 : n_hash + 1]).any()", "~self.active", "ribbon"),
+    Mutant(RIBBON, "~self.active & ~reading", "~self.active", "ribbon"),
     Mutant(RIBBON, "closing.eq(index.valid)", "closing.eq(0)", "bad ribbon"),
     Mutant(RIBBON, "closing.eq(index.valid)", "closing.eq(1)", "bad ribbon"),
     Mutant(RIBBON, "failed.eq(abort)", "failed.eq(0)", "bad ribbon"),
     Mutant(RIBBON, "lanes = Mux(closed, 0, Mux", "lanes = Mux(0, 0, Mux", "bad ribbon"),
-    Mutant(RIBBON, ".all() | index.last", ".all()", "ribbon"),
+    Mutant(RIBBON, "chunk_last | index.last", "chunk_last", "ribbon"),
     Mutant(RIBBON, "(size < spec.MIN_CHUNK_LOG2) | ", "0 & ", "bad ribbon"),
     Mutant(RIBBON, " | (fields.zeros != 0)", "", "bad ribbon"),
-    Mutant(CODES, "codes |= self.i.payload.dead.replicate(len(codes))", "pass", "ribbon"),
+    Mutant(CODES, "hit & ~self.i.payload.dead", "hit", "ribbon"),
     Mutant(ITEMS, "valid.eq(spare_full | self.i.valid)", "valid.eq(self.i.valid)", "ribbon"),
     Mutant(ITEMS, "word.eq(Mux(spare_full, spare, self.i.payload))", "word.eq(self.i.payload)", "ribbon"),
     Mutant(
@@ -393,7 +415,9 @@ MUTANTS = [
         "bad ribbon",
     ),
     Mutant(FRAME, "with m.Elif(self.body_starved & short):", "with m.Elif(short):", "bad ribbon"),
-    Mutant(FRAME, "self.phase.eq(Mux(short, home, Phase.DRAIN))", "self.phase.eq(Phase.DRAIN)", "bad ribbon"),
+    Mutant(
+        FRAME, "self.at.eq(Mux(short, home, hot(Phase.DRAIN)))", "self.at.eq(hot(Phase.DRAIN))", "bad ribbon"
+    ),
     Mutant(FRAME, "with m.Elif(self.body_done & ~short):", "with m.Else():", "bad ribbon"),
     # Two groups a beat, parts of a group, the window in registers.
     Mutant(RIBBON_STAGES, "Mux(over >= 0, twice >= 0, once >= 0)", "twice >= 0", "ribbons"),

@@ -132,6 +132,8 @@ def _runs(result: Report) -> list[str]:
             "",
         ]
     pictures = ["![throughput](throughput.png)", "", "![data path](datapath.svg)"]
+    if result.runs["none"].window:
+        pictures += ["", "![the window over the table](window.png)"]
     return ["## Simulation", "", *texts, *pictures, "", *_table(head, rows), *_events(result)]
 
 

@@ -72,15 +72,15 @@ def layouts(folder: Path) -> str:
 def area(folder: Path) -> str:
     """Decoders on FPGAs, as they are shipped."""
     rows = []
-    for one in sorted(technology.shipped_placements(), key=lambda one: (one.lanes, one.config)):
+    for one in sorted(technology.shipped_placements(), key=lambda one: (one.device, one.lanes, one.config)):
         took, fmax = Area(**one.area), list(one.fmax.values())
         rows.append((
-            one.lanes, f"`{one.config}`", f"{took.luts} + {took.luts_memory}", took.flip_flops,
+            one.device, one.lanes, f"`{one.config}`", f"{took.luts} + {took.luts_memory}", took.flip_flops,
             took.block_rams, took.multipliers, f"{one.fmax_mhz:.1f} ({min(fmax):.0f} to {max(fmax):.0f})",
             f"{one.weights_per_second / 1e6:,.0f} M", ", ".join(f"{value:.1f}" for value in fmax),
         ))  # fmt: skip
-    head = ("lanes", "decoder", "LUT4, logic + memory", "FF", "block RAM", "18x18", "MHz", "weights per second",
-            "MHz by seed")  # fmt: skip
+    head = ("device", "lanes", "decoder", "LUT4, logic + memory", "FF", "block RAM", "multipliers", "MHz",
+            "weights per second", "MHz by seed")  # fmt: skip
     return _table(head, rows)
 
 
@@ -102,16 +102,16 @@ def _energy(library: str) -> str:
         settled, glitches = entry.pj_per_weight()
         density = _density(entry.workload)
         digits, less = 1 if settled > 2 else 2, 0 if settled / density > 10 else 1
-        of_file = "" if entry.workload.endswith("lenet300_pruned") else ", `--for lenet300`"
+        of_file = "" if entry.workload.endswith("lenet300_pruned") else ", bundled fc1"
         rows.append((
-            f"{entry.lanes}{of_file}", "yes" if entry.clock_gates else "no",
+            f"`{entry.decoder}`{of_file}", "yes" if entry.clock_gates else "no",
             f"{entry.cells:,}, {entry.flip_flops:,}, {entry.area_um2:,.0f}",
             f"{entry.logic_settled_pj:.1f} to {entry.logic_glitches_pj:.1f}", f"{entry.memory_pj:.1f}",
             f"{settled:.{digits}f} to {glitches:.{digits}f}",
             f"{settled / density:.{less}f} to {glitches / density:.{less}f}",
         ))  # fmt: skip
     head = (
-        "lanes",
+        "decoder",
         "clock gates",
         "cells, FF, um2 without memories",
         "logic per beat",

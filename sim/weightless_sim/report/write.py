@@ -14,12 +14,15 @@ from weightless_sim.study.result import Report
 from weightless_sw.files import write_atomically
 
 Draw = Callable[[Report], Figure]
-PLOTS: dict[str, tuple[Draw, str]] = {  # what draws it, and the part of the result that it needs
-    "sizes.png": (plots.sizes, "sizes"),
-    "false_positives.png": (plots.false_positives, "false_positives"),
-    "throughput.png": (plots.throughput, "runs"),
-    "energy.png": (plots.energy, "energy"),
-    "parts.png": (plots.parts, "energy"),
+PLOTS: dict[
+    str, tuple[Draw, Callable[[Report], object]]
+] = {  # what draws it, and what it needs of the result
+    "sizes.png": (plots.sizes, lambda result: result.sizes),
+    "false_positives.png": (plots.false_positives, lambda result: result.false_positives),
+    "throughput.png": (plots.throughput, lambda result: result.runs),
+    "window.png": (plots.window, lambda result: result.runs["none"].window),
+    "energy.png": (plots.energy, lambda result: result.energy),
+    "parts.png": (plots.parts, lambda result: result.energy),
 }
 
 
@@ -34,7 +37,7 @@ def write(result: Report, folder: Path) -> list[Path]:
     write_atomically(paths[1], (to_json(result) + "\n").encode())
     for name, (draw, needs) in PLOTS.items():
         (folder / name).unlink(missing_ok=True)  # not one of a run before
-        if getattr(result, needs):
+        if needs(result):
             with plots.plain_text():
                 plots.save(draw(replace(result, layer=in_picture(result.layer))), folder / name)
             paths.append(folder / name)

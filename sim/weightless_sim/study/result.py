@@ -199,6 +199,16 @@ class Decoder:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """Where on the table a streamed layer's beats read, in the run without a stall; some of them, in order."""
+
+    cycles: Annotated[list[int], Meta(description="in which each was taken, in the simulation")]
+    words: Annotated[
+        list[int], Meta(description="the first of the words that its group reads; -1 where it reads none")
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """A simulation, and what the cycle model says of it."""
 
@@ -224,6 +234,7 @@ class Run:
     weights_per_cycle: Annotated[
         float, Meta(gt=0, description="of the last layer, from its first valid beat to its last transfer")
     ]
+    window: Annotated[Window | None, Meta(description="null: not streamed, or not the run without a stall")]
     states: Annotated[
         dict[str, int],
         Meta(

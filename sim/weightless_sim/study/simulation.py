@@ -5,18 +5,22 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from weightless_hw.config import DecoderConfig
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import CosimResult, Scenario, stall_patterns
 from weightless_sim.folders import Folders
 from weightless_sim.model import streamed
 from weightless_sim.model.cycles import by_state, predict
-from weightless_sim.study.result import Run, RunKind
+from weightless_sim.study.result import Run, RunKind, Window
 from weightless_sim.study.subject import Subject
 from weightless_sw import records
 from weightless_sw.progress import Step
 from weightless_sw.records import resident_record
+from weightless_sw.spec.ribbon import LANES
 
+WINDOW_POINTS = 1000
 STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
 
 Groups = Mapping[
@@ -72,7 +76,7 @@ def simulate(groups: Groups, about: Subject, simulator: str, folders: Folders, s
                 scenarios, "study", simulator=simulator, progress=progress, folders=folders
             )
         for plan, scenario, result in zip(plans, scenarios, results, strict=True):
-            runs[plan.name] = _run_entry(plan, scenario, result, _estimate(plan, scenario, about))
+            runs[plan.name] = _run_entry(plan, scenario, result, about)
     return runs
 
 
@@ -90,7 +94,22 @@ def _estimate(plan: Plan, scenario: Scenario, about: Subject) -> float | None:
     return streamed.estimate(plan.config, geometry.n_weights, density, geometry.n_codes, geometry.chunk_log2)
 
 
-def _run_entry(plan: Plan, scenario: Scenario, result: CosimResult, estimated: float | None) -> Run:
+def _window(plan: Plan, config: DecoderConfig, about: Subject, cycles: list[int]) -> Window | None:
+    """Where the beats that were taken in these cycles read the table, WINDOW_POINTS of them at most."""
+    if config.keeps_table() or plan.name != "none":
+        return None
+    tensor = about.tables[about.layer]
+    geometry: Any = tensor.geometry
+    words, begin = [], 0
+    for chunk in geometry.chunks(tensor.table.tolist()):
+        words += [start if start < 0 else begin + start for start in chunk.starts()]
+        begin += chunk.n_words
+    of_beat = np.array(words)[np.arange(len(cycles)) * config.lanes // LANES]
+    step = -(-len(cycles) // WINDOW_POINTS)
+    return Window(cycles=cycles[::step], words=of_beat[::step].tolist())
+
+
+def _run_entry(plan: Plan, scenario: Scenario, result: CosimResult, about: Subject) -> Run:
     model = predict(scenario.config, scenario.loads, scenario.source, scenario.sink)
     last = result.layers[-1]
     return Run(
@@ -102,9 +121,10 @@ def _run_entry(plan: Plan, scenario: Scenario, result: CosimResult, estimated: f
         n_mismatches=result.n_mismatches,
         cycles_rtl_sim=last.end,
         cycles_cycle_model=model[-1].end,
-        cycles_estimated=estimated,
+        cycles_estimated=_estimate(plan, scenario, about),
         transfers=result.layers,
         events=result.events,
+        window=_window(plan, scenario.config, about, result.output_transfers),
         weights_per_cycle=scenario.loads[-1].geometry.n_weights / last.decode_cycles,
         states=by_state(result.layers),
     )
