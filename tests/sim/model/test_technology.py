@@ -31,7 +31,7 @@ def test_shipped_entries_are_whole_and_say_where_they_are_from(entry):
 def test_the_bundled_models_decoder_is_characterised(entry):
     """Its very Verilog, or, where that is other by now, as an older decoder's: never dropped."""
     table = container.read(inputs.bundled_file("lenet300"))["fc1.weight"]
-    config = decoders.for_layers([table.geometry])
+    config = decoders.for_layers([table.geometry]).for_cells()
     rows = technology.of_decoder(config.name, technology.digest(to_verilog(config)), technology.known())
     assert {row.clock_gates for row in rows} == {True, False}
     assert {row.library for row in rows} == {"NangateOpenCellLibrary", "asap7sc7p5t_RVT_TT_nldm"}

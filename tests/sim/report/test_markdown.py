@@ -26,7 +26,7 @@ def test_files_and_summary(result, tmp_path):
             assert path.read_bytes().startswith(b"\x89PNG")
     text = paths[0].read_text()
     assert not result.energy  # no entry for this small decoder
-    for name in [*(set(write.PLOTS) - {"energy.png", "parts.png"}), "datapath.svg"]:
+    for name in [*(set(write.PLOTS) - {"energy.png", "parts.png", "window.png"}), "datapath.svg"]:
         assert f"]({name})" in text
     told = lines(summary.summary(result))
     n_stored, n_all = (result.runs[name].n_weights for name in ("none", "in turn"))

@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 
 from weightless_sim.cosim import runner
+from weightless_sim.report import write
 from weightless_sim.report.markdown import to_markdown
 from weightless_sim.report.summary import summary
 from weightless_sim.shown import to_json
@@ -88,6 +89,13 @@ def test_the_largest_layer_beside_itself_in_another_layout(small_model, step, tm
     assert [layer.name for layer in result.model.layers] == ["a", "b"]
     for name, decoder in by_layout.values():
         assert result.first_layer(name).n_beats == -(-decoder.table.n_stored // 8)
+    trace = result.runs["none"].window
+    assert trace and trace.cycles == sorted(trace.cycles) and len(trace.words) == len(trace.cycles) > 100
+    assert (
+        trace.words == sorted(trace.words)
+        and trace.words[0] == 0 < trace.words[-1] < ribbon[1].table.bytes / 8
+    )
+    assert (tmp_path / "report" / "window.png") in write.write(result, tmp_path / "report")
     text = to_markdown(result)
     assert "## Decoders side by side" in text and "| table | a | a as classic |" in text
     (line,) = (figure for what, figure, _ in summary(result) if what == "beside it")
