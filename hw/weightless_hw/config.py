@@ -279,7 +279,9 @@ class DecoderConfig(ABC):
     def codebook_writes(self, geometry: Geometry) -> int:
         """Those of the codebook: all of it, where it is filled; else its entries with the padding of the last word."""
         section = geometry.codebook_section
-        return 1 << self.code_addr_bits if self.zero_filled else section.n_words * WORD_BITS // section.item_bits
+        return (
+            1 << self.code_addr_bits if self.zero_filled else section.n_words * WORD_BITS // section.item_bits
+        )
 
     @property
     def code_addr_bits(self) -> int:

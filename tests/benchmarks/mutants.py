@@ -323,8 +323,8 @@ MUTANTS = [
     Mutant(RIBBON_LOAD, "self.surplus.eq(~words[:BLOCK_LOG2])", "self.surplus.eq(0)", "any ribbon"),
     Mutant(
         RIBBON_LOAD,
-        "((self.unit ^ self.final) & ~self.mask) == 0",
-        "((self.unit ^ self.final) & ~self.mask)[:2] == 0",
+        "((self.unit ^ self.final) & ~within) == 0",
+        "((self.unit ^ self.final) & ~within)[:2] == 0",
         "ribbon",
     ),
     Mutant(RIBBON_LOAD, "final[:CHUNK_UNITS] & self.mask, self.mask", "self.mask, self.mask", "bad ribbon"),

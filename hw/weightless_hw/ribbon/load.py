@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -281,7 +281,10 @@ class ChunkReader(wiring.Component):
                 self.mask.eq(Cat(chunk_log2 > bit + UNIT_LOG2 for bit in range(CHUNK_UNITS))),
             ]
         # In HEAD, where it waits until no unit is under way any more.
-        m.d.sync += is_last.eq(((self.unit ^ self.final) & ~self.mask) == 0)
+        within = Cat(
+            self.mask, Const(0, LAYER_UNITS - CHUNK_UNITS)
+        )  # all bits of a number, not the mask's alone
+        m.d.sync += is_last.eq(((self.unit ^ self.final) & ~within) == 0)
         m.d.comb += [
             self.begin.eq(self._is(State.BEGIN)),
             self.skid.clear.eq(self.start),

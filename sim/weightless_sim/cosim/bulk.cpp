@@ -1,12 +1,13 @@
 // Streams frames through a verilated decoder and compares every weight: what the bench does, at the speed of C++.
 //
-// Started by bulk.py in a folder with its inputs; sizes come as macros (LANES, VALUE_BITS).  Little-endian files:
+// Started by bulk.py in a folder with its inputs; sizes come as macros (LANES, VALUE_BITS), and the number of the
+// register `errors` (ERRORS).  Little-endian files:
 //   words    uint32, those of all frames; ends: uint64, the number of words up to each frame's end
 //   counts   uint64, the weights of each record; values: their entries, VALUE_BITS each, in record order
 //   source, sink   uint8, patterns over cycles, repeated
 // Cycle 0 is the first one after reset.  A source offers a word from the first cycle on in which its pattern is true,
 // and keeps it; a sink is ready in the cycles in which its pattern is true (model/patterns.py).
-// Each line of progress is a cycle; `result` is JSON.
+// Each line of progress is a cycle, or the register `errors` as a run fails; `result` is JSON.
 
 #include <cstdint>
 #include <cstdio>
@@ -66,6 +67,9 @@ class Run {
         reset();
         while (n_out < counts.size() || n_frames < ends.size()) {
             if (cycle >= limit || top.error) {
+                top.reg_addr = ERRORS;
+                top.eval();
+                std::printf("errors %u\n", static_cast<unsigned>(top.reg_data));
                 std::fprintf(stderr, "%s after %llu cycles: word %zu, record %zu\n",
                              top.error ? "a record is refused" : "no end", static_cast<unsigned long long>(cycle),
                              n_words, n_out);

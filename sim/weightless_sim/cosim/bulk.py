@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP, to_rtlil, to_verilog
+from weightless_hw.registers import ADDRESS, LoadError
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.runner import LINT_FLAGS, SimulationError
 from weightless_sim.cosim.scenario import frame, load_of
@@ -82,7 +83,7 @@ def build(config: DecoderConfig, folders: Folders = HERE) -> Path:
     if reason := runner.missing("verilator", folders):
         raise SimulationError(reason)
     harness = files("weightless_sim.cosim").joinpath("bulk.cpp").read_text()
-    sizes = f"-DLANES={config.lanes} -DVALUE_BITS={config.value_bits}"
+    sizes = f"-DLANES={config.lanes} -DVALUE_BITS={config.value_bits} -DERRORS={ADDRESS['errors']}"
     key = runner.digest_of(to_rtlil(config), harness, sizes, runner.tool_versions(), FLAGS, COMPILER)
     folder = folders.sim / f"{config.name}-bulk-{key}"
     program = folder.resolve() / "obj_dir" / "bulk"
@@ -165,13 +166,17 @@ def _execute(command: list[str], folder: Path, limit: int, progress: Progress | 
         subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True) as process,
     ):
         assert process.stdout
+        errors = LoadError(0)
         try:
             for line in process.stdout:
-                if progress:
+                if line.startswith("errors"):
+                    errors = LoadError(int(line.split()[1]))
+                elif progress:
                     progress(int(line), limit, f"cycle {int(line):,}")
         except BaseException:
             process.kill()
             raise
         if process.wait():
             log.seek(0)
-            raise SimulationError(f"the harness stopped: {log.read().strip()[-300:]}; see {folder}")
+            why = f" ({errors.name})" if errors else ""
+            raise SimulationError(f"the harness stopped: {log.read().strip()[-300:]}{why}; see {folder}")

@@ -106,7 +106,8 @@ def dial(path: Path) -> None:
 def main(folder: Path) -> None:
     """All of them."""
     with plain_text():
-        save(data_path(decoders.configure("classic")), folder / "datapath.svg")
+        for layout, name in (("classic", "datapath.svg"), ("ribbon", "ribbon.svg")):
+            save(data_path(decoders.configure(layout)), folder / name)
         window(folder / "window.svg")
         dial(folder / "dial.svg")
 

@@ -11,6 +11,7 @@ from weightless_sim.cosim.runner import SimulationError
 from weightless_sim.cosim.scenario import stall_patterns
 from weightless_sw import codec
 from weightless_sw.records import to_record
+from weightless_sw.spec.ribbon import MAX_CHUNK_LOG2
 
 LAYOUTS = {
     "classic": {"lanes": 4, "value_format": "fixed8", "slot_bits": 9},
@@ -87,7 +88,7 @@ def test_a_refused_record_hangs_nothing(layers, monkeypatch):
     """A wrong CRC, with or without beats before it."""
     sent = bulk.frame
     monkeypatch.setattr(bulk, "frame", lambda record: [*sent(record)[:-1], sent(record)[-1] ^ 1])
-    with pytest.raises(SimulationError, match=r"a record is refused after .* record 0"):
+    with pytest.raises(SimulationError, match=r"a record is refused after .* record 0 \(CRC\)"):
         run(layers)
 
 
@@ -96,3 +97,14 @@ def test_a_run_that_does_not_end_is_ended(layers, monkeypatch):
     monkeypatch.setattr(bulk, "MARGIN", -10)
     with pytest.raises(SimulationError, match="no end after"):
         run(layers)
+
+
+def test_a_ribbon_of_more_weights_than_a_chunk_can_have():
+    """Whether a chunk is the layer's last is seen at all bits of its number."""
+    rng = np.random.default_rng(5)
+    weights = np.zeros(4_300_000, np.float32)
+    weights[rng.choice(len(weights), 2000, replace=False)] = 1
+    tensor, _ = codec.encode(weights.reshape(4300, -1), layout="ribbon", order="rows", live="off")
+    assert tensor.geometry.n_chunks > 1 and tensor.geometry.n_weights > 1 << MAX_CHUNK_LOG2
+    config = decoders.configure("ribbon", lanes=16, max_codes=7)
+    bulk.run(config, [to_record(tensor)], bulk.entries_of(tensor)).check()
