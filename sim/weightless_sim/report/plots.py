@@ -201,7 +201,9 @@ FUNCTIONS = {
     "address_hash": "hash", "mask_hash": "hash", "index": "group counter", "range": "row numbers",
     "bank": "registers behind the banks", "permute": "lane permutation", "pipeline": "XOR, and what goes beside",
     "codebook": "codebook", "code": "codes that wait, and output", "loader": "loading", "entries": "loading",
-    "table": "loading", "items": "loading", "crc": "loading", "registers": "registers and counts",
+    "chunks": "reading of chunks", "reader": "reading of chunks", "segments": "how the window moves",
+    "position": "how the window moves", "skid": "loading", "table": "loading", "items": "loading", "crc": "loading",
+    "registers": "registers and counts",
     "top": "registers and counts",
 }  # fmt: skip
 
