@@ -276,6 +276,11 @@ class DecoderConfig(ABC):
     def writes(self, geometry: Any) -> dict[str, int]:
         """Cycles in which loading a layer writes a unit's memories, by its name; they cannot be read meanwhile."""
 
+    def window(self, geometry: Any, table: Sequence[int], n_beats: int) -> tuple[int, list[int]] | None:
+        """Of a layout that streams: how many words of the table a beat reads, and the first of them for each beat of a
+        layer, -1 where it reads none.  None where the table is stored."""
+        return None
+
     def codebook_writes(self, geometry: Geometry) -> int:
         """Those of the codebook: all of it, where it is filled; else its entries with the padding of the last word."""
         section = geometry.codebook_section

@@ -35,7 +35,7 @@ def layers(draw):
 @given(layers())
 def test_nonzero_weights_come_back_and_decoders_agree(layer):
     weights, lanes, slot_bits = layer
-    tensor, report = encode(weights, lanes=lanes, slot_bits=slot_bits)
+    tensor, report = encode(weights, layout="classic", order="rows", lanes=lanes, slot_bits=slot_bits)
     decoded = codec.decode(tensor)
     assert decoded.dtype == np.float32
     assert np.array_equal(decoded[weights != 0], weights[weights != 0])
@@ -57,7 +57,8 @@ def test_a_planted_fault_is_seen(sparse_layer):
 @pytest.mark.parametrize("lanes", [1, 8, 64])
 @pytest.mark.parametrize("slot_bits", [6, 8, 11])
 def test_false_positives_are_as_theory_says(sparse_layer, lanes, slot_bits):
-    _, report = encode(sparse_layer((300, 784), 9408), lanes=lanes, slot_bits=slot_bits)
+    weights = sparse_layer((300, 784), 9408)
+    _, report = encode(weights, layout="classic", order="rows", lanes=lanes, slot_bits=slot_bits)
     p = 15 / 2**slot_bits
     assert report.expected_false_positive_rate == p
     assert report.false_positive_sigma == pytest.approx(sqrt(p * (1 - p) / (235_200 - 9408)))

@@ -24,7 +24,7 @@ def test_what_is_left_can_be_encoded(weights, density, n_codes):
     assert len(np.unique(result[kept])) == report.n_codes <= n_codes
     if kept.any() and not kept.all():
         assert np.abs(weights[kept]).min() >= np.abs(weights[~kept]).max()
-    tensor, _ = codec.encode(result, slot_bits=8, lanes=1)
+    tensor, _ = codec.encode(result, layout="classic", order="rows", slot_bits=8, lanes=1)
     assert np.array_equal(codec.decode(tensor)[kept], result[kept])
 
 

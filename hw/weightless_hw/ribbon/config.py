@@ -153,6 +153,14 @@ class RibbonConfig(DecoderConfig):
         stages = Unit("index", enable, issued), Unit("hash", enable, issued), Unit("window", enable, read)
         return (*stages, *CODE_UNITS, LOADER)
 
+    def window(self, geometry: RibbonGeometry, table: Sequence[int], n_beats: int) -> tuple[int, list[int]]:
+        """The window of each beat's group, of its first one."""
+        starts, begin = list[int](), 0
+        for chunk in geometry.chunks(table):
+            starts += [start if start < 0 else begin + start for start in chunk.starts()]
+            begin += chunk.n_words
+        return spec.WINDOW, [starts[beat * self.lanes // spec.LANES] for beat in range(n_beats)]
+
     def writes(self, geometry: RibbonGeometry) -> dict[str, int]:
         """Entries of the codebook."""
         return {"codebook": self.codebook_writes(geometry)}

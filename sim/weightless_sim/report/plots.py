@@ -20,7 +20,6 @@ from weightless_sim.model.cycles import STATES
 from weightless_sim.model.technology import KnownEntry
 from weightless_sim.study.result import Report, RunKind
 from weightless_sw.baselines import Kind, Rate, Stored
-from weightless_sw.spec.ribbon import WINDOW, WORD_SLOTS
 
 INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
@@ -144,12 +143,14 @@ def window(report: Report) -> Figure:
     figure, axes = _figure(f"The window over the table of {report.layer}")
     words = np.array(trace.words, float)
     words[words < 0] = np.nan
-    axes.fill_between(trace.cycles, words, words + WINDOW, color=SECOND, step="post", lw=0.8)
+    axes.fill_between(trace.cycles, words, words + trace.reads, color=SECOND, step="post", lw=0.8)
     axes.set_xlim(0, trace.cycles[-1])
     axes.set_ylim(0)
     axes.set_xlabel("clock cycle, RTL simulation")
-    axes.set_ylabel(f"words of the table, each {WORD_SLOTS} slots")
-    note = f"band: the {WINDOW} words that the beat of a cycle reads; gaps: dead segments, which read none"
+    axes.set_ylabel("word of the table")
+    note = (
+        f"band: the {trace.reads} words that the beat of a cycle reads; gaps: dead segments, which read none"
+    )
     axes.text(0.01, 0.95, note, transform=axes.transAxes, fontsize=8, color=INK)
     return figure
 

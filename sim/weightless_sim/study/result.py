@@ -206,6 +206,7 @@ class Window:
     words: Annotated[
         list[int], Meta(description="the first of the words that its group reads; -1 where it reads none")
     ]
+    reads: Annotated[int, Meta(description="how many words a group reads")]
 
 
 @dataclass(frozen=True, kw_only=True)

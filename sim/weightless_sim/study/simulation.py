@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-
 from weightless_hw.config import DecoderConfig
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import CosimResult, Scenario, stall_patterns
@@ -18,7 +16,6 @@ from weightless_sim.study.subject import Subject
 from weightless_sw import records
 from weightless_sw.progress import Step
 from weightless_sw.records import resident_record
-from weightless_sw.spec.ribbon import LANES
 
 WINDOW_POINTS = 1000
 STALLS = ("none", "source", "sink", "both", "long stall")  # of the stall matrix; those that show in a plot
@@ -96,17 +93,14 @@ def _estimate(plan: Plan, scenario: Scenario, about: Subject) -> float | None:
 
 def _window(plan: Plan, config: DecoderConfig, about: Subject, cycles: list[int]) -> Window | None:
     """Where the beats that were taken in these cycles read the table, WINDOW_POINTS of them at most."""
-    if config.keeps_table() or plan.name != "none":
-        return None
     tensor = about.tables[about.layer]
-    geometry: Any = tensor.geometry
-    words, begin = [], 0
-    for chunk in geometry.chunks(tensor.table.tolist()):
-        words += [start if start < 0 else begin + start for start in chunk.starts()]
-        begin += chunk.n_words
-    of_beat = np.array(words)[np.arange(len(cycles)) * config.lanes // LANES]
+    found = (
+        config.window(tensor.geometry, tensor.table.tolist(), len(cycles)) if plan.name == "none" else None
+    )
+    if found is None:
+        return None
     step = -(-len(cycles) // WINDOW_POINTS)
-    return Window(cycles=cycles[::step], words=of_beat[::step].tolist())
+    return Window(cycles=cycles[::step], words=found[1][::step], reads=found[0])
 
 
 def _run_entry(plan: Plan, scenario: Scenario, result: CosimResult, about: Subject) -> Run:

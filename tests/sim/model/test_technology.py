@@ -78,7 +78,7 @@ def test_of_another_text_is_of_an_older_decoder(entry):
         ),
         (lambda text: text.replace("lanes = 1\n", 'lanes = "1"\n'), r"got `str` - at `\$.lanes`"),
         (
-            lambda text: text.replace("clock_gates = false", "clock_gates = 0"),
+            lambda text: text.replace("clock_gates = true", "clock_gates = 1"),
             r"got `int` - at `\$.clock_gates`",
         ),
         (lambda text: text.replace("lanes = 1\n", "lanes = true\n"), r"got `bool` - at `\$.lanes`"),
