@@ -42,6 +42,11 @@ class Arrangement:
         return hash((self.shape, self.by_columns))
 
     @property
+    def order(self) -> str:
+        """Of ORDERS, that of the weights."""
+        return "columns" if self.by_columns else "rows"
+
+    @property
     def n_rows(self) -> int:
         """Rows of the whole matrix."""
         return self.shape[0] if self.shape else 1

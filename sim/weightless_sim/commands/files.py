@@ -344,7 +344,7 @@ def _describe(tensor: container.Tensor) -> dict[str, Any]:
         fields = tensor.geometry.as_dict()
         a = tensor.arrangement
         where = {
-            "order": "columns" if a.by_columns else "rows",
+            "order": a.order,
             "live_block": "x".join(map(str, a.block_shape)),
             "map_bytes": str(arrangement.map_bytes(a)),
         }

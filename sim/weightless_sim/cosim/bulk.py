@@ -20,7 +20,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import TOP, to_rtlil, to_verilog
 from weightless_hw.registers import ADDRESS, LoadError
 from weightless_sim.cosim import runner
-from weightless_sim.cosim.runner import LINT_FLAGS, SimulationError
+from weightless_sim.cosim.runner import SimulationError
 from weightless_sim.cosim.scenario import frame, load_of
 from weightless_sim.folders import HERE, Folders
 from weightless_sim.model.cycles import LayerCycles, predict
@@ -32,8 +32,8 @@ from weightless_sw.progress import Progress
 from weightless_sw.tensor import EncodedTensor
 
 MARGIN = 10_000  # cycles beyond the model's, after which a run hangs
-FLAGS = [*LINT_FLAGS, "--x-assign", "unique", "--x-initial", "unique", "-O3"]
-COMPILER = "OPT_FAST=-O2 OPT_GLOBAL=-O2"
+FLAGS = [*runner.FLAGS["verilator"], "-O3"]
+COMPILER = "-O2"
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ def build(config: DecoderConfig, folders: Folders = HERE) -> Path:
                 "verilator", *FLAGS, "--cc", "--exe", "--build", "--top-module", TOP, "--prefix", "Vtop",
                 "-CFLAGS", f"-std=c++17 {sizes}", "-o", "bulk.new", f"{TOP}.v", "bulk.cpp",
             ]  # fmt: skip
-            ours = environment()
-            ours["MAKEFLAGS"] = f"CFG_CXXFLAGS_PCH_I=-include {COMPILER}"
-            made = subprocess.run(command, cwd=folder, env=ours, capture_output=True, text=True, check=False)
+            made = subprocess.run(
+                command, cwd=folder, env=environment(COMPILER), capture_output=True, text=True, check=False
+            )
             (folder / "build.log").write_text(made.stdout + made.stderr)
             if made.returncode:
                 raise SimulationError(f"verilator could not build the decoder; see {folder / 'build.log'}")

@@ -158,9 +158,13 @@ def _sweep(
         own |= {"first_seed": k * SWEEP_SEEDS}
         made = report
         if slot_bits != geometry.slot_bits:
-            order = "columns" if tensor.arrangement.by_columns else "rows"
             made = codec.encode(
-                array, layout=geometry.NAME, order=order, slot_bits=slot_bits, round_values=True, **own
+                array,
+                layout=geometry.NAME,
+                order=tensor.arrangement.order,
+                slot_bits=slot_bits,
+                round_values=True,
+                **own,
             )[1]
         points.append(SweepPoint(slot_bits=slot_bits, report=made))
     return points

@@ -15,7 +15,7 @@ SHORT = ["bulk", "--shape", "150x401", "--codes", "7", "--layout", "ribbon", "--
 def soon_compiled(monkeypatch, need):
     """These runs are short."""
     need(runner.missing("verilator"))
-    monkeypatch.setattr(bulk, "COMPILER", "OPT_FAST=-O0 OPT_GLOBAL=-O0")
+    monkeypatch.setattr(bulk, "COMPILER", "-O0")
 
 
 def test_a_synthetic_layer(capsys):

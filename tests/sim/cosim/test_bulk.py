@@ -23,7 +23,7 @@ LANES = {"classic": 4, "ribbon": 16}
 @pytest.fixture(autouse=True)
 def soon_compiled(monkeypatch):
     """These runs are short."""
-    monkeypatch.setattr(bulk, "COMPILER", "OPT_FAST=-O0 OPT_GLOBAL=-O0")
+    monkeypatch.setattr(bulk, "COMPILER", "-O0")
 
 
 @pytest.fixture(scope="module", params=LAYOUTS)
