@@ -82,11 +82,11 @@ CODE_UNITS = (
     Unit("xor", (("pipeline.en",),), (("pipeline.valid",),)),
     Unit(
         "codebook",
-        (("code.codebook.en", "~code.codebook.writing"),),
+        (("code.moves", "~code.codebook.writing"),),
         (("code.valid",), ("code.spare_full",)),
         with_sink=True,
     ),
-    Unit("output", (("code.codebook.en",),), (("code.looked_up",),), with_sink=True),
+    Unit("output", (("code.moves",),), (("code.looked_up",),), with_sink=True),
 )
 BEATS_WITH_SINK = sum(unit.with_sink for unit in CODE_UNITS)  # registers behind what holds the pipeline
 

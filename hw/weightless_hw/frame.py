@@ -85,7 +85,7 @@ class FrameReader(wiring.Component):
 
     def __init__(self, config: DecoderConfig):
         self.config = config
-        self.at = Signal(len(Phase))
+        self.at, self.passes = Signal(len(Phase)), Signal()
         n_faults = len(config.errors())
         streams = {} if config.keeps_table() else {"body_starved": In(1), "body_ended": Out(1)}
         super().__init__(
@@ -114,7 +114,7 @@ class FrameReader(wiring.Component):
         *Taken*: a word is.  *Awake*: from the second cycle after a reset on; nothing is taken before.  *Settled*: the
         second cycle of a comparison, when a register holds what came of it; the comparisons are the longest paths
         here.  *At*: the phase, a bit each, so that no handshake waits for its number.  *Home*: the one after a record,
-        which is its decoding's while beats are still to come.
+        which is its decoding's while beats are still to come.  *Passes*: a word of the payload does.
         """
         m = Module()
         words = Signal(32 * DESCRIPTOR_WORDS, reset_less=True)
@@ -127,11 +127,10 @@ class FrameReader(wiring.Component):
         m.submodules.entries = codebook = CodebookLoader(self.config)
         home = self._home(m)
         crc_is_right = self._crc(m, taken, n_words)
-        m.d.sync += [
-            awake.eq(1),
-            settled.eq(0),
-            refused.eq(self.own_faults | self._faults(m, fields, resident)),
-        ]
+        refuses = self.own_faults | self._faults(m, fields, resident)
+        m.d.sync += [awake.eq(1), settled.eq(0)]
+        with m.If(self._is(Phase.CHECK)):
+            m.d.sync += refused.eq(refuses)
         m.d.comb += [
             self.fields.eq(fields),
             codebook.n_codes.eq(fields.n_codes),
@@ -142,8 +141,9 @@ class FrameReader(wiring.Component):
         ]
         numbers = (Cat(self.at[one] for one in Phase if one >> bit & 1) for bit in range(len(self.phase)))
         m.d.comb += self.phase.eq(Cat(number.any() for number in numbers))
+        self._shift(m, words)
         with m.If(self._is(Phase.DESCRIPTOR)):
-            self._describe(m, words, n_words)
+            self._describe(m, n_words)
         with m.If(self._is(Phase.CHECK)):
             self._check(m, fields, refused, settled, resident, codebook)
         with m.If(self._is(Phase.CODEBOOK)):
@@ -191,13 +191,25 @@ class FrameReader(wiring.Component):
         """Whether it is that phase."""
         return self.at[phase]
 
-    def _describe(self, m: Module, words: Signal, n_words: Signal) -> None:
+    def _shift(self, m: Module, words: Signal) -> None:
+        """The descriptor is shifted in, and its number of words is counted down: one enable for each bit, which gates
+        its clock."""
+        left, shifted = self._left(words), Cat(words[32:], self.load.payload.data)
+        place = self._place("payload_words")[0]
+        end = place + len(left)
+        shifts = self._is(Phase.DESCRIPTOR) & self.load.valid
+        with m.If(shifts):
+            m.d.sync += [words[:place].eq(shifted), words[end:].eq(shifted[end:])]
+        with m.If(shifts | self.passes):
+            m.d.sync += left.eq(Mux(self.passes, left - 1, shifted[place:end]))
+
+    def _describe(self, m: Module, n_words: Signal) -> None:
         """The descriptor comes."""
         m.d.comb += self.load.ready.eq(1)
         with m.If(self.load.valid):
-            m.d.sync += [words.eq(Cat(words[32:], self.load.payload.data)), n_words.eq(n_words + 1)]
+            m.d.sync += n_words.eq(n_words + 1)
             with m.If(n_words == DESCRIPTOR_WORDS - 1):
-                m.d.sync += [n_words.eq(0), self.at.eq(hot(Phase.CHECK)), self.record_crc.eq(0)]
+                m.d.sync += [n_words.eq(0), self.at.eq(hot(Phase.CHECK))]
 
     def _check(
         self,
@@ -226,7 +238,6 @@ class FrameReader(wiring.Component):
         """The CRC word comes, which must be the last."""
         m.d.comb += self.load.ready.eq(1)
         with m.If(self.load.valid):
-            m.d.sync += self.record_crc.eq(self.load.payload.data)
             with m.If(~self.load.payload.last):
                 m.d.comb += self.faults.eq(LoadError.LONG)
                 m.d.sync += self.at.eq(hot(Phase.DRAIN))
@@ -250,8 +261,7 @@ class FrameReader(wiring.Component):
         left = self._left(words)
         with m.If(left != 0):
             m.d.comb += [self.load.ready.eq(self.body.ready), self.body.valid.eq(self.load.valid)]
-            with m.If(self.load.valid & self.body.ready):
-                m.d.sync += left.eq(left - 1)
+            m.d.comb += self.passes.eq(self.load.valid & self.body.ready)
         with m.Elif(self.body_done):
             m.d.sync += self.at.eq(hot(Phase.CRC))
 
@@ -266,7 +276,8 @@ class FrameReader(wiring.Component):
             is_last = self.load.payload.last
             m.d.comb += [self.load.ready.eq(self.body.ready), self.body.valid.eq(self.load.valid & ~is_last)]
             with m.If(self.load.valid & self.body.ready):
-                m.d.sync += [left.eq(left - 1), more.eq((left != 1) & ~is_last), short.eq(is_last)]
+                m.d.comb += self.passes.eq(1)
+                m.d.sync += [more.eq((left != 1) & ~is_last), short.eq(is_last)]
         with m.Elif(self.body_done & ~short):
             m.d.sync += self.at.eq(hot(Phase.CRC))
         m.d.comb += self.body_ended.eq(~more & ~short)
@@ -304,12 +315,17 @@ class FrameReader(wiring.Component):
 
         The words wait in a register first: their way from outside is long enough.
         """
+        comes = self._is(Phase.CRC) & self.load.valid
+        described = self._is(Phase.DESCRIPTOR) & taken & (n_words == DESCRIPTOR_WORDS - 1)
+        with m.If(described | comes):
+            m.d.sync += self.record_crc.eq(Mux(comes, self.load.payload.data, 0))
         m.submodules.crc = crc = catalog.CRC32_ISO_HDLC(data_width=32).create()
         is_right = Signal(reset_less=True)
         word = Signal(32, reset_less=True)
         m.d.comb += crc.data.eq(word)
+        with m.If(taken):
+            m.d.sync += word.eq(self.load.payload.data)
         m.d.sync += [
-            word.eq(self.load.payload.data),
             crc.valid.eq(taken & ~self._is(Phase.CRC)),
             crc.start.eq(self._is(Phase.DESCRIPTOR) & (n_words == 0)),
             is_right.eq(self.record_crc == crc.crc),

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from weightless_hw.config import DecoderConfig
 from weightless_hw.frame import descriptor_layout
+from weightless_hw.parts.beats import count_up
 from weightless_hw.registers import ADDRESS, ADDRESS_BITS, COUNTS, IDENTITY, REGISTERS, SOFT_RESET, Phase
 from weightless_sw.spec.record import FORMAT_VERSION
 
@@ -89,7 +90,7 @@ class RegisterFile(wiring.Component):
         if self.config.counters:
             counts = {name: Signal(32, name=name) for name in COUNTS}
             for name, count in counts.items():
-                m.d.sync += count.eq(count + self.events[name])
+                count_up(m, count, self.events[name])
             values |= counts
         with m.Switch(self.addr):
             for address, register in enumerate(REGISTERS):

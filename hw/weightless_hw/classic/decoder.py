@@ -9,7 +9,7 @@ its registers move together or hold together, as its enable ``en`` says.  Widths
 
 from typing import Any
 
-from amaranth import Const, EnableInserter, Module, Mux, ResetInserter, Signal, Value
+from amaranth import Const, EnableInserter, Module, ResetInserter, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -46,6 +46,8 @@ class Pipeline(wiring.Component):
         What is written into the banks.
     valid : unsigned(1), out
         Whether ``slots`` are a beat's.
+    tail_lanes : unsigned(lanes), out
+        The lanes of the layer's last beat that hold weights.
     slots : slots_layout(config), out
         Of a beat, before they are masked.
     """
@@ -59,6 +61,7 @@ class Pipeline(wiring.Component):
                 "fields": In(descriptor_layout(config.GEOMETRY)),
                 "row": In(row_layout(config)),
                 "valid": Out(1),
+                "tail_lanes": Out(config.lanes),
                 "slots": Out(slots_layout(config)),
             }
         )
@@ -116,18 +119,17 @@ class Pipeline(wiring.Component):
         return rows
 
     def _beside(self, m: Module, index: BeatCounter, masks: Value) -> None:
-        """What comes down the pipeline beside the rows: masks, ``valid``, ``last``, the lanes that hold weights."""
+        """What comes down the pipeline beside the rows: masks, ``valid``, ``last``."""
         config = self.config
         n_stages = config.slots_stages - 1  # behind the counter
         wait = config.RANGE_STAGES + config.BANK_STAGES + config.permute_stages - spec.MASK_ROUNDS
         used = masks[: config.lanes + config.slot_bits - 1]
         m.d.comb += self.slots.masks.eq(delayed(m, self.en, used, wait, "masks"))
         soon_last = delayed(m, self.en, index.last & index.valid, n_stages - 1, "last")
-        tail = Mux(soon_last, index.tail_lanes, ~0)[: config.lanes]
         m.d.comb += [
+            self.tail_lanes.eq(index.tail_lanes),
             self.valid.eq(delayed(m, self.en, index.valid, n_stages, "valid", reset_less=False)),
             self.slots.last.eq(delayed(m, self.en, soon_last, 1, "last_now")),
-            self.slots.lane_valid.eq(delayed(m, self.en, tail, 1, "lane_valid")),
         ]
 
 
@@ -183,6 +185,7 @@ class Decoder(wiring.Component):
             code.i.valid.eq(pipeline.valid),
             code.i.payload.eq(pipeline.slots),
             code.n_codes.eq(loader.fields.n_codes),
+            code.tail_lanes.eq(pipeline.tail_lanes),
             code.entry.eq(loader.entry),
             taken.eq(self.weights.valid & self.weights.ready),
         ]

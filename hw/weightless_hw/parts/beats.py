@@ -35,6 +35,18 @@ def delayed(
     return value
 
 
+LOW_BITS = 8  # of a counter; most cycles move no other
+
+
+def count_up(m: Module, count: Signal, event: Value) -> None:
+    """Adds one in each cycle of the ``event``; bits above the low ones are clocked where those wrap."""
+    low, high = count[:LOW_BITS], count[LOW_BITS:]
+    with m.If(event):
+        m.d.sync += low.eq(low + 1)
+    with m.If(event & low.all()):
+        m.d.sync += high.eq(high + 1)
+
+
 class BeatCounter(wiring.Component):
     """Counts the groups of a layer, one a clock in which it is told to ``go``, from the cycle after ``start``.
 
@@ -85,8 +97,9 @@ class BeatCounter(wiring.Component):
         """The tail is what the last group holds.  Whether the next group is the last is compared before it comes."""
         m = Module()
         lanes_log2 = self.lanes.bit_length() - 1
+        bits = len(self.n_weights) - lanes_log2
         group, following, final = (
-            Signal(32, name=name, reset_less=True) for name in ("group", "following", "final")
+            Signal(bits, name=name, reset_less=True) for name in ("group", "following", "final")
         )
         last, new_final = Signal(reset_less=True), (self.n_weights - 1) >> lanes_log2
         tail, tail_lanes = self.n_weights[:lanes_log2], Signal(self.lanes, reset_less=True)
@@ -103,12 +116,14 @@ class BeatCounter(wiring.Component):
                 with m.If(tail == 0):
                     m.d.sync += tail_lanes.eq(~0)
         with m.Elif(self.go):
+            count_up(m, following, Const(1))
             m.d.sync += [
-                group.eq(following),
-                following.eq(following + 1),
+                group[:LOW_BITS].eq(following),
                 last.eq(following == final),
                 self.valid.eq(~last),
             ]
+            with m.If(following[:LOW_BITS] == 0):
+                m.d.sync += group[LOW_BITS:].eq(following[LOW_BITS:])
         m.d.comb += [
             self.group.eq(group),
             self.following.eq(following),

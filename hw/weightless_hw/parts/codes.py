@@ -25,7 +25,6 @@ def slots_layout(config: DecoderConfig) -> data.StructLayout:
     members = {
         "slots": config.lanes * config.slot_bits,
         "masks": words * mask_bits(config),
-        "lane_valid": config.lanes,
         "last": 1,
     }
     return data.StructLayout(members | ({"dead": 1} if config.DEAD_BEATS else {}))
@@ -94,17 +93,18 @@ class CodebookLoader(wiring.Component):
             self.entry.eq(entry),
             self.done.eq(~any_left & ~items.o.valid),
         ]
-        m.d.sync += [entry.write.eq(write), entry.addr.eq(addr), entry.data.eq(items.o.payload)]
+        m.d.sync += entry.write.eq(write)
+        item = items.o.payload
         if self.config.zero_filled:
             filling = Signal()
             m.d.comb += write.eq(filling & (items.o.valid | ~any_left))
-            m.d.sync += entry.data.eq(Mux(addr < self.n_codes, items.o.payload, 0))
+            item = Mux(addr < self.n_codes, item, 0)
             with m.If(write & addr.all()):
                 m.d.sync += filling.eq(0)
             with m.If(self.fill):
                 m.d.sync += filling.eq(1)
         with m.If(write):
-            m.d.sync += addr.eq(addr + 1)
+            m.d.sync += [entry.addr.eq(addr), entry.data.eq(item), addr.eq(addr + 1)]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += words_left.eq(words_left - 1)
         with m.If(self.start):
@@ -122,8 +122,8 @@ class Codebook(wiring.Component):
 
     Attributes
     ----------
-    en : unsigned(1), in
-        Looks up; ``values`` hold while it is low.
+    en : unsigned(lanes), in
+        Looks up; a lane's value holds while its bit is low.
     addresses : ArrayLayout(code_addr_bits, lanes), in
         An entry's number per lane.
     values : ArrayLayout(value_bits, lanes), out
@@ -136,7 +136,7 @@ class Codebook(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "en": In(1),
+                "en": In(config.lanes),
                 "addresses": In(data.ArrayLayout(config.code_addr_bits, config.lanes)),
                 "values": Out(data.ArrayLayout(config.value_bits, config.lanes)),
                 "entry": In(entry_layout(config)),
@@ -156,7 +156,7 @@ class Codebook(wiring.Component):
                 write.en.eq(writing),
                 write.addr.eq(self.entry.addr),
                 write.data.eq(self.entry.data),
-                read.en.eq(self.en & ~writing),
+                read.en.eq(self.en[lane] & ~writing),
                 read.addr.eq(self.addresses[lane]),
                 self.values[lane].eq(read.data),
             ]
@@ -179,6 +179,8 @@ class CodeStage(wiring.Component):
         What the pipeline gives; ``i.ready`` is a register, and low for as long as the spare entry is full.
     n_codes : unsigned(slot_bits), in
         K; a code below it names a value.
+    tail_lanes : unsigned(lanes), in
+        The lanes of the last beat that hold weights.
     entry : entry_layout(config), in
         The codebook's write port.
     failed : unsigned(1), in
@@ -193,6 +195,7 @@ class CodeStage(wiring.Component):
             {
                 "i": In(stream.Signature(slots_layout(config))),
                 "n_codes": In(config.slot_bits),
+                "tail_lanes": In(config.lanes),
                 "entry": In(entry_layout(config)),
                 "o": Out(stream.Signature(beat_layout(config))),
             }
@@ -201,7 +204,8 @@ class CodeStage(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         """What waits are numbers of entries, which are narrower than values: ``spare`` takes those that arrive as the
-        sink stops.  Most codes are no *hit*: then the first entry is read, so that nothing moves there.
+        sink stops.  Most codes are no *hit*: then the first entry's number stands there, and no register of a value is
+        clocked.
 
         Codebook and output *move* with the sink, and all before them holds while ``spare`` is full: no input reaches
         an output in the same cycle.
@@ -215,7 +219,6 @@ class CodeStage(wiring.Component):
             {
                 "addresses": data.ArrayLayout(config.code_addr_bits, config.lanes),
                 "hits": config.lanes,
-                "lane_valid": config.lanes,
                 "last": 1,
             }
         )
@@ -239,7 +242,6 @@ class CodeStage(wiring.Component):
                 valid.eq(self.i.valid),
                 arrived.hits.eq(Cat(self._is_hit(codes[lane]) for lane in range(config.lanes))),
                 *(arrived.addresses[lane].eq(codes[lane]) for lane in range(config.lanes)),
-                arrived.lane_valid.eq(self.i.payload.lane_valid),
                 arrived.last.eq(self.i.payload.last),
             ]
         with m.If(moves):
@@ -248,7 +250,7 @@ class CodeStage(wiring.Component):
             m.d.sync += [spare.eq(arrived), spare_full.eq(1)]
         m.submodules.codebook = codebook = Codebook(config)
         m.d.comb += [
-            codebook.en.eq(moves),
+            codebook.en.eq(Mux(moves, chosen.hits, 0)),
             *(
                 codebook.addresses[lane].eq(Mux(chosen.hits[lane], chosen.addresses[lane], 0))
                 for lane in range(config.lanes)
@@ -265,16 +267,19 @@ class CodeStage(wiring.Component):
         return hit & ~self.i.payload.dead if self.config.DEAD_BEATS else hit
 
     def _drive_beat(self, m: Module, moves: Value, looked_up: Value, chosen: Any, codebook: Codebook) -> None:
-        """Zero what is no weight."""
-        lane_valid = delayed(m, moves, chosen.lane_valid, 1, "lane_valid")
+        """Zero what is no weight: a value that is zero, and stays so, is not clocked."""
         last = delayed(m, moves, chosen.last, 1, "last")
         hits = delayed(m, moves, chosen.hits, 1, "hits")
-        if not self.config.keeps_table():
-            lane_valid = Mux(last & self.failed, 0, lane_valid)
+        tail = self.tail_lanes if self.config.keeps_table() else Mux(self.failed, 0, self.tail_lanes)
+        lane_valid = Mux(last, tail, ~0)[: self.config.lanes]
         beat = Signal(beat_layout(self.config), reset_less=True)
+        keep = hits & lane_valid
+        not_zero = Signal(self.config.lanes, init=~0)  # the values that are out: they are not, after a reset
         with m.If(moves):
-            m.d.sync += [self.o.valid.eq(looked_up), beat.last.eq(last), beat.lane_valid.eq(lane_valid)]
-            for lane in range(self.config.lanes):
-                keep = hits[lane] & lane_valid[lane]
-                m.d.sync += beat["values"][lane].eq(Mux(keep, codebook.values[lane], 0))
+            m.d.sync += self.o.valid.eq(looked_up)
+            with m.If(looked_up):
+                m.d.sync += [beat.last.eq(last), beat.lane_valid.eq(lane_valid), not_zero.eq(keep)]
+        for lane in range(self.config.lanes):
+            with m.If(moves & looked_up & (keep[lane] | not_zero[lane])):
+                m.d.sync += beat["values"][lane].eq(Mux(keep[lane], codebook.values[lane], 0))
         m.d.comb += self.o.payload.eq(beat)

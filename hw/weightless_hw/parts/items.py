@@ -62,12 +62,16 @@ class Items(wiring.Component):
         rest = Mux(given, bits[self.width :], bits)
         word_any = Signal(reset_less=True)
         m.d.comb += self.any.eq(word_any & (count != 0) if whole else bits.any())
-        m.d.sync += [bits.eq(bits if whole else rest), count.eq(kept)]
-        with m.If(self.i.valid & self.i.ready):
-            with m.Switch(kept):
-                for k in range(per_item):
-                    with m.Case(k):
-                        m.d.sync += bits.eq(Cat(rest[: k * unit], self.i.payload))
+        takes = self.i.valid & self.i.ready
+        with m.If(takes if whole else given | takes):  # else no bit is clocked
+            m.d.sync += bits.eq(bits if whole else rest)
+            with m.If(takes):
+                with m.Switch(kept):
+                    for k in range(per_item):
+                        with m.Case(k):
+                            m.d.sync += bits.eq(Cat(rest[: k * unit], self.i.payload))
+        m.d.sync += count.eq(kept)
+        with m.If(takes):
             m.d.sync += [count.eq(kept + per_word), word_any.eq(self.i.payload.any())]
         with m.If(self.clear):
             m.d.sync += count.eq(0)

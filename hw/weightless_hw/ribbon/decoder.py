@@ -82,6 +82,8 @@ class Pipeline(wiring.Component):
         A beat goes into the pipeline if that moves.
     valid : unsigned(1), out
         Whether ``slots`` are a beat's.
+    tail_lanes : unsigned(lanes), out
+        The lanes of the layer's last beat that hold weights.
     slots : slots_layout(config), out
         Of a beat, before they are masked.
     """
@@ -108,6 +110,7 @@ class Pipeline(wiring.Component):
                 "freed": Out(range(config.groups + 1)),
                 "issued": Out(1),
                 "valid": Out(1),
+                "tail_lanes": Out(config.lanes),
                 "slots": Out(slots_layout(config)),
             }
         )
@@ -134,7 +137,7 @@ class Pipeline(wiring.Component):
                 window.part.eq(part),
                 window.write.eq(self.write),
             ]
-            slots.append(window.sums[0] ^ window.sums[1])
+            slots.append(window.sums)
             used = words[1][spec.HASH_SHIFT :][: spec.LANES + config.slot_bits - 1]
             parts = Array(used[k * config.lanes :][: mask_bits(config)] for k in range(config.beats))
             of_part = parts[part] if config.beats > 1 else used
@@ -214,16 +217,13 @@ class Pipeline(wiring.Component):
             m.d.sync += reading.eq(Cat(valid[:n_hash]).any())
         moved, dead = move
         moved = delayed(m, self.en, Mux(closing, 0, sum(moved[1:], moved[0])), n_hash, "moved")
-        closed = delayed(m, self.en, closing, n_stages - 1, "closed")
-        soon_last = delayed(m, self.en, closing | index.last, n_stages - 1, "last")
-        lanes = Mux(closed, 0, Mux(soon_last, index.tail_lanes, ~0))[: config.lanes]
         m.d.comb += [
+            self.tail_lanes.eq(index.tail_lanes),
             self.quiet.eq(~self.active & ~reading),
             self.freed.eq(Mux(self.en & valid[n_hash], moved, 0)),
             self.valid.eq(valid[n_stages]),
             self.slots.dead.eq(delayed(m, self.en, dead, n_stages, "dead")),
-            self.slots.last.eq(delayed(m, self.en, soon_last, 1, "last_now")),
-            self.slots.lane_valid.eq(delayed(m, self.en, lanes, 1, "lane_valid")),
+            self.slots.last.eq(delayed(m, self.en, closing | index.last, n_stages, "last")),
         ]
 
 
@@ -296,6 +296,7 @@ class Decoder(wiring.Component):
             code.i.valid.eq(pipeline.valid),
             code.i.payload.eq(pipeline.slots),
             code.n_codes.eq(loader.fields.n_codes),
+            code.tail_lanes.eq(pipeline.tail_lanes),
             code.entry.eq(loader.entry),
             code.failed.eq(failed),
             taken.eq(self.weights.valid & self.weights.ready),

@@ -90,7 +90,7 @@ class EntryReader(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """``entry`` came, of no units where none did; ``left`` units have no entry yet, less one.  ``full`` has the bit
+        """``entry`` *came*; ``left`` units have no entry yet, less one.  ``full`` has the bit
         of each that waits."""
         m = Module()
         came, odd, entry = Signal(), Signal(reset_less=True), Signal(ENTRY, reset_less=True)
@@ -110,7 +110,8 @@ class EntryReader(wiring.Component):
         second = Signal()
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += full.eq(full & Cat(0, full[0]))
-        m.d.sync += left.eq(Mux(self.clear, self.last_unit, left - entry.units))
+        with m.If(self.clear | came):
+            m.d.sync += left.eq(Mux(self.clear, self.last_unit, left - entry.units))
         with m.If(came):
             m.d.sync += second.eq(~second)
             for k in range(2):
@@ -126,11 +127,12 @@ class EntryReader(wiring.Component):
         small = raw.exponent == 0
         whole = Mux(small, raw.mantissa, Cat(raw.mantissa, 1) << (raw.exponent - 1)[: spec.EXPONENT_BITS])
         more_words = (raw.advance != spec.DEAD) & (raw.advance > spec.UNIT * raw.mantissa)
-        m.d.sync += [
-            entry.units.eq(Mux(self.take, whole, 0)),
-            entry.advance.eq(raw.advance),
-            odd.eq(small & ((raw.mantissa == 0) | more_words)),
-        ]
+        with m.If(self.take):
+            m.d.sync += [
+                entry.units.eq(whole),
+                entry.advance.eq(raw.advance),
+                odd.eq(small & ((raw.mantissa == 0) | more_words)),
+            ]
 
 
 class State(enum.Enum, shape=7):
@@ -235,9 +237,10 @@ class ChunkReader(wiring.Component):
         self._feed(m, last_item)
         header, odd = Signal(HEADER, reset_less=True), Signal(reset_less=True)
         came = data.View(HEADER, self.skid.o.payload)  # what comes in HEAD stays for a cycle
-        m.d.sync += [header.eq(came), odd.eq((came.odd_words != 0) | (came.entries == 0))]
-        with m.If(self._is(State.HEAD) & self.quiet & self.skid.o.valid):
-            m.d.sync += self.state.eq(State.BEGIN)
+        with m.If(self._is(State.HEAD)):
+            m.d.sync += [header.eq(came), odd.eq((came.odd_words != 0) | (came.entries == 0))]
+            with m.If(self.quiet & self.skid.o.valid):
+                m.d.sync += self.state.eq(State.BEGIN)
         with m.If(self._is(State.BEGIN)):
             m.d.sync += self.state.eq(State.BLOCKS)
         with m.If(self._is(State.BLOCKS) & ~self.block_wanted):
@@ -280,11 +283,10 @@ class ChunkReader(wiring.Component):
                 self.state.eq(State.HEAD),
                 self.mask.eq(Cat(chunk_log2 > bit + UNIT_LOG2 for bit in range(CHUNK_UNITS))),
             ]
-        # In HEAD, where it waits until no unit is under way any more.
-        within = Cat(
-            self.mask, Const(0, LAYER_UNITS - CHUNK_UNITS)
-        )  # all bits of a number, not the mask's alone
-        m.d.sync += is_last.eq(((self.unit ^ self.final) & ~within) == 0)
+        # As wide as a number, of which all bits are compared.
+        within = Cat(self.mask, Const(0, LAYER_UNITS - CHUNK_UNITS))
+        with m.If(self._is(State.HEAD)):  # where it waits until no unit is under way any more
+            m.d.sync += is_last.eq(((self.unit ^ self.final) & ~within) == 0)
         m.d.comb += [
             self.begin.eq(self._is(State.BEGIN)),
             self.skid.clear.eq(self.start),
@@ -341,11 +343,14 @@ class ChunkReader(wiring.Component):
             steps.eq(takes | is_zero),
             ends.eq(steps & self.slot.all()),
         ]
+        with m.If(steps):
+            m.d.sync += [
+                self.write.half.eq(self.block[1]),
+                self.write.slot.eq(self.slot),
+                self.write.slots.eq(Mux(self.no_blocks, 0, self.items.o.payload)),
+            ]
         m.d.sync += [
             self.write.columns.eq(Mux(steps & has_room, Cat(~self.block[0], self.block[0]), 0)),
-            self.write.half.eq(self.block[1]),
-            self.write.slot.eq(self.slot),
-            self.write.slots.eq(Mux(self.no_blocks, 0, self.items.o.payload)),
             self.block_done.eq(ends & has_room),
             self.slot.eq(self.slot + steps),
             self.block.eq(self.block + ends),
@@ -366,12 +371,15 @@ class ChunkReader(wiring.Component):
         """Takes the items of a pair; whether the item is the chunk's last."""
         nth = Signal(range(self.config.pair_items + 1))
         is_last = nth == self.config.pair_items - 1
-        with m.If(self._is(State.PAIR) & self.items.o.valid & ~self.reader.kept):
+        takes, first = Signal(), Signal()  # an item; the first entry is behind it
+        m.d.comb += takes.eq(self._is(State.PAIR) & self.items.o.valid & ~self.reader.kept)
+        m.d.comb += first.eq(self._is(State.ENTRIES) & (self.step == 0))
+        item = Cat(self.pair, self.items.o.payload)[self.config.item_bits :]
+        with m.If(takes | first):  # one enable, which gates its clock
+            m.d.sync += self.pair.eq(Mux(first, self.pair >> spec.ENTRY_BITS, item))
+        with m.If(takes):
             m.d.comb += self.items.o.ready.eq(1)
-            m.d.sync += [
-                self.pair.eq(Cat(self.pair, self.items.o.payload)[self.config.item_bits :]),
-                nth.eq(nth + 1),
-            ]
+            m.d.sync += nth.eq(nth + 1)
             with m.If(is_last):
                 m.d.sync += [
                     self.state.eq(State.ENTRIES),
@@ -399,7 +407,6 @@ class ChunkReader(wiring.Component):
         with m.Switch(self.step):
             with m.Case(0):
                 m.d.sync += [
-                    self.pair.eq(self.pair >> spec.ENTRY_BITS),
                     self.reader.take.eq(self.two),
                     words.eq(3 - self.surplus),
                 ]

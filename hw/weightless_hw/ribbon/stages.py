@@ -219,8 +219,8 @@ class Window(wiring.Component):
         Which part of the group reads, where a beat is less than a group.
     write : write_layout(config), in
         What is written.
-    sums : ArrayLayout(mask_lanes * slot_bits, 2), out
-        Of each lane's slots the XOR, of the lower and of the upper columns, a cycle later.
+    sums : unsigned(mask_lanes * slot_bits), out
+        Of each lane's slots the XOR, a cycle later.
     """
 
     def __init__(self, config: RibbonConfig) -> None:
@@ -232,7 +232,7 @@ class Window(wiring.Component):
                 "halves": In(spec.WINDOW),
                 "part": In((config.beats - 1).bit_length()),
                 "write": In(write_layout(config)),
-                "sums": Out(data.ArrayLayout(config.mask_lanes * config.slot_bits, 2)),
+                "sums": Out(config.mask_lanes * config.slot_bits),
             }
         )
 
@@ -250,12 +250,11 @@ class Window(wiring.Component):
         read = self._registers if self.config.window_registers else self._memories
         slots = read(m, turns)
         for lane in range(lanes):
-            for upper in range(spec.WINDOW // spec.BLOCK_WORDS):
-                value: Value = Const(0, t)
-                for column in range(upper * spec.BLOCK_WORDS, (upper + 1) * spec.BLOCK_WORDS):
-                    value ^= self._tapped(lane, column, slots)
-                with m.If(self.en):
-                    m.d.sync += self.sums[upper].word_select(lane, t).eq(value)
+            value: Value = Const(0, t)
+            for column in range(spec.WINDOW):
+                value ^= self._tapped(lane, column, slots)
+            with m.If(self.en):
+                m.d.sync += self.sums.word_select(lane, t).eq(value)
         return m
 
     def _taps(self, lane: int, column: int) -> bool:

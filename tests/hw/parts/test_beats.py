@@ -4,7 +4,7 @@ from amaranth.sim import Simulator
 from weightless_hw.parts.beats import BeatCounter
 
 
-@pytest.mark.parametrize(("lanes", "n_weights"), [(1, 3), (4, 1), (4, 8), (4, 11), (16, 33)])
+@pytest.mark.parametrize(("lanes", "n_weights"), [(1, 3), (4, 1), (4, 8), (4, 11), (16, 33), (2, 1100)])
 @pytest.mark.parametrize("go", [[True], [False, True, True], [False, False, True]])
 def test_it_counts_where_it_is_told_to(lanes, n_weights, go):
     dut = BeatCounter(lanes)
