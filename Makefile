@@ -10,7 +10,7 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim sim-vgg test test-long check model verify-model area bench bench-figure tables results fuzz fuzz-ribbon mutants key-sets hash-study figures clean
+.PHONY: help tools sim sim-vgg test test-long check model verify-model area bench bench-figure tables results results-bulk fuzz fuzz-ribbon mutants key-sets hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make sim-vgg       a layer of VGG-16 fc6's size through 16 and 8 lanes, every weight compared, five minutes"
@@ -29,6 +29,7 @@ help:
 	@echo "make hash-study    the measurements behind docs/hash.md (half an hour)"
 	@echo "make figures       draw the pictures of the docs again"
 	@echo "make results       measure the tables of README and docs/layouts.md again, to docs/results"
+	@echo "make results-bulk  stream layers of LeNet-5's and VGG-16's size through both decoders, ten minutes"
 	@echo "make tables        fill the tables of the docs from docs/results and from shipped entries"
 	@echo "make clean         remove build/"
 
@@ -111,6 +112,13 @@ key-sets: $(VENV)/dev.stamp
 
 hash-study: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/hash_study.py
+
+results-bulk: $(VENV)/sim.stamp
+	@for layout in classic ribbon; do \
+	  $(BIN)/weightless bulk --layout $$layout --lanes 8 -o docs/results/bulk-fc6-$$layout.json && \
+	  $(BIN)/weightless bulk --layout $$layout --lanes 8 --slot-bits 7 --shape 500x800 --density 0.00325 --codes 4 \
+	    -o docs/results/bulk-lenet5-$$layout.json || exit 1; \
+	done
 
 results: $(VENV)/sim.stamp
 	@$(BIN)/python -m weightless_sim.report.results docs/results

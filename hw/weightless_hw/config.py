@@ -234,6 +234,16 @@ class DecoderConfig(ABC):
         """The largest table, in the layout's own measure, as the register of that name shows it; 0: no limit."""
 
     @property
+    def lane_enables(self) -> bool:
+        """Whether each lane's values are clocked as they change: less energy in cells, longer ways on an FPGA."""
+        return False
+
+    @property
+    def on_chip_bits(self) -> int:
+        """Of a table, those that the decoder is built to hold at once; codebooks and copies are not counted."""
+        return sum(memory.bits for memory in self.memories)
+
+    @property
     def mask_lanes(self) -> int:
         """Lanes whose masks are windows of one word."""
         return self.lanes

@@ -94,20 +94,23 @@ class BeatCounter(wiring.Component):
         )
 
     def elaborate(self, platform: Any) -> Module:
-        """The tail is what the last group holds.  Whether the next group is the last is compared before it comes."""
+        """The tail is what the last group holds.  Whether the next group is the last is compared before it comes; so is
+        whether the low bits of the number behind it *wrap*, or have."""
         m = Module()
         lanes_log2 = self.lanes.bit_length() - 1
-        bits = len(self.n_weights) - lanes_log2
         group, following, final = (
-            Signal(bits, name=name, reset_less=True) for name in ("group", "following", "final")
+            Signal(32, name=name, reset_less=True) for name in ("group", "following", "final")
         )
-        last, new_final = Signal(reset_less=True), (self.n_weights - 1) >> lanes_log2
+        last, wraps, wrapped = (Signal(name=name, reset_less=True) for name in ("last", "wraps", "wrapped"))
         tail, tail_lanes = self.n_weights[:lanes_log2], Signal(self.lanes, reset_less=True)
+        new_final = (self.n_weights >> lanes_log2) - (tail == 0 if lanes_log2 else 1)
         with m.If(self.start):
             m.d.sync += [
                 self.valid.eq(1),
                 group.eq(0),
                 following.eq(1),
+                wraps.eq(0),
+                wrapped.eq(0),
                 final.eq(new_final),
                 last.eq((self.n_weights >> lanes_log2 == 0) | (self.n_weights == self.lanes)),
                 tail_lanes.eq(~(Const(~0, self.lanes) << tail) if lanes_log2 else 1),
@@ -116,13 +119,17 @@ class BeatCounter(wiring.Component):
                 with m.If(tail == 0):
                     m.d.sync += tail_lanes.eq(~0)
         with m.Elif(self.go):
-            count_up(m, following, Const(1))
             m.d.sync += [
                 group[:LOW_BITS].eq(following),
+                following[:LOW_BITS].eq(following[:LOW_BITS] + 1),
                 last.eq(following == final),
                 self.valid.eq(~last),
+                wraps.eq(following[:LOW_BITS] == (1 << LOW_BITS) - 2),
+                wrapped.eq(wraps),
             ]
-            with m.If(following[:LOW_BITS] == 0):
+            with m.If(wraps):
+                m.d.sync += following[LOW_BITS:].eq(following[LOW_BITS:] + 1)
+            with m.If(wrapped):
                 m.d.sync += group[LOW_BITS:].eq(following[LOW_BITS:])
         m.d.comb += [
             self.group.eq(group),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -204,8 +204,8 @@ class CodeStage(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         """What waits are numbers of entries, which are narrower than values: ``spare`` takes those that arrive as the
-        sink stops.  Most codes are no *hit*: then the first entry's number stands there, and no register of a value is
-        clocked.
+        sink stops.  Most codes are no *hit*: then the first entry's number stands there, and, where lanes have enables,
+        no register of a value is clocked.
 
         Codebook and output *move* with the sink, and all before them holds while ``spare`` is full: no input reaches
         an output in the same cycle.
@@ -237,11 +237,12 @@ class CodeStage(wiring.Component):
             self.i.ready.eq(~spare_full),
             chosen.eq(Mux(spare_full, spare, arrived)),
         ]
+        hits = Cat(self._is_hit(codes[lane]) for lane in range(config.lanes))
         with m.If(self.i.ready):
             m.d.sync += [
                 valid.eq(self.i.valid),
-                arrived.hits.eq(Cat(self._is_hit(codes[lane]) for lane in range(config.lanes))),
-                *(arrived.addresses[lane].eq(codes[lane]) for lane in range(config.lanes)),
+                arrived.hits.eq(hits),
+                *(arrived.addresses[lane].eq(Mux(hits[lane], codes[lane], 0)) for lane in range(config.lanes)),
                 arrived.last.eq(self.i.payload.last),
             ]
         with m.If(moves):
@@ -250,11 +251,8 @@ class CodeStage(wiring.Component):
             m.d.sync += [spare.eq(arrived), spare_full.eq(1)]
         m.submodules.codebook = codebook = Codebook(config)
         m.d.comb += [
-            codebook.en.eq(Mux(moves, chosen.hits, 0)),
-            *(
-                codebook.addresses[lane].eq(Mux(chosen.hits[lane], chosen.addresses[lane], 0))
-                for lane in range(config.lanes)
-            ),
+            codebook.en.eq(Mux(moves, chosen.hits if config.lane_enables else ~0, 0)),
+            codebook.addresses.eq(chosen.addresses),
             codebook.entry.eq(self.entry),
         ]
         self._drive_beat(m, moves, looked_up, chosen, codebook)
@@ -267,19 +265,24 @@ class CodeStage(wiring.Component):
         return hit & ~self.i.payload.dead if self.config.DEAD_BEATS else hit
 
     def _drive_beat(self, m: Module, moves: Value, looked_up: Value, chosen: Any, codebook: Codebook) -> None:
-        """Zero what is no weight: a value that is zero, and stays so, is not clocked."""
+        """Zero what is no weight.  Where lanes have enables, a value that is zero, and stays so, is not clocked."""
         last = delayed(m, moves, chosen.last, 1, "last")
         hits = delayed(m, moves, chosen.hits, 1, "hits")
         tail = self.tail_lanes if self.config.keeps_table() else Mux(self.failed, 0, self.tail_lanes)
         lane_valid = Mux(last, tail, ~0)[: self.config.lanes]
         beat = Signal(beat_layout(self.config), reset_less=True)
         keep = hits & lane_valid
-        not_zero = Signal(self.config.lanes, init=~0)  # the values that are out: they are not, after a reset
         with m.If(moves):
             m.d.sync += self.o.valid.eq(looked_up)
             with m.If(looked_up):
-                m.d.sync += [beat.last.eq(last), beat.lane_valid.eq(lane_valid), not_zero.eq(keep)]
+                m.d.sync += [beat.last.eq(last), beat.lane_valid.eq(lane_valid)]
+        changes: Value = Const(~0, self.config.lanes)
+        if self.config.lane_enables:
+            not_zero = Signal(self.config.lanes, init=~0)  # the values that are out: unknown after a reset
+            changes = keep | not_zero
+            with m.If(moves & looked_up):
+                m.d.sync += not_zero.eq(keep)
         for lane in range(self.config.lanes):
-            with m.If(moves & looked_up & (keep[lane] | not_zero[lane])):
+            with m.If(moves & looked_up & changes[lane]):
                 m.d.sync += beat["values"][lane].eq(Mux(keep[lane], codebook.values[lane], 0))
         m.d.comb += self.o.payload.eq(beat)

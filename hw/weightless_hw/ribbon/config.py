@@ -73,6 +73,16 @@ class RibbonConfig(DecoderConfig):
         return ()
 
     @property
+    def lane_enables(self) -> bool:
+        """In the form for cells."""
+        return bool(self.window_registers)
+
+    @property
+    def on_chip_bits(self) -> int:
+        """The ring's."""
+        return self.RING_WORDS * spec.WORD_SLOTS * self.slot_bits
+
+    @property
     def table_size(self) -> int:
         """No limit."""
         return 0

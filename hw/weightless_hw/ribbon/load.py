@@ -343,18 +343,23 @@ class ChunkReader(wiring.Component):
             steps.eq(takes | is_zero),
             ends.eq(steps & self.slot.all()),
         ]
+        written = ends & has_room  # a block of four words
+        low = Cat(self.freed, Const(0, BLOCK_LOG2))[:BLOCK_LOG2]
+        freed_less_block = Cat(low, written, written).as_signed()  # fewer than four are freed: no carry
         with m.If(steps):
             m.d.sync += [
                 self.write.half.eq(self.block[1]),
                 self.write.slot.eq(self.slot),
-                self.write.slots.eq(Mux(self.no_blocks, 0, self.items.o.payload)),
+                self.write.slots.eq(self.items.o.payload),
             ]
+        with m.If(is_zero):
+            m.d.sync += self.write.slots.eq(0)
         m.d.sync += [
             self.write.columns.eq(Mux(steps & has_room, Cat(~self.block[0], self.block[0]), 0)),
-            self.block_done.eq(ends & has_room),
+            self.block_done.eq(written),
             self.slot.eq(self.slot + steps),
             self.block.eq(self.block + ends),
-            self.room.eq(self.room + self.freed - Mux(ends & has_room, spec.BLOCK_WORDS, 0)),
+            self.room.eq(self.room + freed_less_block),
         ]
         with m.If(takes & self.slot.all()):
             m.d.sync += [
@@ -408,7 +413,7 @@ class ChunkReader(wiring.Component):
             with m.Case(0):
                 m.d.sync += [
                     self.reader.take.eq(self.two),
-                    words.eq(3 - self.surplus),
+                    words.eq(~self.surplus),  # three less those
                 ]
             with m.Case(1):
                 behind = self.pair >> spec.ENTRY_BITS

@@ -1,6 +1,7 @@
 """``weightless bulk``: large layers through the RTL, in a compiled harness."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ from numpy.typing import NDArray
 
 from weightless_hw import decoders
 from weightless_sim.commands import common
+from weightless_sim.shown import to_json
 from weightless_sw import codec, inputs, layouts
+from weightless_sw.files import write_atomically
 from weightless_sw.progress import Step
 from weightless_sw.tensor import EncodedTensor
 
@@ -32,6 +35,7 @@ def add(commands: Any) -> None:
     common.add_slot_bits(command)
     command.add_argument("--stall", choices=stall_patterns(), default="none", help="of source or sink")
     command.add_argument("--seed", type=int, default=0, help="of all that is random")
+    command.add_argument("-o", "--output", type=Path, help="write the figures there as JSON, too")
     common.add_json(command)
 
 
@@ -47,15 +51,19 @@ def _bulk(options: argparse.Namespace) -> int:
     rows = []
     for config in decoders.serve(geometries, **common.typed(options, "layout", "lanes")):
         names = [name for name, geometry in geometries.items() if not config.misfits(geometry)]
-        with step(f"golden decoder: {', '.join(names)}"):
-            entries = np.concatenate([bulk.entries_of(tables[name]) for name in names])
         with step(f"compile the RTL of {config.name}"):
             bulk.build(config)
+        with step(f"golden decoder: {', '.join(names)}"):
+            entries = np.concatenate([bulk.entries_of(tables[name]) for name in names])
         with step(f"stream {', '.join(names)} through {config.lanes} lanes") as progress:
             sent = [to_record(tables[name]) for name in names]
             result = bulk.run(config, sent, entries, source=source, sink=sink, progress=progress)
         result.check()
-        rows.append({"decoder": config.name, "tables": names, "stall": options.stall, **_figures(result)})
+        about = {"decoder": config.name, "tables": names, "stall": options.stall}
+        table_words = sum(geometries[name].payload_words for name in names)
+        rows.append(about | {"table_words": table_words, "on_chip_bits": config.on_chip_bits} | _figures(result))
+    if options.output:
+        write_atomically(options.output, (to_json(rows) + "\n").encode())
     if options.json:
         common.print_json(rows)
         return 0

@@ -4,6 +4,7 @@ A page has a table between ``<!-- table NAME -->`` and ``<!-- end -->``; what st
 holds every page to what is made here.
 """
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -77,10 +78,26 @@ def area(folder: Path) -> str:
         rows.append((
             one.device, one.lanes, f"`{one.config}`", f"{took.luts} + {took.luts_memory}", took.flip_flops,
             took.block_rams, took.multipliers, f"{one.fmax_mhz:.1f} ({min(fmax):.0f} to {max(fmax):.0f})",
-            f"{one.weights_per_second / 1e6:,.0f} M", ", ".join(f"{value:.1f}" for value in fmax),
+            f"{one.weights_per_second / 1e6:,.0f} M",
+            f"{one.weights_per_second / 1e3 / (took.luts + took.luts_memory):,.0f} k", ", ".join(f"{value:.1f}" for value in fmax),
         ))  # fmt: skip
     head = ("device", "lanes", "decoder", "LUT4, logic + memory", "FF", "block RAM", "multipliers", "MHz",
-            "weights per second", "MHz by seed")  # fmt: skip
+            "weights per second", "per LUT4", "MHz by seed")  # fmt: skip
+    return _table(head, rows)
+
+
+def bulk(folder: Path) -> str:
+    """Whole layers through the RTL in the compiled harness, one decoder after the other."""
+    rows = []
+    for path in sorted((folder / "docs" / "results").glob("bulk-*.json")):
+        for row in json.loads(path.read_text()):
+            rows.append((
+                ", ".join(row["tables"]), f"`{row['decoder']}`", f"{row['table_words']:,}",
+                f"{row['on_chip_bits']:,}", f"{row['cycles']:,}", f"{row['weights_per_cycle_decoding']:.3f}",
+                f"{row['weights_per_cycle_with_loading']:.3f}", f"{row['mismatches']:,} of {row['weights']:,}",
+            ))  # fmt: skip
+    head = ("layer, density", "decoder", "32-bit words of the table", "of it on chip, bits", "cycles",
+            "weights a clock, decoding", "with loading", "mismatches")  # fmt: skip
     return _table(head, rows)
 
 
@@ -133,7 +150,7 @@ def asap7(folder: Path) -> str:
 
 
 TABLES: dict[str, Callable[[Path], str]] = {
-    make.__name__: make for make in (sizes, layouts, area, nangate45, asap7)
+    make.__name__: make for make in (sizes, layouts, area, bulk, nangate45, asap7)
 }
 
 

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.config import CODE_UNITS
 from weightless_hw.parts.codes import CodebookLoader, CodeStage
+from weightless_hw.ribbon.config import RibbonConfig
 
 FILLED = ClassicConfig(lanes=4, slot_bits=5, max_codes=6, value_bits=8)
 COMPARED = ClassicConfig(lanes=4, slot_bits=5, max_codes=17, value_bits=8)
+ENABLED = RibbonConfig(lanes=4, slot_bits=5, max_codes=6, value_bits=8, window_registers=1)  # lane by lane
 ENTRIES = [11, 22, 33, 44, 55]  # K = 5 of 8 entries, or of 32
 patterns = st.lists(st.booleans(), min_size=1, max_size=6).filter(any)
 
@@ -28,7 +30,7 @@ def beats(seed, n):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 99), st.integers(1, 12), patterns, patterns, st.sampled_from([FILLED, COMPARED]))
+@given(st.integers(0, 99), st.integers(1, 12), patterns, patterns, st.sampled_from([FILLED, COMPARED, ENABLED]))
 def test_values_of_masked_codes_under_stalls(seed, n, source, sink, config):
     """Entries of no code are zeros, or else whatever they are."""
     dut, sent, got, first = CodeStage(config), beats(seed, n), [], []

@@ -72,8 +72,12 @@ def test_demo(quick, tmp_path, capsys):
 
 
 def test_auto_shows_what_it_tried(quick, tmp_path, capsys, monkeypatch):
-    from weightless_sw.training import compress
+    from weightless_sw.training import compress, recipes
 
+    recipe = dataclasses.replace(
+        recipes.RECIPES["digits"], layout="ribbon", order="rows"
+    )  # a quarter of the work
+    monkeypatch.setitem(recipes.RECIPES, "digits", recipe)
     monkeypatch.setattr(compress, "CANDIDATE_CODES", (4, 8))
     monkeypatch.setattr(compress, "CANDIDATE_BITS", (4,))
     assert cli.main(["compress", "digits", "-o", str(tmp_path / "x.wls"), "--auto", "--limit", "50"]) == 0

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from weightless_hw import decoders
-from weightless_sim.cosim import bulk
+from weightless_sim.cosim import bulk, runner
 from weightless_sim.cosim.runner import SimulationError
 from weightless_sim.cosim.scenario import stall_patterns
-from weightless_sw import codec
+from weightless_sw import codec, inputs
 from weightless_sw.records import to_record
 from weightless_sw.spec.ribbon import MAX_CHUNK_LOG2
 
@@ -74,6 +74,20 @@ def test_a_wrong_expectation_is_found(layers, monkeypatch):
     assert (result.n_mismatches, result.first_mismatch) == (1, place // lanes * lanes)
     with pytest.raises(SimulationError, match="1 mismatches, the first in the beat of weight"):
         result.check()
+
+
+@pytest.mark.parametrize("layout", ["classic", "ribbon"])
+def test_the_whole_first_layer_of_lenet(layout, need):
+    """All 235,200 weights of the bundled model's largest layer, eight a clock."""
+    need(runner.missing("verilator"))
+    weights = inputs.load_tensors("lenet300_pruned")["fc1.weight"]
+    table, _ = codec.encode(weights, layout=layout, order="rows", lanes=8, slot_bits=8, live="off")
+    result = run((decoders.for_layers([table.geometry]), [table]))
+    result.check()
+    (layer,) = result.layers
+    assert result.n_weights == 235_200
+    assert layer.bubbles < (30 if layout == "ribbon" else 1)
+    assert layer.decode_cycles == 29_400 + layer.bubbles
 
 
 def test_another_cycle_is_found(layers):

@@ -5,6 +5,7 @@ Each run checks every beat, every cycle, the stream rules and the registers (wei
 
 import dataclasses
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,29 +18,52 @@ from rooms import CONFIGS
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.registers import ADDRESS, IDENTITY, LoadError
-from weightless_sim.cosim import runner
+from weightless_sim.cosim import bulk, runner
 from weightless_sim.cosim.runner import SimulationError
 from weightless_sim.cosim.scenario import Scenario, frame, load_of, stall_patterns
 from weightless_sim.folders import Folders
 from weightless_sim.model.cycles import predict
-from weightless_sw import codec, inputs, records
+from weightless_sw import inputs, records
 from weightless_sw.arrangement import Arrangement
 from weightless_sw.records import geometry_of, resident_record
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.tensor import EncodedTensor
 
 STORING = {name: config for name, config in CONFIGS.items() if config.keeps_table()}
-SIMULATORS = [pytest.param(name, id=name) for name in runner.SIMULATORS]
+ONE_EACH = {
+    name: CONFIGS[name] for name in ("paper's table", "ribbon")
+}  # for what is the bench's, or a layout's
+# Of those that Verilator builds, which takes long: the others in `make test-long`.
+VERILATED = [name for name in CONFIGS if name == "paper's table" or name.startswith("ribbon")]
 
 
-@pytest.fixture(params=SIMULATORS)
+def pairs(configs, effort):
+    """(decoder, simulator) of each test that asks for both."""
+    return [
+        pytest.param(config, simulator, id=f"{name}-{simulator}")
+        for simulator in runner.SIMULATORS
+        for name, config in configs.items()
+        if simulator == "icarus" or name in VERILATED or effort > 1
+    ]
+
+
+def pytest_generate_tests(metafunc):
+    """``config`` is any decoder, ``storing`` one that keeps its table, ``kind`` one of each layout."""
+    asked = {"config": CONFIGS, "storing": STORING, "kind": ONE_EACH}
+    (name, configs) = next(((n, c) for n, c in asked.items() if n in metafunc.fixturenames), (None, {}))
+    if "simulator" not in metafunc.fixturenames:
+        if name:
+            metafunc.parametrize(name, configs.values(), ids=configs)
+    elif name:
+        effort = int(os.environ.get("WEIGHTLESS_EFFORT", "1"))
+        metafunc.parametrize((name, "simulator"), pairs(configs, effort), indirect=["simulator"])
+    else:
+        metafunc.parametrize("simulator", runner.SIMULATORS, indirect=True)
+
+
+@pytest.fixture
 def simulator(request, need):
     need(runner.missing(request.param))
-    return request.param
-
-
-@pytest.fixture(params=CONFIGS.values(), ids=CONFIGS)
-def config(request):
     return request.param
 
 
@@ -73,27 +97,29 @@ def test_stall_matrix(config, simulator):
         assert registers[ADDRESS["fill_latency"]] == config.fill_latency
 
 
-@pytest.mark.parametrize("sink", ["none", "sink"])
-def test_a_source_that_delays_the_last_word(config, sink, simulator):
+def test_a_source_that_delays_the_last_word(config, simulator):
     """By 150 cycles: a layer that streams may be out by then, one that is stored has not begun."""
-    records, sink = [layers(config)[0]], stall_patterns(seed=3)[sink][1]
-    loads = [load_of(records[0])]
-    end = predict(config, loads, sink=sink)[0].last_word
+    scenarios, ends, records = [], [], [layers(config)[0]]
+    for sink in (stall_patterns(seed=3)[name][1] for name in ("none", "sink")):
+        loads = [load_of(records[0])]
+        end = predict(config, loads, sink=sink)[0].last_word
+        # The latest pause that still delays a word delays the CRC word alone.
+        source = next(
+            pausing(end, end - back)
+            for back in range(40)
+            if predict(config, loads, pausing(end, end - back), sink)[0].last_word > end + 50
+        )
+        scenarios.append(Scenario(config=config, records=records, source=source, sink=sink, count=True))
+        ends.append(end)
+    for result, end in zip(run_all(scenarios, "late CRC", simulator), ends, strict=True):
+        assert result.layers[0].last_word > end + 50
 
-    def pausing(begin):
-        source = np.ones(end + 500, np.bool_)
-        source[begin : begin + 150] = False
-        return source
 
-    # The latest pause that still delays a word delays the CRC word alone.
-    source = next(
-        pausing(end - back)
-        for back in range(40)
-        if predict(config, loads, pausing(end - back), sink)[0].last_word > end + 50
-    )
-    scenario = Scenario(config=config, records=records, source=source, sink=sink, count=True)
-    (layer,) = run(scenario, f"late CRC {len(sink)}", simulator).layers
-    assert layer.last_word > end + 50
+def pausing(end, begin):
+    """A source that does nothing for 150 cycles, of one that would take up to ``end``."""
+    source = np.ones(end + 500, np.bool_)
+    source[begin : begin + 150] = False
+    return source
 
 
 def test_reset_in_mid_stream(config, simulator):
@@ -111,7 +137,10 @@ def test_reset_in_mid_stream(config, simulator):
 
 
 def test_what_is_wrong_is_refused_and_the_next_record_decodes(config, simulator):
-    """Every kind twice, then a record that decodes; no reset between.  A resident one after a record that was cut."""
+    """Every kind twice, then a record that decodes; no reset between.  A resident one after a record that was cut.
+
+    Words and beats stall on one simulator, and do not on the other.
+    """
     good = record(config, 123, 10, 2, seed=1)
     sent = [good, resident_record(good)] if config.keeps_table() else [good]
     wrong = refused(config)
@@ -121,17 +150,13 @@ def test_what_is_wrong_is_refused_and_the_next_record_decodes(config, simulator)
         before = wrong["CRC"][0] if error is LoadError.NOT_RESIDENT else bad
         frames += [before, bad, *map(frame, sent)]
     decoded = sent * len(wrong)
-    patterns = [stall_patterns(seed=2)[stall] for stall in ("none", "both")]
-    scenarios = [
-        Scenario(config=config, records=decoded, frames=frames, source=source, sink=sink)
-        for source, sink in patterns
-    ]
-    for result in run_all(scenarios, "refused", simulator):
-        assert LoadError(result.errors) == errors
-        # Of a layer that streams beats came before it was found to be wrong.
-        assert result.n_weights - 123 * len(decoded) in (
-            range(1) if config.keeps_table() else range(1, 20_000)
-        )
+    source, sink = stall_patterns(seed=2)["both" if simulator == "icarus" else "none"]
+    scenario = Scenario(config=config, records=decoded, frames=frames, source=source, sink=sink)
+    result = run(scenario, "refused", simulator)
+    assert LoadError(result.errors) == errors
+    # Of a layer that streams beats came before it was found to be wrong.
+    more = range(1) if config.keeps_table() else range(1, 20_000)
+    assert result.n_weights - 123 * len(decoded) in more
 
 
 def test_one_kind_alone_sets_its_bit_alone(config, need):
@@ -146,9 +171,10 @@ def test_one_kind_alone_sets_its_bit_alone(config, need):
     }
 
 
-def test_every_bit_of_a_descriptor_is_compared(config, need):
+def test_every_bit_of_a_descriptor_is_compared(kind, need):
     """Frames that differ from good ones in high bits alone: each is refused, and the next one decodes."""
     need(runner.missing("icarus"))
+    config = kind
     good, wrong = record(config, 50, 9, 2), aliases(config)
     assert len(wrong) > 60
     frames = [one for bad, _ in wrong.values() for one in (bad, frame(good))]
@@ -173,16 +199,16 @@ def test_every_bit_of_the_crc_word_counts(need):
 
 def test_more_than_two_to_the_sixteen_weights_are_good(need):
     """N = 65,536: its low half is zero, which is no empty layer."""
-    need(runner.missing("verilator"))
+    need(runner.missing("icarus"))
     config = CONFIGS["16 lanes, 8-bit values"]
-    result = run(Scenario(config=config, records=[record(config, 65_536, 50, 3)]), "65536", "verilator")
+    result = run(Scenario(config=config, records=[record(config, 65_536, 50, 3)]), "65536", "icarus")
     assert (result.n_weights, result.n_mismatches) == (65_536, 0)
 
 
-@pytest.mark.parametrize("config", STORING.values(), ids=STORING)
-def test_a_resident_record_of_another_layer_is_refused(config, simulator):
+def test_a_resident_record_of_another_layer_is_refused(storing, simulator):
     """Each field that may differ, alone, after the layer was loaded and after it was decoded once more: none of them
     gives a beat.  What was refused or cut between leaves the loaded layer alone."""
+    config = storing
     good, wrong = record(config, 123, 10, 2, seed=1), refused(config)
     again, others = resident_record(good), of_other_layers(config, good)
     assert len(others) >= 8
@@ -196,15 +222,17 @@ def test_a_resident_record_of_another_layer_is_refused(config, simulator):
     assert (result.n_weights, result.n_mismatches) == (3 * 123 * len(others), 0)
 
 
-def test_wide_counters_and_large_parameters(need):
+def test_wide_counters_and_large_parameters(need, monkeypatch):
     """More than 2^16 groups, a seed above 255, more codes than half of 2^t, more than 1,000 rows, one reset cycle."""
     need(runner.missing("verilator"))
+    monkeypatch.setattr(bulk, "COMPILER", "-O0")
     config = ClassicConfig(lanes=1, slot_bits=3, max_bank_rows=1100, max_codes=7)
     geometry = ClassicGeometry(n_weights=66_000, lanes=1, slot_bits=3, bank_rows=1100, n_codes=7, seed=0xBEEF)
     table = np.random.default_rng(4).integers(0, 8, geometry.n_slots).astype(np.uint16)
     codebook = np.arange(1, 8).astype(np.float16)
-    data = records.to_record(EncodedTensor(Arrangement((66_000,)), geometry, codebook, table))
-    result = run(Scenario(config=config, records=[data]), "wide", "verilator")
+    tensor = EncodedTensor(Arrangement((66_000,)), geometry, codebook, table)
+    result = bulk.run(config, [records.to_record(tensor)], bulk.entries_of(tensor))
+    result.check()
     assert (result.n_weights, result.n_mismatches) == (66_000, 0)
 
 
@@ -216,8 +244,8 @@ def test_wide_counters_and_large_parameters(need):
         ("event", r"events: RTL RunEvents\(cycles="),
     ],
 )
-def test_planted_faults_turn_the_run_red(config, fault, message, simulator):
-    scenario = Scenario(config=config, records=layers(config)[:1], fault=fault, count=fault == "event")
+def test_planted_faults_turn_the_run_red(kind, fault, message, simulator):
+    scenario = Scenario(config=kind, records=layers(kind)[:1], fault=fault, count=fault == "event")
     with pytest.raises(SimulationError, match=message) as caught:
         run(scenario, fault, simulator)
     log = re.search(r"see (\S+)", str(caught.value))
@@ -254,20 +282,6 @@ def test_vectors_layers(vectors, need):
         geometry = geometry_of(data)
         scenario = Scenario(config=ClassicConfig.for_layers([geometry]), records=[data])
         assert run(scenario, f"vector {number}", "icarus").n_weights == len(case["codes"])
-
-
-def test_whole_first_layer_of_lenet(need):
-    """All 235,200 weights of the bundled model's largest layer, one beat per clock."""
-    need(runner.missing("verilator"))
-    weights = inputs.load_tensors("lenet300_pruned")["fc1.weight"]
-    tensor, _ = codec.encode(weights, layout="classic", order="rows", lanes=8, slot_bits=8, live="off")
-    scenario = Scenario(
-        config=ClassicConfig.for_layers([tensor.geometry]), records=[records.to_record(tensor)]
-    )
-    result = run(scenario, "lenet300 fc1", "verilator")
-    assert result.n_weights == 235_200
-    assert result.n_mismatches == 0
-    assert result.layers[0].decode_cycles == 29_400
 
 
 def test_waveform_is_written_and_named(need, monkeypatch, capsys):

@@ -174,7 +174,7 @@ def test_auto_takes_the_smallest_within_the_limit(training, digits, monkeypatch)
     for limit in (1.0, -1.0):
         recipe = recipes.Recipe(
             weights={"fc1": 500}, tables={"fc1": None}, prune_epochs=1, share_epochs=1, retrain_epochs=1,
-            rest_epochs=1, choice_epochs=1, error_limit=limit,
+            rest_epochs=1, choice_epochs=1, error_limit=limit, layout="ribbon", order="rows",
         )  # fmt: skip
         loader = learn.Batches(data.train, batch=64, seed=4)
         results.append(compress.compress(network, loader, validation, recipe))
