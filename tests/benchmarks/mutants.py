@@ -253,7 +253,7 @@ MUTANTS = [
     Mutant(BEATS, "wrapped.eq(wraps)", "wrapped.eq(0)", "parts"),
     Mutant(BEATS, "(1 << LOW_BITS) - 2", "(1 << LOW_BITS) - 1", "parts"),
     Mutant(CODES, "changes = keep | not_zero", "changes = keep", "parts"),
-    Mutant(CODES, "chosen.hits if config.lane", "spare.hits if config.lane", "parts"),
+    Mutant(CODES, "Mux(moves, chosen.hits, 0)", "Mux(moves, spare.hits, 0)", "parts"),
     Mutant(BEATS, "with m.Elif(self.go):", "with m.Elif(self.valid):", "parts"),
     Mutant(CODES, "keep = hits & lane_valid", "keep = hits", "stream"),
     Mutant(CODES, "looked_up.eq(valid | spare_full)", "looked_up.eq(valid)", "parts"),

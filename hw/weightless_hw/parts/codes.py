@@ -122,8 +122,8 @@ class Codebook(wiring.Component):
 
     Attributes
     ----------
-    en : unsigned(lanes), in
-        Looks up; a lane's value holds while its bit is low.
+    en : unsigned(lanes) or unsigned(1), in
+        Looks up; a lane's value holds while its bit is low, or that of all lanes.
     addresses : ArrayLayout(code_addr_bits, lanes), in
         An entry's number per lane.
     values : ArrayLayout(value_bits, lanes), out
@@ -136,7 +136,7 @@ class Codebook(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "en": In(config.lanes),
+                "en": In(config.lanes if config.lane_enables else 1),
                 "addresses": In(data.ArrayLayout(config.code_addr_bits, config.lanes)),
                 "values": Out(data.ArrayLayout(config.value_bits, config.lanes)),
                 "entry": In(entry_layout(config)),
@@ -156,7 +156,7 @@ class Codebook(wiring.Component):
                 write.en.eq(writing),
                 write.addr.eq(self.entry.addr),
                 write.data.eq(self.entry.data),
-                read.en.eq(self.en[lane] & ~writing),
+                read.en.eq(self.en[lane % len(self.en)] & ~writing),
                 read.addr.eq(self.addresses[lane]),
                 self.values[lane].eq(read.data),
             ]
@@ -251,7 +251,7 @@ class CodeStage(wiring.Component):
             m.d.sync += [spare.eq(arrived), spare_full.eq(1)]
         m.submodules.codebook = codebook = Codebook(config)
         m.d.comb += [
-            codebook.en.eq(Mux(moves, chosen.hits if config.lane_enables else ~0, 0)),
+            codebook.en.eq(Mux(moves, chosen.hits, 0) if config.lane_enables else moves),
             codebook.addresses.eq(chosen.addresses),
             codebook.entry.eq(self.entry),
         ]
