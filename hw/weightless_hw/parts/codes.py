@@ -237,12 +237,16 @@ class CodeStage(wiring.Component):
             self.i.ready.eq(~spare_full),
             chosen.eq(Mux(spare_full, spare, arrived)),
         ]
-        hits = Cat(self._is_hit(codes[lane]) for lane in range(config.lanes))
+        hits = Signal(config.lanes)
+        m.d.comb += hits.eq(Cat(self._is_hit(codes[lane]) for lane in range(config.lanes)))
         with m.If(self.i.ready):
             m.d.sync += [
                 valid.eq(self.i.valid),
                 arrived.hits.eq(hits),
-                *(arrived.addresses[lane].eq(Mux(hits[lane], codes[lane], 0)) for lane in range(config.lanes)),
+                *(
+                    arrived.addresses[lane].eq(Mux(hits[lane], codes[lane], 0))
+                    for lane in range(config.lanes)
+                ),
                 arrived.last.eq(self.i.payload.last),
             ]
         with m.If(moves):
@@ -271,7 +275,8 @@ class CodeStage(wiring.Component):
         tail = self.tail_lanes if self.config.keeps_table() else Mux(self.failed, 0, self.tail_lanes)
         lane_valid = Mux(last, tail, ~0)[: self.config.lanes]
         beat = Signal(beat_layout(self.config), reset_less=True)
-        keep = hits & lane_valid
+        keep = Signal(self.config.lanes)
+        m.d.comb += keep.eq(hits & lane_valid)
         with m.If(moves):
             m.d.sync += self.o.valid.eq(looked_up)
             with m.If(looked_up):

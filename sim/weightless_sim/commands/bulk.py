@@ -61,7 +61,9 @@ def _bulk(options: argparse.Namespace) -> int:
         result.check()
         about = {"decoder": config.name, "tables": names, "stall": options.stall}
         table_words = sum(geometries[name].payload_words for name in names)
-        rows.append(about | {"table_words": table_words, "on_chip_bits": config.on_chip_bits} | _figures(result))
+        rows.append(
+            about | {"table_words": table_words, "on_chip_bits": config.on_chip_bits} | _figures(result)
+        )
     if options.output:
         write_atomically(options.output, (to_json(rows) + "\n").encode())
     if options.json:

@@ -79,7 +79,8 @@ def area(folder: Path) -> str:
             one.device, one.lanes, f"`{one.config}`", f"{took.luts} + {took.luts_memory}", took.flip_flops,
             took.block_rams, took.multipliers, f"{one.fmax_mhz:.1f} ({min(fmax):.0f} to {max(fmax):.0f})",
             f"{one.weights_per_second / 1e6:,.0f} M",
-            f"{one.weights_per_second / 1e3 / (took.luts + took.luts_memory):,.0f} k", ", ".join(f"{value:.1f}" for value in fmax),
+            f"{one.weights_per_second / 1e3 / (took.luts + took.luts_memory):,.0f} k",
+            ", ".join(f"{value:.1f}" for value in fmax),
         ))  # fmt: skip
     head = ("device", "lanes", "decoder", "LUT4, logic + memory", "FF", "block RAM", "multipliers", "MHz",
             "weights per second", "per LUT4", "MHz by seed")  # fmt: skip

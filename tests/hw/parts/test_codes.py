@@ -30,7 +30,9 @@ def beats(seed, n):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 99), st.integers(1, 12), patterns, patterns, st.sampled_from([FILLED, COMPARED, ENABLED]))
+@given(
+    st.integers(0, 99), st.integers(1, 12), patterns, patterns, st.sampled_from([FILLED, COMPARED, ENABLED])
+)
 def test_values_of_masked_codes_under_stalls(seed, n, source, sink, config):
     """Entries of no code are zeros, or else whatever they are."""
     dut, sent, got, first = CodeStage(config), beats(seed, n), [], []
