@@ -115,7 +115,7 @@ hash-study: $(VENV)/dev.stamp
 
 results-bulk: $(VENV)/sim.stamp
 	@for layout in classic ribbon; do \
-	  $(BIN)/weightless bulk --layout $$layout --lanes 8 -o docs/results/bulk-fc6-$$layout.json && \
+	  $(BIN)/weightless bulk --layout $$layout --lanes 8 -o docs/results/bulk-vgg16-$$layout.json && \
 	  $(BIN)/weightless bulk --layout $$layout --lanes 8 --slot-bits 7 --shape 500x800 --density 0.00325 --codes 4 \
 	    -o docs/results/bulk-lenet5-$$layout.json || exit 1; \
 	done

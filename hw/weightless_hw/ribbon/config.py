@@ -107,7 +107,7 @@ class RibbonConfig(DecoderConfig):
         """Hash rounds until rotations and masks are known."""
         return -(-spec.ROUNDS // self.rounds_per_stage)
 
-    WINDOW_STAGES: ClassVar[int] = 1  # XORs of four words each
+    WINDOW_STAGES: ClassVar[int] = 1  # the XOR of a lane's slots
 
     @property
     def groups(self) -> int:
@@ -146,10 +146,8 @@ class RibbonConfig(DecoderConfig):
             stages=(
                 Stage("index", "group number,\nstart word", 1),
                 Stage("hash", f"{spec.ROUNDS} SP-box rounds\n96-bit state", self.hash_stages),
-                Stage(
-                    "window", f"{spec.WINDOW} words of\n{spec.WORD_SLOTS} slots, rotated", self.WINDOW_STAGES
-                ),
-                *self.code_stages("2 XORs ⊕ mask\nper lane"),
+                Stage("window", f"{spec.WINDOW} words of\n{spec.WORD_SLOTS} slots, XOR", self.WINDOW_STAGES),
+                *self.code_stages("⊕ mask\nper lane"),
             ),
             beside=(("index", "window", "start word"), ("hash", "xor", "masks")),
             loaded=(("index", "descriptor,\nentries"), ("window", "words"), ("codebook", "codebook")),
