@@ -76,12 +76,12 @@ def test_a_wrong_expectation_is_found(layers, monkeypatch):
         result.check()
 
 
-@pytest.mark.parametrize("layout", ["classic", "ribbon"])
-def test_the_whole_first_layer_of_lenet(layout, need):
+@pytest.mark.parametrize(("layout", "own"), [("classic", {"lanes": 8}), ("ribbon", {})])
+def test_the_whole_first_layer_of_lenet(layout, own, need):
     """All 235,200 weights of the bundled model's largest layer, eight a clock."""
     need(runner.missing("verilator"))
     weights = inputs.load_tensors("lenet300_pruned")["fc1.weight"]
-    table, _ = codec.encode(weights, layout=layout, order="rows", lanes=8, slot_bits=8, live="off")
+    table, _ = codec.encode(weights, layout=layout, order="rows", slot_bits=8, live="off", **own)
     result = run((decoders.for_layers([table.geometry]), [table]))
     result.check()
     (layer,) = result.layers
