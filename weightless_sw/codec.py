@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from math import prod, sqrt
 from operator import index
 from typing import Any
@@ -231,8 +231,8 @@ def encode_coded(
 ) -> CodedTensor:
     """Store pruned and clustered weights exactly, in a coded record (docs/format.md); zeros stay zeros.
 
-    ``weights`` is any real array with at most 65535 distinct non-zero values.  ``live="auto"`` leaves out rows
-    and columns without a non-zero weight where record and maps are smaller then.  Raises EncodeError as
+    ``weights`` is any real array with at most 65535 distinct non-zero values.  ``live="auto"`` leaves out rows,
+    columns, or both without a non-zero weight where record and maps are smaller then.  Raises EncodeError as
     :func:`encode` does.
     """
     from weightless_sw.coded import record
@@ -256,11 +256,13 @@ def encode_coded(
         codebook = np.ones(1, codebook.dtype)
     codes = np.full(array.shape, len(codebook), np.uint16)
     codes[array != 0] = numbers[named]
-    whole = Arrangement(array.shape)
-    choices = [whole]
-    if live == "auto" and len(distinct) and (block := live_block(array)).n_weights < whole.n_weights:
-        choices.append(block)
-    tensors = [record.encode(a, a.gather(codes), codebook, value_format, scale) for a in choices]
+    choices = [Arrangement(array.shape)]
+    if live == "auto" and len(distinct):
+        block = live_block(array)
+        choices += [replace(block, live_rows=None), replace(block, live_columns=None), block]
+    tensors = [
+        record.encode(a, a.gather(codes), codebook, value_format, scale) for a in dict.fromkeys(choices)
+    ]
     return min(tensors, key=stored_bytes)
 
 

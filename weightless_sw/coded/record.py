@@ -1,5 +1,7 @@
 """Tensors into coded records, and back: the choices that an encoder has, and the checks of a reader."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,9 @@ MAX_WEIGHTS = 1 << 28
 N_STRIDES = 6
 MAX_LAG = 8192
 LAG_WEIGHTS = 1 << 22  # of which the lags are judged
+N_DENSITIES = 256
+DENSITY_STEPS = 4  # without a shorter stream, after which the search for a density ends
+WIDE_WEIGHTS = 1 << 16  # up to which a density is searched for each orientation and stride
 BYTES_PER_WEIGHT, SPARE_BYTES = 34, 64  # 17 decisions of two bytes each: a stream is never longer
 
 
@@ -25,30 +30,47 @@ def encode(
     value_format: ValueFormat,
     scale: float,
 ) -> CodedTensor:
-    """The smallest record among both orientations and the strides of largest autocorrelation.
+    """The smallest record among both orientations, the strides of largest autocorrelation, and densities around.
 
     ``codes`` ((n_weights,)) of the live block in C order, zero weights K = len(codebook) >= 1.
     """
     n_codes = len(codebook)
-    rows, columns = arrangement.block_shape
-    density = _nearest_density(np.count_nonzero(codes != n_codes) / codes.size)
-    matrix = codes.reshape(rows, columns)
-    best: tuple[Head, bytes] | None = None
+    matrix = codes.reshape(arrangement.block_shape)
+    made: list[tuple[Head, bytes]] = []
     for flipped in (False, True):
         turned = np.ascontiguousarray(matrix.T if flipped else matrix)
-        for stride in _strides(turned.reshape(-1) != n_codes):
+        significant = turned.reshape(-1) != n_codes
+        for stride in _strides(significant):
             head = Head(
-                value_format=value_format, n_codes=n_codes, density=density, flipped=flipped, stride=stride,
-                scale=scale,
+                value_format=value_format, n_codes=n_codes, density=_nearest_density(significant.mean()),
+                flipped=flipped, stride=stride, scale=scale,
             )  # fmt: skip
-            stream = encode_stream(head, turned)
-            if best is None or len(stream) < len(best[1]):
-                best = head, stream
-    assert best is not None
-    record = best[0].to_bytes() + codebook.astype(CODEBOOK_DTYPES[value_format]).tobytes() + best[1]
+            made.append((head, encode_stream(head, turned)))
+    if codes.size > WIDE_WEIGHTS:  # densities are worth some bytes, whatever the size
+        made = [min(made, key=_stream_bytes)]
+    head, stream = min((_with_density(*one, matrix) for one in made), key=_stream_bytes)
+    record = head.to_bytes() + codebook.astype(CODEBOOK_DTYPES[value_format]).tobytes() + stream
     tensor = CodedTensor(arrangement, codebook, scale, value_format, record + bytes(-len(record) % 4))
     vars(tensor)["codes"] = codes  # they need not be decoded
     return tensor
+
+
+def _stream_bytes(made: tuple[Head, bytes]) -> int:
+    return len(made[1])
+
+
+def _with_density(head: Head, stream: bytes, matrix: NDArray[np.uint16]) -> tuple[Head, bytes]:
+    """The same with the density that makes the shortest stream, as far as better ones lie DENSITY_STEPS apart."""
+    turned = np.ascontiguousarray(matrix.T if head.flipped else matrix)
+    best, first = (head, stream), head.density
+    for direction in (1, -1):
+        density = first
+        while 0 <= (density := density + direction) < N_DENSITIES and (
+            abs(density - best[0].density) <= DENSITY_STEPS
+        ):
+            tried = replace(head, density=density)
+            best = min(best, (tried, encode_stream(tried, turned)), key=_stream_bytes)
+    return best
 
 
 def encode_stream(head: Head, turned: NDArray[np.uint16]) -> bytes:
@@ -124,7 +146,7 @@ def _decode_stream(head: Head, shape: tuple[int, int], stream: bytes) -> NDArray
 def _nearest_density(share: float) -> int:
     """The density byte whose p0 is nearest to ``share`` by ratio; half a weight where there is none."""
     wanted = np.log(max(share, np.finfo(np.float64).tiny) * 65536)
-    shares = np.log([density_share(density) for density in range(256)])
+    shares = np.log([density_share(density) for density in range(N_DENSITIES)])
     return int(np.argmin(np.abs(shares - wanted)))
 
 

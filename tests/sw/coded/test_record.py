@@ -84,7 +84,7 @@ def test_dead_rows_and_columns_are_left_out_where_that_is_smaller():
     weights[100:140, 50:90] = np.resize([0.5, -0.25, 0], (40, 40))
     whole = codec.encode_coded(weights, live="off")
     tensor = codec.encode_coded(weights)
-    assert tensor.arrangement.block_shape == (40, 40)
+    assert tensor.arrangement.block_shape[1] == 40
     assert tensor.record_bytes + arrangement.map_bytes(tensor.arrangement) < whole.record_bytes
     for choice in (whole, tensor):
         assert np.array_equal(codec.decode(from_bytes(to_bytes({"w": choice}))["w"]), weights)
@@ -200,3 +200,25 @@ def test_in_a_file(small, tmp_path):
         with contextlib.suppress(FormatError):
             from_bytes(broken)
             pytest.fail(f"byte {place} changed, and nobody noticed")
+
+
+def test_each_live_map_is_taken_where_it_alone_pays():
+    """A block of a few dense rows, and one dead column: the map of rows is worth its bytes."""
+    rng = np.random.default_rng(5)
+    weights = np.zeros((300, 60), np.float32)
+    weights[::10, :] = rng.choice([-1, 1, 2], (30, 60)) * (rng.random((30, 60)) < 0.3)
+    weights[:, 7] = 0
+    tensor = codec.encode_coded(weights)
+    assert tensor.arrangement.live_rows is not None
+    assert tensor.arrangement.live_columns is None
+    assert np.array_equal(codec.decode(tensor), weights)
+
+
+def test_densities_around_are_searched(monkeypatch):
+    """Weights that thin out from row to row: another share than their mean is the best to begin with."""
+    rng = np.random.default_rng(7)
+    shares = np.linspace(0.3, 0, 200)[:, None] ** 2
+    weights = (rng.random((200, 60)) < shares).astype(np.float32)
+    wide = codec.encode_coded(weights)
+    monkeypatch.setattr(record, "DENSITY_STEPS", 0)
+    assert codec.encode_coded(weights).record_bytes > wide.record_bytes
