@@ -241,10 +241,21 @@ class _Run:
     def _share(self, layer: sparse.Layer, n_codes: int) -> None:
         layer.share(n_codes)
         self._train(
-            f"share {n_codes} values in {layer.name}", self.recipe.share_epochs, self.recipe.share_rate
-        )
+            f"share {n_codes} values in {layer.name}", self.recipe.share_epochs, self.recipe.share_rate,
+            self._assigning([layer]),
+        )  # fmt: skip
         layer.round_centroids()
         self._pass(f"simplified {layer.name}")
+
+    def _assigning(self, layers: list[sparse.Layer]) -> learn.Hook:
+        """A hook that lets the weights of ``layers`` keep their values for the last part of the training."""
+
+        def hook(done: float, _: torch.optim.Optimizer) -> None:
+            if done >= 1 - self.recipe.assigned_share:
+                for layer in layers:
+                    layer.assign()
+
+        return hook
 
     def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int) -> None:
         self.tables[layer.name] = slot_bits, n_codes
@@ -308,7 +319,7 @@ class _Run:
                     parameter.copy_(torch.where(half.isfinite(), half, parameter))
                     parameter.requires_grad_(False)
         if rest:
-            self._train("share values in the rest", self.recipe.rest_epochs, self.recipe.rest_rate)
+            self._train("share values in the rest", recipe.rest_epochs, recipe.rest_rate, self._assigning(rest))
         for layer in rest:
             layer.round_centroids()
             layer.hold(layer.weights)

@@ -28,6 +28,7 @@ class Recipe:
     share_rate: float = 1e-3
     retrain_rate: float = 1e-3
     rest_rate: float = 8e-4
+    assigned_share: float = 0.4  # last part of a step that shares values in which each weight keeps its own
     choice_epochs: int = 2  # retraining of a candidate
     error_limit: float = 0.005  # validation error that a chosen table may add to the dense network's
 

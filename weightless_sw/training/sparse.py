@@ -1,8 +1,10 @@
 """Layers whose weights, or biases, are masked, shared, or held: a parametrization on every Linear and Conv2d.
 
 Terms.  A *mask* says which weights there are.  *Centroids* are the values that they share; a weight takes
-the nearest, and gradients go straight through to the weight as it is, and to the centroid.  A *held* layer
-has the weights that its file decodes to, false positives included, and is not trained.
+the nearest, and gradients go straight through to the weight as it is, and to the centroid.  Weights that are
+trained so come to lie between two centroids, where the least change of either moves many; once they are *assigned*,
+each keeps its centroid, and only the centroids are trained.  A *held* layer has the weights that its file decodes to,
+false positives included, and is not trained.
 """
 
 from collections.abc import Mapping
@@ -22,11 +24,13 @@ class Sparse(nn.Module):
 
     mask: torch.Tensor
     held: torch.Tensor | None
+    assigned: torch.Tensor | None  # int64, the number of each weight's centroid
 
     def __init__(self, weight: torch.Tensor):
         super().__init__()
         self.register_buffer("mask", torch.ones_like(weight))
         self.register_buffer("held", None)
+        self.register_buffer("assigned", None)
         self.centroids: nn.Parameter | None = None
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
@@ -36,11 +40,17 @@ class Sparse(nn.Module):
         masked = weight * self.mask
         if self.centroids is None:
             return masked
-        with torch.no_grad():
-            order = torch.argsort(self.centroids)
-            ordered = self.centroids[order]
-            nearest = order[torch.bucketize(masked, (ordered[1:] + ordered[:-1]) / 2)]
-        return self.centroids[nearest] * self.mask + (masked - masked.detach())
+        if self.assigned is not None:
+            return self.centroids[self.assigned] * self.mask
+        return self.centroids[self.nearest(masked)] * self.mask + (masked - masked.detach())
+
+    @torch.no_grad()
+    def nearest(self, masked: torch.Tensor) -> torch.Tensor:
+        """The number of the centroid that is nearest to each weight."""
+        assert self.centroids is not None
+        order = torch.argsort(self.centroids)
+        ordered = self.centroids[order]
+        return order[torch.bucketize(masked, (ordered[1:] + ordered[:-1]) / 2)]
 
 
 class Layer:
@@ -84,9 +94,16 @@ class Layer:
         weights = self.weights
         found = kmeans_1d(weights[weights != 0].astype(np.float64), n_codes) if weights.any() else [1.0]
         self.sparse.centroids = nn.Parameter(torch.as_tensor(found, dtype=torch.float32).to(self.original))
+        self.sparse.assigned = None
+
+    def assign(self) -> None:
+        """From here on each weight keeps the value that it has now, if they share values and have not kept them yet."""
+        if self.sparse.centroids is not None and self.sparse.assigned is None:
+            self.sparse.assigned = self.sparse.nearest(self.original * self.mask)
 
     def round_centroids(self) -> None:
-        """Round the shared values to what fp16 holds."""
+        """Round the shared values to what fp16 holds; each weight keeps its own."""
+        self.assign()
         assert self.sparse.centroids is not None
         with torch.no_grad():
             self.sparse.centroids.copy_(self.sparse.centroids.half().float())
@@ -94,7 +111,7 @@ class Layer:
     def hold(self, weights: NDArray[np.float32]) -> None:
         """Compute with ``weights`` from here on, and train nothing of the layer but its bias."""
         self.sparse.held = torch.from_numpy(np.array(weights, np.float32)).to(self.original)
-        self.sparse.centroids = None
+        self.sparse.centroids = self.sparse.assigned = None
         self.original.requires_grad_(False)
 
     def state(self) -> dict[str, torch.Tensor | None]:
@@ -104,6 +121,7 @@ class Layer:
             "original": self.original.detach().clone(),
             "mask": self.sparse.mask.clone(),
             "held": self.sparse.held,
+            "assigned": self.sparse.assigned,
             "centroids": None if centroids is None else centroids.detach().clone(),
         }
 
@@ -112,8 +130,9 @@ class Layer:
         with torch.no_grad():
             self.original.copy_(state["original"])
             self.sparse.mask.copy_(state["mask"])
-        held, centroids = state["held"], state["centroids"]
+        held, centroids, assigned = state["held"], state["centroids"], state["assigned"]
         self.sparse.held = None if held is None else held.to(self.original)
+        self.sparse.assigned = None if assigned is None else assigned.to(self.original.device)
         self.sparse.centroids = (
             None if centroids is None else nn.Parameter(centroids.clone().to(self.original))
         )

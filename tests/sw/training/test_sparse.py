@@ -32,6 +32,41 @@ def test_shared_values_are_the_nearest_and_are_trained(layer, torch):
     assert np.array_equal(one.weights, one.weights.astype(np.float16).astype(np.float32))
 
 
+def test_assigned_weights_keep_their_values_however_these_move(layer, torch):
+    """Also when the values are rounded, which may pass what lies between two of them."""
+    network, one = layer
+    one.share(2)
+    with torch.no_grad():
+        one.sparse.centroids.copy_(torch.tensor([0.1, 0.1002]))
+        one.original.copy_(torch.linspace(0.0999, 0.1003, 12).reshape(3, 4))
+    larger = one.weights > 0.1001
+    assert 0 < larger.sum() < 12
+    one.assign()
+    network(torch.ones(1, 4)).sum().backward()
+    assert one.original.grad is None
+    assert one.sparse.centroids.grad.tolist() == [12 - larger.sum(), larger.sum()]
+    with torch.no_grad():
+        one.sparse.centroids.copy_(torch.tensor([0.5, -0.3]))
+    assert np.array_equal(one.weights == np.float32(-0.3), larger)
+    state = one.state()
+    one.share(3)
+    one.take(state)
+    one.round_centroids()
+    assert np.array_equal(one.weights == np.float32(np.float16(-0.3)), larger)
+
+
+def test_rounding_assigns(layer, torch):
+    """The planted fault of before: the nearest was taken once more after rounding, and weights between moved."""
+    _, one = layer
+    one.share(2)
+    with torch.no_grad():
+        one.sparse.centroids.copy_(torch.tensor([0.1, 0.3001]))
+        one.original.fill_(0.20004)
+    assert np.array_equal(one.weights, np.full((3, 4), 0.1, np.float32))
+    one.round_centroids()
+    assert np.unique(one.weights).tolist() == [np.float32(np.float16(0.1))]
+
+
 def test_a_held_layer_computes_with_what_it_was_given_and_is_not_trained(layer, torch):
     network, one = layer
     held = np.arange(12, dtype=np.float32).reshape(3, 4)
