@@ -147,6 +147,9 @@ class _Run:
         self.biases = sparse.attach_biases(self.network, self.layers)
         prune.check_compactable(list(self.layers.values()), self.readers, recipe.units, recipe.n_inputs)
         self.train_loader, self.validation, self.recipe = train_loader, validation, recipe
+        self.taught = train_loader
+        if isinstance(train_loader, learn.Batches) and task.is_classification:
+            self.taught = learn.Taught(train_loader, self.teacher)
         self.step = step or (lambda _: nullcontext(lambda done, total, text: None))
         self.history: list[Measured] = []
         self.encoded: dict[str, EncodedTensor] = {}
@@ -192,7 +195,7 @@ class _Run:
     def _train(self, title: str, epochs: int, rate: float, hook: learn.Hook | None = None) -> None:
         with self.step(title) as progress:
             learn.train(
-                self.network, self.train_loader, epochs=epochs, rate=rate, teacher=self.teacher, hook=hook,
+                self.network, self.taught, epochs=epochs, rate=rate, teacher=self.teacher, hook=hook,
                 progress=progress, task=self.task,
             )  # fmt: skip
 
@@ -319,7 +322,9 @@ class _Run:
                     parameter.copy_(torch.where(half.isfinite(), half, parameter))
                     parameter.requires_grad_(False)
         if rest:
-            self._train("share values in the rest", recipe.rest_epochs, recipe.rest_rate, self._assigning(rest))
+            self._train(
+                "share values in the rest", recipe.rest_epochs, recipe.rest_rate, self._assigning(rest)
+            )
         for layer in rest:
             layer.round_centroids()
             layer.hold(layer.weights)

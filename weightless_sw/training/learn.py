@@ -13,6 +13,7 @@ from weightless_sw.training.data import Part
 
 TEMPERATURE = 2.0
 TEACHER_SHARE = 0.7  # of the loss, where there is a teacher
+MEASURED = 1000  # images of a batch where nothing is trained
 
 Loss = Callable[[Any, Any], torch.Tensor]
 Hook = Callable[[float, torch.optim.Optimizer], None]  # told the share of steps done, after each step
@@ -21,12 +22,17 @@ Hook = Callable[[float, torch.optim.Optimizer], None]  # told the share of steps
 class Batches:
     """A loader over a :class:`Part`: shuffled, whole batches, each image moved by a few pixels; seeded.
 
-    Each pass over it is another one, and the same again for the same ``seed``.
+    Images move by up to ``max_shift`` pixels in both directions, or, with ``cross``, in one.  Each pass is another
+    one, and the same again for the same ``seed``.
     """
 
-    def __init__(self, part: Part, *, batch: int = 128, max_shift: int = 0, seed: int = 0):
+    def __init__(
+        self, part: Part, *, batch: int = 128, max_shift: int = 0, cross: bool = False, seed: int = 0
+    ):
         self.images, self.labels = torch.from_numpy(part.images), torch.from_numpy(part.labels)
-        self.batch, self.max_shift = min(batch, len(part)), max_shift
+        self.batch = min(batch, len(part))
+        reach = range(-max_shift, max_shift + 1)
+        self.moves = torch.tensor([(y, x) for y in reach for x in reach if not (cross and y and x)])
         self.seed = seed
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -34,24 +40,58 @@ class Batches:
         return len(self.labels) // self.batch
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        order = torch.randperm(len(self.labels), generator=self.generator)
-        for k in range(len(self)):
-            places = order[k * self.batch : (k + 1) * self.batch]
-            yield self._shifted(self.images[places]), self.labels[places]
+        for places, moves in self.draws():
+            yield self.moved(places, moves), self.labels[places]
 
-    def _shifted(self, images: torch.Tensor) -> torch.Tensor:
-        """Each image moved by up to ``max_shift`` pixels, zeros moving in."""
-        if not (s := self.max_shift):
+    def draws(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Of each batch of a pass: the numbers of its images, and of the moves that these make."""
+        order = torch.randperm(len(self.labels), generator=self.generator)
+        for places in order.split(self.batch)[: len(self)]:
+            yield places, torch.randint(0, len(self.moves), places.shape, generator=self.generator)
+
+    def moved(self, places: torch.Tensor, moves: torch.Tensor) -> torch.Tensor:
+        """Images by number, each with its move, zeros moving in."""
+        images, furthest = self.images[places], int(self.moves.max())
+        if not furthest:
             return images
-        n, _, height, width = images.shape
-        dy, dx = torch.randint(0, 2 * s + 1, (2, n), generator=self.generator)
+        height, width = images.shape[2:]
+        dy, dx = (self.moves[moves] + furthest).T
         rows, columns = dy[:, None] + torch.arange(height), dx[:, None] + torch.arange(width)
-        padded = nn.functional.pad(images, (s, s, s, s)).movedim(1, 3)
-        each = torch.arange(n)[:, None, None]
+        padded = nn.functional.pad(images, (furthest,) * 4).movedim(1, 3)
+        each = torch.arange(len(images))[:, None, None]
         return padded[each, rows[:, :, None], columns[:, None, :]].movedim(3, 1)
 
 
-def in_order(part: Part, batch: int = 1000) -> list[tuple[torch.Tensor, torch.Tensor]]:
+class Taught:
+    """The batches of ``loader``, each with the outputs of ``teacher``, which are computed once for every move."""
+
+    def __init__(self, loader: Batches, teacher: nn.Module):
+        self.loader, self.teacher = loader, teacher
+        self.outputs: torch.Tensor | None = None  # (moves, images, classes)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        if self.outputs is None:
+            self.outputs = torch.stack([self._outputs(move) for move in range(len(self.loader.moves))])
+        for places, moves in self.loader.draws():
+            images, labels = self.loader.moved(places, moves), self.loader.labels[places]
+            yield images, labels, self.outputs[moves, places]
+
+    def _outputs(self, move: int) -> torch.Tensor:
+        self.teacher.eval()
+        device = device_of(self.teacher)
+        with torch.no_grad():
+            return torch.cat(
+                [
+                    self.teacher(self.loader.moved(part, torch.full_like(part, move)).to(device)).cpu()
+                    for part in torch.arange(len(self.loader.labels)).split(MEASURED)
+                ]
+            )
+
+
+def in_order(part: Part, batch: int = MEASURED) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """All of ``part`` in batches, none left out: a loader to measure with."""
     images, labels = torch.from_numpy(part.images), torch.from_numpy(part.labels)
     return list(zip(images.split(batch), labels.split(batch), strict=True))
@@ -130,8 +170,9 @@ def train(
 ) -> None:
     """Train all parameters that want a gradient.  ``loader`` has a length and gives (inputs, labels).
 
-    With a ``teacher`` a classifier's loss is 0.3 times the cross entropy and 0.7 T^2 times the divergence from the
-    teacher's outputs at temperature T = 2 (Hinton et al. 2015).  Raises ValueError for a loss that is not finite.
+    With a ``teacher``, or a loader that is :class:`Taught` by one, a classifier's loss is 0.3 times the cross entropy
+    and 0.7 T^2 times the divergence from the teacher's outputs at temperature T = 2 (Hinton et al. 2015).  Raises
+    ValueError for a loss that is not finite.
     """
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimizer = task.optimizer(parameters, lr=rate)
@@ -139,12 +180,10 @@ def train(
     network.train()
     for epoch in range(epochs):
         for batch in loader:
-            inputs, labels = to_device(batch, device)
+            inputs, labels, taught = _taught(to_device(batch, device), loader, teacher, task)
             for group in optimizer.param_groups:
                 group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * step / n_steps))
-            loss = _loss(
-                network(inputs), labels, teacher if task.is_classification else None, inputs, task.loss
-            )
+            loss = _loss(network(inputs), labels, taught, task.loss)
             if not torch.isfinite(loss):
                 raise ValueError(
                     f"the loss became {loss.item()} in epoch {epoch + 1}; lower the rate ({rate})"
@@ -159,14 +198,25 @@ def train(
                 progress(step, n_steps, f"epoch {epoch + 1} of {epochs}")
 
 
-def _loss(
-    outputs: torch.Tensor, labels: torch.Tensor, teacher: nn.Module | None, inputs: torch.Tensor, of: Loss
-) -> torch.Tensor:
-    loss = of(outputs, labels)
-    if teacher is None:
-        return loss
+def _taught(
+    batch: Any, loader: Any, teacher: nn.Module | None, task: Task
+) -> tuple[Any, Any, torch.Tensor | None]:
+    """(inputs, labels, the teacher's outputs or None)."""
+    if isinstance(loader, Taught):
+        inputs, labels, outputs = batch
+        return inputs, labels, outputs
+    inputs, labels = batch
+    if teacher is None or not task.is_classification:
+        return inputs, labels, None
     with torch.no_grad():
-        soft = nn.functional.softmax(teacher(inputs) / TEMPERATURE, 1)
+        return inputs, labels, teacher(inputs)
+
+
+def _loss(outputs: torch.Tensor, labels: torch.Tensor, taught: torch.Tensor | None, of: Loss) -> torch.Tensor:
+    loss = of(outputs, labels)
+    if taught is None:
+        return loss
+    soft = nn.functional.softmax(taught / TEMPERATURE, 1)
     log = nn.functional.log_softmax(outputs / TEMPERATURE, 1)
     divergence = nn.functional.kl_div(log, soft, reduction="batchmean")
     return (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * TEMPERATURE**2 * divergence

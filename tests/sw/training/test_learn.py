@@ -60,6 +60,29 @@ def test_a_teacher_draws_the_outputs_to_its_own(part, torch):
     assert distance[1] < distance[0]
 
 
+def test_outputs_that_are_kept_teach_like_the_teacher(part, torch):
+    """The same batches in the same order, each with what the teacher makes of its moved images."""
+    from weightless_sw.training import learn
+
+    teacher = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 2))
+    settings = {"batch": 30, "max_shift": 1, "cross": True, "seed": 3}
+    plain, taught = learn.Batches(part, **settings), learn.Taught(learn.Batches(part, **settings), teacher)
+    assert len(plain.moves) == 5
+    assert len(taught) == 3
+    for _ in range(2):
+        for (images, labels), (same, also, outputs) in zip(plain, taught, strict=True):
+            assert torch.equal(images, same)
+            assert torch.equal(labels, also)
+            assert torch.allclose(teacher(images), outputs, atol=1e-6)
+    weights = []
+    for loader, own in ((plain, teacher), (taught, None)):
+        torch.manual_seed(1)
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(9, 2))
+        learn.train(network, loader, epochs=3, rate=1e-2, teacher=own)
+        weights.append(network[1].weight)
+    assert torch.allclose(*weights, atol=1e-4)
+
+
 def test_a_loss_that_is_not_finite_is_said(part, torch):
     from weightless_sw.training import learn
 
@@ -83,3 +106,14 @@ def test_each_image_is_moved_by_itself(torch):
     for image, (y, x) in zip(moved, places, strict=True):
         assert image[1, y, x + 1] == 2
         assert image.sum() == 3
+
+
+def test_moves_of_a_cross_are_in_one_direction(torch):
+    from weightless_sw.training.data import Part
+    from weightless_sw.training.learn import Batches
+
+    images = np.zeros((60, 1, 5, 5), np.float32)
+    images[:, 0, 2, 2] = 1
+    ((moved, _),) = Batches(Part(images, np.zeros(60, np.int64)), batch=60, max_shift=1, cross=True)
+    places = {tuple(torch.nonzero(image[0])[0].tolist()) for image in moved}
+    assert places == {(2, 2), (1, 2), (3, 2), (2, 1), (2, 3)}
