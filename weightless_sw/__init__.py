@@ -56,8 +56,9 @@ _PUBLIC = {
     "reader": ("FormatError",),
     "spec.record": ("Geometry", "ValueFormat"),
     "tensor": ("CodedTensor", "EncodedTensor"),
-    "training.compress": ("compress", "restore"),  # these need torch
-    "training.recipes": ("Recipe",),
+    "training.compress": ("compress",),  # these need torch
+    "training.recipes": ("Recipe", "Round"),
+    "training.stored": ("restore",),
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names}
 

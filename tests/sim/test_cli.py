@@ -205,6 +205,18 @@ def test_checkpoints_as_people_have_them(tmp_path, capsys):
     assert np.array_equal(decoded[mask != 0], product[mask != 0].astype(np.float16).astype(np.float32))
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_decode_writes_the_biases_that_a_file_leaves_out(tmp_path, suffix):
+    wls, back = tmp_path / "m.wls", tmp_path / f"m{suffix}"
+    tensors = {"a.weight": np.ones((3, 4), np.float32), "b.weight": np.ones((2, 3, 1, 1), np.float32)}
+    container.write(wls, tensors, {"zero": "b.bias"})
+    assert cli.main(["decode", str(wls), "-o", str(back)]) == 0
+    arrays = inputs.load_tensors(back)
+    assert set(arrays) == {"a.weight", "b.weight", "b.bias"}
+    assert arrays["b.bias"].dtype == np.float32
+    assert arrays["b.bias"].tolist() == [0, 0]
+
+
 def test_rounded_weights_are_those_of_their_file(tmp_path, capsys, need):
     """`sim FILE.wls --weights` knows arrays whose values the encoder rounded, and no others."""
     need(runner.missing("icarus"))

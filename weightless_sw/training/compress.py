@@ -11,23 +11,22 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.utils import parametrize
 
 from weightless_sw import codec, container, records
-from weightless_sw.arrangement import Arrangement
-from weightless_sw.codebook import EncodeError
+from weightless_sw.arrangement import LIVE, Arrangement
 from weightless_sw.codec import EncodeReport
+from weightless_sw.metadata import BIAS, zeros_metadata
 from weightless_sw.progress import Progress
 from weightless_sw.tensor import EncodedTensor
-from weightless_sw.training import learn, prune, readers, sparse
+from weightless_sw.training import learn, prune, readers, sparse, stored, units
 from weightless_sw.training.checkpoint import Checkpoint, digest
-from weightless_sw.training.recipes import Recipe
+from weightless_sw.training.recipes import Recipe, Round
 
 Step = Callable[[str], AbstractContextManager[Progress]]  # begins a step with a title
 
@@ -47,6 +46,12 @@ class Measured:
         return self.n_wrong / max(1, self.n)
 
 
+NOT_COMPUTED = (
+    "what the file decodes to is not what the network computes with; something changes it that is no layer of the "
+    "recipe (a hook, a module that writes into another)"
+)
+CHOICE_SAMPLES = 2000  # of the training set, on which tables of one size are compared
+SEEDS_APART = 4  # an encoder tries some seeds itself, where the table is small
 CANDIDATE_CODES = (4, 8, 16)
 CANDIDATE_BITS = (
     4,
@@ -98,6 +103,7 @@ def compress(
     *,
     step: Step | None = None,
     checkpoints: Path | None = None,
+    keep: bool = False,
     loss: learn.Loss | None = None,
     metric: Callable[[Any, Any], int] | None = None,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
@@ -109,9 +115,10 @@ def compress(
     without the first two the network is a classifier, which is distilled from itself as it was.  ``step`` begins a
     step with a title and shows its progress.  What is reached is kept in the folder ``checkpoints`` after every step;
     the same call goes on from there, with the same result where the training loader is a :class:`learn.Batches`,
-    whose place is kept, too.  Raises, before any training, ValueError for a recipe that names what the network does
-    not have, for units that can't be left out, and for weights that other libraries compute; EncodeError when a layer
-    can't be encoded.
+    whose place is kept, too; with ``keep`` all stays there, and a recipe that begins like this one goes on from where
+    they part.  Biases that are zero are not among the tensors.  Raises, before any training, ValueError for a recipe
+    that names what the network does not have, for units that can't be left out, and for weights that other libraries
+    compute; EncodeError when a layer can't be encoded.
     """
     task = learn.Task(optimizer=optimizer)
     if loss is not None:
@@ -120,7 +127,15 @@ def compress(
         task = replace(task, metric=metric)
     if task.metric is None and None in recipe.tables.values():
         raise ValueError("t and K of a table are chosen by errors: give a metric, or name them in `tables`")
-    return _Run(network, train_loader, validation_loader, recipe, step, checkpoints, task).compress()
+    run = _Run(network, train_loader, validation_loader, recipe, step, task)
+    return run.compress(checkpoints, keep)
+
+
+class _Step(NamedTuple):
+    """A part of a run: all that its result depends on, beside the steps before, and what does it."""
+
+    what: tuple[object, ...]
+    run: Callable[[], None]
 
 
 class _Run:
@@ -133,24 +148,19 @@ class _Run:
         validation: Iterable[Any],
         recipe: Recipe,
         step: Step | None,
-        checkpoints: Path | None,
         task: learn.Task,
     ):
         self.task = task
         weights = sparse.find_layers(network)
         _check_names(network, weights, recipe)
-        self.first_names = _first_names(network)
+        self.first_names = stored.first_names(network)
         self.teacher = copy.deepcopy(network).eval()
-        self.network = copy.deepcopy(network)
-        self.readers = _readers(network, weights, validation)
-        self.layers = sparse.attach(self.network)
-        self.biases = sparse.attach_biases(self.network, self.layers)
-        prune.check_compactable(list(self.layers.values()), self.readers, recipe.units, recipe.n_inputs)
         self.train_loader, self.validation, self.recipe = train_loader, validation, recipe
         self.taught = train_loader
         if isinstance(train_loader, learn.Batches) and task.is_classification:
             self.taught = learn.Taught(train_loader, self.teacher)
         self.step = step or (lambda _: nullcontext(lambda done, total, text: None))
+        self._compact(network, weights)
         self.history: list[Measured] = []
         self.encoded: dict[str, EncodedTensor] = {}
         self.reports: dict[str, EncodeReport] = {}
@@ -158,39 +168,98 @@ class _Run:
         self.passed: dict[str, dict[str, torch.Tensor]] = {}
         self.candidates: list[Candidate] = []
         self.tables: dict[str, tuple[int, int]] = {}
-        seed = getattr(train_loader, "seed", None)
-        self.checkpoint = Checkpoint(checkpoints, recipe, seed, digest(network.state_dict()))
 
-    def compress(self) -> Compressed:
-        """All steps, but for those that a run before this one has done."""
-        n_done = self._resume()
-        for k, run in enumerate(self._steps()):
-            if k >= n_done:
-                run()
-                self.checkpoint.save(self._state(k + 1))
+    def _compact(self, network: nn.Module, weights: dict[str, nn.Parameter]) -> None:
+        """Leave out units: in a narrow network where that can be, in masks where not."""
+        recipe = self.recipe
+        self.blocks: dict[str, units.Block] = {}
+        self.readers = _readers(network, weights, self.validation)
+        self._attach(copy.deepcopy(network))
+        layers = list(self.layers.values())
+        prune.check_compactable(layers, self.readers, recipe.units, recipe.n_inputs)
+        if not (recipe.units or recipe.n_inputs):
+            return
+        deviation = self._deviation(layers[0].name) if recipe.n_inputs else None
+        prune.compact(layers, self.readers, recipe.units, recipe.n_inputs, deviation)
+        # False positives of two tables might meet in a unit that is left out.
+        inputs = _first_inputs(self.validation)
+        if not recipe.units or len(recipe.tables) > 1 or inputs is None:
+            return
+        masks = {name: layer.mask for name, layer in self.layers.items()}
+        if found := units.narrow(network, masks, self.readers, inputs, front=recipe.permute):
+            smaller, self.blocks = found
+            self.readers = _readers(smaller, sparse.find_layers(smaller), self.validation)
+            self._attach(smaller)
+            for name, block in self.blocks.items():
+                self.layers[name].set_mask(block.cut(masks[name]))
+
+    def _attach(self, network: nn.Module) -> None:
+        self.network = network
+        self.layers = sparse.attach(network)
+        self.biases = sparse.attach_biases(network, self.layers)
+        for name, bias in self.biases.items():
+            if not self._bias_codes(name):
+                bias.hold(np.zeros_like(bias.weights))
+
+    def _bias_codes(self, name: str) -> int:
+        return self.recipe.biases.get(name, self.recipe.bias_codes)
+
+    def compress(self, folder: Path | None, keep: bool) -> Compressed:
+        """All steps, but for those that a run before this one has done and left in ``folder``."""
+        steps = self._steps()
+        start = getattr(self.train_loader, "seed", None), digest(self.teacher.state_dict())
+        kept = [Checkpoint(folder, *start, *(one.what for one in steps[: k + 1])) for k in range(len(steps))]
+        for k in range(self._resume(kept), len(steps)):
+            steps[k].run()
+            kept[k].save(self._state())
+            if k and not keep:
+                kept[k - 1].remove()
         tensors = self._store()
         network = copy.deepcopy(self.teacher)  # plain layers, without what training needed
-        restore(network, tensors)
+        stored.restore(network, tensors)
         self._check_stored(network)
         self.history.append(Measured("stored", *learn.evaluate(network, self.validation, self.task)))
-        self.checkpoint.remove()
+        if not keep:
+            kept[-1].remove()
         return Compressed(
             network, tensors, self.reports, self.simplified, self.passed, self.history, self.candidates,
             self.tables,
         )  # fmt: skip
 
-    def _steps(self) -> list[Callable[[], None]]:
+    def _steps(self) -> list[_Step]:
         """In order; the layers of the tables from the largest on."""
-        tables = self.recipe.tables
-        steps: list[Callable[[], None]] = [partial(self._measure, "dense"), self._prune]
+        r, tables = self.recipe, self.recipe.tables
+        no_bias = [name for name in self.biases if not self._bias_codes(name)]
+        begin = ("begin", dict(r.units), r.n_inputs, r.permute, no_bias)
+        steps = [_Step(begin, partial(self._measure, "dense")), *self._prunings()]
+        if r.permute:
+            steps.append(_Step(("move",), self._move))
+        sharing = r.share_epochs, r.share_rate, r.assigned_share
+        coding = r.layout, r.order, r.lanes, r.n_tables
         for name in sorted(tables, key=lambda name: -self.layers[name].mask.numel()):
             layer, table = self.layers[name], tables[name]
             if table is None:
-                steps.append(partial(self._choose, layer))
+                tried = CANDIDATE_CODES, CANDIDATE_BITS, r.choice_epochs, r.retrain_rate, r.error_limit
+                steps.append(_Step(("choose", name, tried, sharing, coding), partial(self._choose, layer)))
             else:
-                steps += [partial(self._share, layer, table[1]), partial(self._encode, layer, *table)]
-            steps.append(partial(self._retrain, name))
-        return [*steps, self._share_rest]
+                share, encode = partial(self._share, layer, table[1]), partial(self._encode, layer, *table)
+                steps.append(_Step(("share", name, table[1], sharing), share))
+                steps.append(_Step(("encode", name, table, coding), encode))
+            what = "retrain", name, r.retrain_epochs, r.retrain_rate
+            steps.append(_Step(what, partial(self._retrain, name)))
+        values = r.rest_codes, r.bias_codes, dict(r.codes), dict(r.biases)
+        rest = "rest", sorted(tables), values, r.rest_epochs, r.rest_rate, r.assigned_share
+        return [*steps, _Step(rest, self._share_rest)]
+
+    def _prunings(self) -> list[_Step]:
+        r = self.recipe
+        if not r.rounds:
+            what = "prune", dict(r.weights), r.prune_epochs, r.prune_rate
+            return [_Step(what, self._prune)]
+        return [
+            _Step(("round", k, astuple(one), dict(r.bits)), partial(self._prune_round, k + 1, one))
+            for k, one in enumerate(r.rounds)
+        ]
 
     def _train(self, title: str, epochs: int, rate: float, hook: learn.Hook | None = None) -> None:
         with self.step(title) as progress:
@@ -208,33 +277,63 @@ class _Run:
         self.passed[step] = {name: value.clone() for name, value in self._plain().items()}
 
     def _plain(self) -> dict[str, torch.Tensor]:
-        """The network's state as it computes, by the names that it had without our parametrizations."""
+        """The whole network's state as it computes, by the names that it had without our parametrizations.
+
+        A table has what it decodes to, also where that is of units that the narrow network does not have.
+        """
+        plain = {}
         with torch.no_grad():
-            return {name: _computed(self.network, name) for name in self.first_names}
+            for name in self.first_names:
+                value, path = stored.computed(self.network, name), name.rpartition(".")[0]
+                if path in self.encoded and name.endswith(".weight"):
+                    decoded = torch.from_numpy(codec.decode(self.encoded[path])).to(value)
+                    if not torch.equal(self._cut(path, decoded), value):
+                        raise RuntimeError(f"{name}: {NOT_COMPUTED}")
+                    value = decoded
+                elif path in self.blocks:
+                    value = self.blocks[path].expand(value)
+                plain[name] = value
+        return plain
+
+    def _cut(self, name: str, full: torch.Tensor) -> torch.Tensor:
+        return self.blocks[name].cut(full) if name in self.blocks else full
 
     def _check_stored(self, network: nn.Module) -> None:
         """Raise RuntimeError unless ``network``, restored from the file's tensors, is the one that was trained."""
-        stored = network.state_dict()
+        state = network.state_dict()
         for name, value in self._plain().items():
-            if not torch.equal(value.nan_to_num(), stored[name].nan_to_num()):
-                raise RuntimeError(
-                    f"{name}: what the file decodes to is not what the network computes with; something changes it "
-                    "that is no layer of the recipe (a hook, a module that writes into another)"
-                )
+            if not torch.equal(value.nan_to_num(), state[name].nan_to_num()):
+                raise RuntimeError(f"{name}: {NOT_COMPUTED}")
+        inputs = _first_inputs(self.validation)
+        if self.blocks and not units.same_outputs(self.network, network, inputs):
+            raise RuntimeError("what is stored of units that were left out changes what the network computes")
 
     def _prune(self) -> None:
         recipe, layers = self.recipe, list(self.layers.values())
-        if recipe.units or recipe.n_inputs:
-            deviation = self._deviation(layers[0]) if recipe.n_inputs else None
-            prune.compact(layers, self.readers, recipe.units, recipe.n_inputs, deviation)
         hook = prune.gradual(layers, self.readers, recipe.weights)
         self._train("prune", recipe.prune_epochs, recipe.prune_rate, hook)
         self._measure("pruned")
 
-    def _deviation(self, first: sparse.Layer) -> torch.Tensor:
+    def _prune_round(self, number: int, one: Round) -> None:
+        hook, title = None, f"train on, round {number}"
+        if one.budget is not None:
+            title = f"prune to {one.budget:,} bytes, round {number}"
+            bits = {name: self.recipe.bits[name] for name in self.layers if name in self.recipe.bits}
+            layers = list(self.layers.values())
+            hook = prune.to_budget(layers, self.readers, bits, 8 * one.budget, one.grouped)
+        self._train(title, one.epochs, one.rate, hook)
+        self._measure(f"round {number}" if number < len(self.recipe.rounds) else "pruned")
+
+    def _move(self) -> None:
+        inputs = _first_inputs(self.validation)
+        if inputs is not None:
+            units.move(self.network, list(self.layers.values()), self.biases, self.readers, inputs)
+
+    def _deviation(self, first: str) -> torch.Tensor:
         """Standard deviation of each input of the first layer, over the validation set."""
         seen: list[torch.Tensor] = []
-        handle = first.module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].flatten(1)))
+        module = self.network.get_submodule(first)
+        handle = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].flatten(1)))
         learn.evaluate(self.network, self.validation, self.task)
         handle.remove()
         return torch.cat(seen).std(0).cpu()
@@ -262,31 +361,77 @@ class _Run:
 
     def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int) -> None:
         self.tables[layer.name] = slot_bits, n_codes
-        weights, recipe = layer.weights, self.recipe
-        own: dict[str, Any] = {} if recipe.lanes is None else {"lanes": recipe.lanes}
+        weights = layer.weights
+        if block := self.blocks.get(layer.name):
+            weights = block.expand(torch.from_numpy(weights)).numpy()
         with self.step(f"encode {layer.name}") as progress:
-            tensor, report = codec.encode(
-                weights, layout=recipe.layout, order=recipe.order, slot_bits=slot_bits, name=layer.name,
-                progress=progress, **own,
-            )  # fmt: skip
-        stored = records.from_record(records.to_record(tensor), tensor.arrangement)
-        self.encoded[layer.name], self.reports[layer.name] = stored, report
+            made = self._smallest_tables(weights, slot_bits, layer.name, progress)
+        losses = []
+        if len(made) > 1:
+            samples = self._samples()
+            for tensor, _ in made:
+                self._hold(layer, tensor)
+                losses.append(learn.evaluate(self.network, samples, self.task)[0])
+        tensor, report = made[int(np.argmin(losses)) if losses else 0]
+        read = records.from_record(records.to_record(tensor), tensor.arrangement)
+        self.encoded[layer.name], self.reports[layer.name] = read, report
         self.simplified[layer.name] = weights
-        layer.hold(codec.decode(stored))
+        self._hold(layer, read)
         self._pass(f"encoded {layer.name}")
+
+    def _hold(self, layer: sparse.Layer, tensor: EncodedTensor) -> None:
+        """Compute with what a table decodes to."""
+        layer.hold(self._cut(layer.name, torch.from_numpy(codec.decode(tensor))).numpy())
+
+    def _smallest_tables(
+        self, weights: NDArray[np.float32], slot_bits: int, name: str, progress: Progress
+    ) -> list[tuple[EncodedTensor, EncodeReport]]:
+        """Of ``n_tables`` tables, whose errors lie elsewhere, those of the fewest bytes."""
+        recipe = self.recipe
+        choice: dict[str, Any] = {"layout": recipe.layout, "order": recipe.order, "live": "auto"}
+        own: dict[str, Any] = {} if recipe.lanes is None else {"lanes": recipe.lanes}
+        made = [
+            codec.encode(
+                weights, slot_bits=slot_bits, name=name, progress=progress, **choice | {"live": live}, **own
+            )
+            # What is dead lies together where units were moved: without a map it may take less.
+            for live in (LIVE if recipe.permute else ["auto"])
+        ]
+        tensor, report = min(made, key=_n_bytes)
+        made = [(tensor, report)]
+        a = tensor.arrangement
+        choice = {"layout": report.layout, "order": a.order, "live": "auto"}
+        if a.live_rows is None and a.live_columns is None:
+            choice["live"] = "off"
+        for k in range(1, recipe.n_tables):
+            progress(k, recipe.n_tables, f"table {k + 1} of {recipe.n_tables}")
+            own["first_seed"] = k * SEEDS_APART
+            made.append(codec.encode(weights, slot_bits=slot_bits, name=name, **choice, **own))
+        least = min(map(_n_bytes, made))
+        return [one for one in made if _n_bytes(one) == least]
+
+    def _samples(self) -> list[Any]:
+        """Batches of at least CHOICE_SAMPLES inputs of the training set."""
+        batches, n = [], 0
+        for batch in self.train_loader:
+            batches.append(batch)
+            n += len(batch[1])
+            if n >= CHOICE_SAMPLES:
+                break
+        return batches
 
     def _choose(self, layer: sparse.Layer) -> None:
         """Share and encode with the t and K of the best candidate."""
         limit = self.history[0].error + self.recipe.error_limit
-        start, best, taken = self._state(0), None, None
+        start, best, taken = self._state(), None, None
         for n_codes in CANDIDATE_CODES:
             self._take(start)
             self._share(layer, n_codes)
-            shared = self._state(0)
+            shared = self._state()
             for slot_bits in (n_codes.bit_length() - 1 + more for more in CANDIDATE_BITS):
                 self._take(shared)
                 self._encode(layer, slot_bits, n_codes)
-                encoded = self._state(0)
+                encoded = self._state()
                 title = f"try t = {slot_bits}, K = {n_codes} in {layer.name}"
                 self._train(title, self.recipe.choice_epochs, self.recipe.retrain_rate)
                 _, n_wrong, n = learn.evaluate(self.network, self.validation, self.task)
@@ -307,13 +452,14 @@ class _Run:
         """The last training: the other layers and the biases share values; what is neither is fp16 before it."""
         recipe = self.recipe
         rest = [layer for name, layer in self.layers.items() if name not in recipe.tables]
-        prune.silence(list(self.layers.values()), self.biases, self.readers, recipe.units)
+        biases = {name: bias for name, bias in self.biases.items() if self._bias_codes(name)}
+        prune.silence(list(self.layers.values()), biases, self.readers, recipe.units)
         for layer in rest:
-            layer.share(recipe.rest_codes)
-        for bias in self.biases.values():
+            layer.share(recipe.codes.get(layer.name, recipe.rest_codes))
+        for name, bias in biases.items():
             bias.drop_zeros()
-            bias.share(recipe.bias_codes)
-        rest += self.biases.values()
+            bias.share(self._bias_codes(name))
+        rest += biases.values()
         trained = {id(layer.original) for layer in rest} | {id(layer.sparse.centroids) for layer in rest}
         with torch.no_grad():
             for parameter in self.network.parameters():
@@ -332,19 +478,23 @@ class _Run:
     def _store(self) -> container.Tensors:
         """Every tensor of the state by its first name: tables, and of all others the smaller of coded and raw.
 
-        Its other names are metadata: each says the first.
+        Its other names are metadata: each says the first.  Biases of our layers that are zero are left out.
         """
         tables = {self.first_names[f"{name}.weight"]: tensor for name, tensor in self.encoded.items()}
-        stored, others = container.Tensors(), {}
+        kept, others, zeros = container.Tensors(), {}, []
         for name, value in self._plain().items():
             if (first := self.first_names[name]) != name:
                 others[name] = first
+            elif name in tables:
+                kept[name] = tables[name]
+            elif name.removesuffix(BIAS) in self.biases and name.endswith(BIAS) and not value.any():
+                zeros.append(name)
             else:
-                stored[name] = tables[name] if name in tables else smaller(value.cpu().numpy(), name)
-        stored.metadata = others
-        return stored
+                kept[name] = stored.smaller(value.cpu().numpy(), name)
+        kept.metadata = others | zeros_metadata(kept, zeros)
+        return kept
 
-    def _state(self, n_done: int) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         """All that the steps so far have changed, as plain values and tensors."""
         generator = getattr(self.train_loader, "generator", None)
         encoded = {}
@@ -353,7 +503,6 @@ class _Run:
             live = [None if part is None else part.tolist() for part in (a.live_rows, a.live_columns)]
             encoded[name] = (list(records.to_record(tensor)), list(a.shape), *live, a.by_columns)
         return {
-            "n_done": n_done,
             "layers": {name: layer.state() for name, layer in self.layers.items()},
             "biases": {name: layer.state() for name, layer in self.biases.items()},
             "passed": dict(self.passed),
@@ -374,14 +523,14 @@ class _Run:
             name: value.clone() for name, value in state.items() if ".parametrizations." not in f".{name}"
         }
 
-    def _resume(self) -> int:
-        """Take up what a run before this one has kept; the number of steps that it did."""
-        state = self.checkpoint.load()
-        if state is None:
-            return 0
-        self.candidates = [Candidate(*fields) for fields in state["candidates"]]
-        self._take(state)
-        return int(state["n_done"])
+    def _resume(self, kept: list[Checkpoint]) -> int:
+        """Take up what a run before this one has kept, of its last step; the number of steps that are done."""
+        for k in reversed(range(len(kept))):
+            if (state := kept[k].load()) is not None:
+                self.candidates = [Candidate(*fields) for fields in state["candidates"]]
+                self._take(state)
+                return k + 1
+        return 0
 
     def _take(self, state: dict[str, Any]) -> None:
         """The inverse of :meth:`_state`, but for the candidates: what was tried stays known."""
@@ -405,36 +554,6 @@ class _Run:
             self.encoded[name] = records.from_record(bytes(record), arrangement)
 
 
-def smaller(array: NDArray[Any], name: str = "tensor") -> container.Tensor:
-    """``array`` in a coded record if it is exact and smaller there, else itself."""
-    if not array.size or array.dtype != np.float32:
-        return array
-    try:
-        coded = codec.encode_coded(array, name=name)
-    except EncodeError:
-        return array
-    return coded if container.stored_bytes(coded) < array.nbytes else array
-
-
-def _computed(network: nn.Module, name: str) -> torch.Tensor:
-    """What the network has under a name of its state; of a layer or bias of ours, what it computes with."""
-    path, _, tensor = name.rpartition(".")
-    module = network.get_submodule(path)
-    value: torch.Tensor = getattr(module, tensor).detach()
-    if parametrize.is_parametrized(module, tensor):
-        return value + 0.0  # no -0.0
-    return value.clone()
-
-
-def _first_names(network: nn.Module) -> dict[str, str]:
-    """See sparse.first_names; ValueError for a state that a file can't hold."""
-    for name, value in network.state_dict().items():
-        path, _, tensor = name.rpartition(".")
-        if not isinstance(value, torch.Tensor) or not hasattr(network.get_submodule(path), tensor):
-            raise ValueError(f"{name}: state that is no tensor of its module; a file can't hold it")
-    return sparse.first_names(network)
-
-
 def _check_names(network: nn.Module, layers: Mapping[str, nn.Parameter], recipe: Recipe) -> None:
     """Raise ValueError for a recipe's layer that is not there, or that goes by another's name."""
     for name in sorted({*recipe.weights, *recipe.tables, *recipe.units} - set(layers)):
@@ -445,31 +564,20 @@ def _check_names(network: nn.Module, layers: Mapping[str, nn.Parameter], recipe:
         raise ValueError(f"no layer {name} in the network; it has: {', '.join(layers)}")
 
 
+def _n_bytes(made: tuple[EncodedTensor, EncodeReport]) -> int:
+    return container.stored_bytes(made[0])
+
+
+def _first_inputs(loader: Iterable[Any]) -> Any:
+    """Those of the first batch, None where there is none."""
+    return next((inputs for inputs, _ in loader), None)
+
+
 def _readers(
     network: nn.Module, layers: Mapping[str, nn.Parameter], validation: Iterable[Any]
 ) -> readers.Readers:
     """Who reads whom, as the first batch of ``validation`` shows it."""
-    for inputs, _ in validation:
-        return readers.find(network, layers, learn.to_device(inputs, learn.device_of(network)))
-    return readers.Readers(layers)
-
-
-def restore(network: nn.Module, tensors: Mapping[str, container.Tensor]) -> None:
-    """Give ``network`` the weights that ``tensors`` (by the names of its state) decode to.
-
-    What the network has under several names need be there under one.  Raises ValueError when they are not those of
-    the network.
-    """
-    arrays = {
-        name: np.array(codec.decode(tensor))  # one that torch may write to
-        for name, tensor in tensors.items()
-    }
-    first_names = sparse.first_names(network)
-    there = {first_names[name]: arrays[name] for name in arrays if name in first_names}
-    arrays |= {
-        name: there[first] for name, first in first_names.items() if first in there and name not in arrays
-    }
-    try:
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-    except RuntimeError as error:  # names or shapes
-        raise ValueError(f"these are not the tensors of this network: {error}") from error
+    inputs = _first_inputs(validation)
+    if inputs is None:
+        return readers.Readers(layers)
+    return readers.find(network, layers, learn.to_device(inputs, learn.device_of(network)))

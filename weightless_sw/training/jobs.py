@@ -10,11 +10,11 @@ from torch import nn
 
 from weightless_sw import baselines, container
 from weightless_sw.codec import AUTO
-from weightless_sw.training import compress, learn, networks, recipes
+from weightless_sw.metadata import STEPS, errors_metadata
+from weightless_sw.training import compress, learn, networks, recipes, stored
 from weightless_sw.training.checkpoint import Checkpoint
 from weightless_sw.training.data import Dataset
 
-STEPS = ("dense", "simplified", "encoded", "retrained")
 BATCH = {"digits": 32}
 DEFAULT_BATCH = 128
 
@@ -34,15 +34,21 @@ class Job:
     wrong: dict[str, int]
     metadata: dict[str, str]
 
+    @property
+    def dense_bytes(self) -> int:
+        """The dense network in fp32."""
+        return sum(4 * value.numel() for value in self.dense.state_dict().values())
+
 
 def run(
     name: str,
     seed: int,
     folder: Path | None,
     step: compress.Step,
-    command: str,
     checkpoints: Path | None = None,
     *,
+    recipe: recipes.Recipe | None = None,
+    keep: bool = False,
     auto: bool = False,
     error_limit: float | None = None,
     layout: str = AUTO,
@@ -51,44 +57,65 @@ def run(
     """Train the network called ``name``, compress it by its recipe, and look at the test set once, at the end.
 
     With ``auto`` the slot bits and the number of values of its tables are chosen (see compress.Candidate), within
-    ``error_limit`` of the dense network's validation error.  ``layout`` and ``order`` of tables are as in codec.encode.
-    What is reached is kept in the folder
-    ``checkpoints``; the same call goes on from there after a kill.
+    ``error_limit`` of the dense network's validation error.  ``layout`` and ``order`` of tables are as in codec.encode;
+    another ``recipe`` than the network's own has all of these itself.  What is reached is kept in the folder
+    ``checkpoints``, with ``keep`` for other recipes, too; the same call goes on from there after a kill.
 
     Raises ValueError for a network without a recipe, mnist.DataError without its data.
     """
-    if name not in recipes.RECIPES:
-        raise ValueError(f"no recipe for {name!r}; there are: {', '.join(recipes.RECIPES)}")
+    if recipe is None:
+        recipe = _recipe(name, auto, error_limit, layout, order)
     torch.set_num_threads(1)  # sums in one order, so that the same seed gives the same bytes
     network, dataset = networks.NETWORKS[name], networks.NETWORKS[name].load(folder)
+    batch = BATCH.get(name, DEFAULT_BATCH)
+    dense, kept = _dense(network, seed, dataset, batch, step, checkpoints)
     loader = learn.Batches(
-        dataset.train, batch=BATCH.get(name, DEFAULT_BATCH), max_shift=network.max_shift, seed=seed
+        dataset.train, batch=batch, max_shift=network.max_shift, cross=network.cross, seed=seed
     )
-    dense = networks.build(name, seed)
-    kept = Checkpoint(checkpoints, "dense", name, seed, network.epochs, network.rate, network.max_shift)
-    if state := kept.load():
-        dense.load_state_dict(state["network"])
-        loader.generator.set_state(state["generator"])
-    else:
-        with step(f"train {name}") as progress:
-            learn.train(dense, loader, epochs=network.epochs, rate=network.rate, progress=progress)
-        kept.save({"network": dense.state_dict(), "generator": loader.generator.get_state()})
     validation = learn.in_order(dataset.validation)
-    recipe = replace(recipes.RECIPES[name], layout=layout, order=order)
-    if auto:
-        recipe = replace(recipe, tables=dict.fromkeys(recipe.tables))
-    if error_limit is not None:
-        recipe = replace(recipe, error_limit=error_limit)
-    result = compress.compress(dense, loader, validation, recipe, step=step, checkpoints=checkpoints)
-    kept.remove()
+    result = compress.compress(
+        dense, loader, validation, recipe, step=step, checkpoints=checkpoints, keep=keep
+    )
+    if not keep:
+        kept.remove()
     networks_by_step = {"dense": dense, "retrained": result.network}
     for passed, state in result.passed.items():
         at = networks_by_step[passed.split()[0]] = copy.deepcopy(dense)
         at.load_state_dict(state)
     wrong = {at: _wrong(networks_by_step[at], dataset) for at in STEPS if at in networks_by_step}
-    metadata = {"network": name, "command": command, "test_images": str(len(dataset.test))}
-    metadata |= {f"wrong_{at}": str(n) for at, n in wrong.items()}
+    metadata = {"network": name} | errors_metadata(wrong, len(dataset.test)) | result.tensors.metadata
     return Job(dense, result, len(dataset.test), wrong, metadata)
+
+
+def _recipe(name: str, auto: bool, error_limit: float | None, layout: str, order: str) -> recipes.Recipe:
+    if name not in recipes.RECIPES:
+        raise ValueError(f"no recipe for {name!r}; there are: {', '.join(recipes.RECIPES)}")
+    recipe = replace(recipes.RECIPES[name], layout=layout, order=order)
+    if auto:
+        recipe = replace(recipe, tables=dict.fromkeys(recipe.tables))
+    return recipe if error_limit is None else replace(recipe, error_limit=error_limit)
+
+
+def _dense(
+    network: networks.Network,
+    seed: int,
+    dataset: Dataset,
+    batch: int,
+    step: compress.Step,
+    folder: Path | None,
+) -> tuple[nn.Module, Checkpoint]:
+    """The network as it is before compression, trained or taken up, and where it is kept."""
+    dense = networks.build(network.name, seed)
+    settings = network.epochs, network.rate, network.dense_shift
+    kept = Checkpoint(folder, "dense", network.name, seed, settings)
+    if state := kept.load():
+        dense.load_state_dict(state)
+        return dense, kept
+    loader = learn.Batches(dataset.train, batch=batch, max_shift=network.dense_shift, seed=seed)
+    with step(f"train {network.name}") as progress:
+        learn.train(dense, loader, epochs=network.epochs, rate=network.rate, progress=progress)
+    kept.save(dense.state_dict())
+    return dense, kept
 
 
 @dataclass(frozen=True)
@@ -111,7 +138,7 @@ def steps(job: Job, layer: str) -> list[Reached]:
     result = job.result
     report, table = result.reports[layer], result.tensors[f"{layer}.weight"]
     simplified, encoded = (
-        {name: compress.smaller(value.numpy(), name) for name, value in _passed(result, at).items()}
+        {name: stored.smaller(value.numpy(), name) for name, value in _passed(result, at).items()}
         for at in ("simplified", "encoded")
     )
     encoded[f"{layer}.weight"] = table
@@ -119,16 +146,15 @@ def steps(job: Job, layer: str) -> list[Reached]:
     def row(at: str, n_layer: int, n_all: int, what: str) -> Reached:
         return Reached(at, job.wrong[at], job.wrong[at] / job.n_test, n_layer, n_all, what)
 
-    def stored(at: str, tensors: dict[str, container.Tensor], what: str) -> Reached:
+    def reached(at: str, tensors: dict[str, container.Tensor], what: str) -> Reached:
         n_layer = container.stored_bytes(tensors[f"{layer}.weight"])
         return row(at, n_layer, len(container.to_bytes(tensors, job.metadata)), what)
 
-    n_dense = sum(4 * value.numel() for value in job.dense.state_dict().values())
     return [
-        row("dense", 4 * report.n_weights, n_dense, "as trained, fp32"),
-        stored("simplified", simplified, f"pruned; {layer} has {report.n_codes} values, stored exactly"),
-        stored("encoded", encoded, f"{layer} in a table, false positives included"),
-        stored("retrained", result.tensors, "the rest retrained around them, with few values"),
+        row("dense", 4 * report.n_weights, job.dense_bytes, "as trained, fp32"),
+        reached("simplified", simplified, f"pruned; {layer} has {report.n_codes} values, stored exactly"),
+        reached("encoded", encoded, f"{layer} in a table, false positives included"),
+        reached("retrained", result.tensors, "the rest retrained around them, with few values"),
     ]
 
 
@@ -166,8 +192,8 @@ def _passed(result: compress.Compressed, step: str) -> dict[str, torch.Tensor]:
     return [state for name, state in result.passed.items() if name.split()[0] == step][-1]
 
 
-def evaluate(path: Path, name: str | None, folder: Path | None) -> tuple[str, int, int]:
-    """(network, wrong answers, test images) of what a file decodes to.
+def evaluate(path: Path, name: str | None, folder: Path | None) -> tuple[str, int, int, list[str]]:
+    """(network, wrong answers, test images, biases taken as zero) of what a file decodes to.
 
     The network is ``name``, or the one in the file's metadata.  Raises ValueError when there is none, or when the
     file holds other tensors.
@@ -179,9 +205,9 @@ def evaluate(path: Path, name: str | None, folder: Path | None) -> tuple[str, in
             f"{path}: network {name!r} is not one of {', '.join(networks.NETWORKS)}; name one with --network"
         )
     network = networks.build(name, seed=0)
-    compress.restore(network, tensors)
+    zeros = stored.restore(network, tensors)
     dataset = networks.NETWORKS[name].load(folder)
-    return name, _wrong(network, dataset), len(dataset.test)
+    return name, _wrong(network, dataset), len(dataset.test), zeros
 
 
 def _wrong(network: nn.Module, dataset: Dataset) -> int:

@@ -124,15 +124,20 @@ class Task:
 CLASSIFICATION = Task()
 
 
-def to_device(batch: Any, device: torch.device) -> Any:
-    """A tensor, or the tensors in nested lists, tuples and mappings, on that device."""
+def each_tensor(batch: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """A tensor, or the tensors in nested lists, tuples and mappings, changed."""
     if isinstance(batch, torch.Tensor):
-        return batch.to(device)
+        return change(batch)
     if isinstance(batch, Mapping):
-        return {key: to_device(value, device) for key, value in batch.items()}
+        return {key: each_tensor(value, change) for key, value in batch.items()}
     if isinstance(batch, list | tuple):
-        return type(batch)(to_device(value, device) for value in batch)
+        return type(batch)(each_tensor(value, change) for value in batch)
     return batch
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """A batch on that device."""
+    return each_tensor(batch, lambda tensor: tensor.to(device))
 
 
 def device_of(network: nn.Module) -> torch.device:

@@ -19,8 +19,10 @@ class Network:
     name: str
     build: Callable[[], nn.Module]
     load: Callable[[Path | None], data.Dataset]
-    max_shift: int  # pixels that a training image is moved at random
-    epochs: int
+    dense_shift: int  # pixels that an image is moved at random while the dense network is trained
+    max_shift: int  # and while it is compressed, in one direction with ``cross``
+    cross: bool
+    epochs: int  # of the dense network
     rate: float
 
 
@@ -56,9 +58,18 @@ def _he(network: nn.Module) -> nn.Module:
 NETWORKS = {
     network.name: network
     for network in (
-        Network("lenet300", lambda: _perceptron(784, 300, 100, 10), data.load_mnist, 2, 40, 1.5e-3),
-        Network("lenet5", _lenet5, data.load_mnist, 0, 8, 2e-3),
-        Network("digits", lambda: _perceptron(64, 300, 100, 10), lambda _: data.load_digits(), 0, 30, 1.5e-3),
+        Network("lenet300", lambda: _perceptron(784, 300, 100, 10), data.load_mnist, 2, 2, False, 40, 1.5e-3),
+        Network("lenet5", _lenet5, data.load_mnist, 0, 1, True, 8, 2e-3),
+        Network(
+            "digits",
+            lambda: _perceptron(64, 300, 100, 10),
+            lambda _: data.load_digits(),
+            0,
+            0,
+            False,
+            30,
+            1.5e-3,
+        ),
     )
 }
 

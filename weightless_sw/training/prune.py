@@ -4,7 +4,7 @@ Which layer feeds which is what :mod:`readers` found; units that may be used oth
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import torch
 
@@ -79,13 +79,68 @@ def silence(
 def gradual(layers: Sequence[Layer], readers: Readers, targets: Mapping[str, int]) -> Hook:
     """A hook that prunes each layer of ``targets`` to its number of weights while it trains.
 
-    At intervals the weights of largest |w| sqrt(sqrt(v)) stay, v being Adam's second moment (of |w| with an optimizer
-    that has none); the logarithm
-    of their number falls quadratically from 10 % to 75 % of the steps, and after 80 % nothing changes.
-    A unit that has lost all its inputs, or all that read it, is worth nothing.
+    The weights of largest |w| v^(1/4) stay, v being Adam's second moment (of |w| with an optimizer that has none); the
+    logarithm of their number falls as in :func:`_falling`.  A unit that has lost all its inputs, or all that read it,
+    is worth nothing.
     """
     before = {layer.name: max(1, int(layer.mask.sum())) for layer in layers}
-    readers_of = {layer.name: set(readers.of(layer.name)) for layer in layers}
+
+    def choose(fallen: float, optimizer: torch.optim.Optimizer) -> None:
+        for layer in layers:
+            if layer.name not in targets:
+                continue
+            start, target = before[layer.name], targets[layer.name]
+            wanted = math.exp(math.log(start) + math.log(target / start) * fallen)
+            matrix = _alive(layer, layers, readers) * _saliency(layer, optimizer, 0.25).flatten(1)
+            n_alive = int((matrix > 0).sum())
+            mask = _largest(matrix, min(max(round(wanted), target), n_alive))
+            layer.set_mask(mask.reshape(layer.mask.shape))
+
+    return _falling(choose)
+
+
+def to_budget(
+    layers: Sequence[Layer],
+    readers: Readers,
+    bits: Mapping[str, float],
+    budget: float,
+    grouped: Collection[str] = (),
+) -> Hook:
+    """A hook that prunes all layers of ``bits`` (what a weight of each takes) to ``budget`` bits while it trains.
+
+    One choice for all: the weights of largest |w| sqrt(v) a bit stay, and the logarithm of what they take falls as in
+    :func:`_falling`.  In the layers ``grouped`` a weight is worth more where its row and its columns' unit are worth
+    more, so that what stays lies together.
+    """
+    chosen = [layer for layer in layers if layer.name in bits]
+    before = sum(bits[layer.name] * int(layer.mask.sum()) for layer in chosen)
+
+    def choose(fallen: float, optimizer: torch.optim.Optimizer) -> None:
+        wanted = before * min(1.0, budget / before) ** fallen
+        worth = []
+        for layer in chosen:
+            matrix = _alive(layer, layers, readers) * _saliency(layer, optimizer, 0.5).flatten(1)
+            if layer.name in grouped:
+                matrix = _grouped(matrix, readers.reads[layer.name])
+            worth.append((matrix / bits[layer.name]).flatten())
+        each = torch.cat(
+            [torch.full_like(one, bits[layer.name]) for one, layer in zip(worth, chosen, strict=True)]
+        )
+        ranked = torch.cat(worth)
+        order = torch.argsort(ranked, descending=True, stable=True)
+        kept = torch.zeros_like(ranked)
+        kept[order] = (each[order].double().cumsum(0) <= wanted).to(kept)
+        kept *= ranked > 0
+        for layer, mask in zip(chosen, kept.split([len(one) for one in worth]), strict=True):
+            layer.set_mask(mask.reshape(layer.mask.shape))
+
+    return _falling(choose)
+
+
+def _falling(choose: Callable[[float, torch.optim.Optimizer], None]) -> Hook:
+    """A hook that calls ``choose`` at intervals with what has fallen: quadratically from 0 at 10 % of the steps to 1 at
+    75 %; after 80 % nothing is chosen any more.
+    """
     n_steps, last = 0, 0.0
 
     def hook(done: float, optimizer: torch.optim.Optimizer) -> None:
@@ -95,20 +150,29 @@ def gradual(layers: Sequence[Layer], readers: Readers, targets: Mapping[str, int
             return
         last = done
         share = min(max((done - BEGIN) / SPAN, 0.0), 1.0)
-        for layer in layers:
-            if layer.name not in targets:
-                continue
-            start, target = before[layer.name], targets[layer.name]
-            wanted = math.log(start) + math.log(target / start) * (1 - (1 - share) ** 2)
-            alive = torch.cat([one.mask.cpu().flatten(1).any(1) for one in layers]).float()
-            matrix = _saliency(layer, optimizer).flatten(1) * readers.inputs(layer.name, alive)
-            if readers_of[layer.name]:
-                matrix *= _read(layers, readers, readers_of[layer.name])[readers.units(layer.name), None]
-            n_alive = int((matrix > 0).sum())
-            mask = _largest(matrix, min(max(round(math.exp(wanted)), target), n_alive))
-            layer.set_mask(mask.reshape(layer.mask.shape))
+        choose(1 - (1 - share) ** 2, optimizer)
 
     return hook
+
+
+def _alive(layer: Layer, layers: Sequence[Layer], readers: Readers) -> torch.Tensor:
+    """Ones, (rows, columns), where a weight's own unit is read, and the unit that it reads has weights."""
+    alive = torch.cat([one.mask.cpu().flatten(1).any(1) for one in layers]).float()
+    matrix = readers.inputs(layer.name, alive).expand(len(layer.mask), -1).clone()
+    if of := set(readers.of(layer.name)):
+        matrix *= _read(layers, readers, of)[readers.units(layer.name), None]
+    return matrix
+
+
+def _grouped(worth: torch.Tensor, reads: torch.Tensor) -> torch.Tensor:
+    """Each times the share that its row, and the columns that read its unit, have of all, against an even one."""
+    rows = worth.sum(1, keepdim=True)
+    result = worth * rows * (rows > 0).sum() / rows.sum().clamp(min=1e-30)
+    if len(reads) == 1 and bool((reads != NOBODY).all()):
+        units, named = reads[0].unique(return_inverse=True)
+        of_unit = worth.new_zeros(len(units)).index_add_(0, named, worth.sum(0))
+        result = result * (of_unit * (of_unit > 0).sum() / of_unit.sum().clamp(min=1e-30))[named]
+    return result
 
 
 def _read(layers: Sequence[Layer], readers: Readers, of: Collection[str]) -> torch.Tensor:
@@ -117,12 +181,13 @@ def _read(layers: Sequence[Layer], readers: Readers, of: Collection[str]) -> tor
     return ((total > 0) | readers.open).float()
 
 
-def _saliency(layer: Layer, optimizer: torch.optim.Optimizer) -> torch.Tensor:
+def _saliency(layer: Layer, optimizer: torch.optim.Optimizer, power: float) -> torch.Tensor:
+    """|w| v^power, v being the second moment."""
     weights = layer.original.detach() * layer.mask
     moment = optimizer.state[layer.original].get("exp_avg_sq")
     if moment is None:  # an optimizer without a second moment
         return weights.abs().cpu()
-    return (weights.abs() * (moment.sqrt() + 1e-12).sqrt()).cpu()
+    return (weights.abs() * (moment.sqrt() + 1e-12) ** (2 * power)).cpu()
 
 
 def _largest(score: torch.Tensor, n: int) -> torch.Tensor:

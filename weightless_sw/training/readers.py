@@ -156,7 +156,7 @@ def _holds(network: _Copy, readers: Readers, name: str, bias: torch.Tensor | Non
             weight.copy_(kept_weights.reshape(weight.shape))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return list(_tensors(network.module(inputs)))
+            return list(tensors_in(network.module(inputs)))
 
     before = outputs()
     generator = torch.Generator().manual_seed(0)
@@ -195,13 +195,13 @@ class _Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
-        made = list(_tensors(result))
+        made = list(tensors_in(result))
         if made or name not in ASKS:
             self._follow(func, name, args, kwargs, made)
         return result
 
     def _follow(self, func: Any, name: str, args: Any, kwargs: Any, made: list[torch.Tensor]) -> None:
-        given = list(_tensors((args, kwargs)))
+        given = list(tensors_in((args, kwargs)))
         units: list[torch.Tensor] | None = None
         layer = self.layers.get(id(args[1])) if name in LAYER_CALLS and len(args) > 1 else None
         if layer:
@@ -259,7 +259,7 @@ class _Watch(TorchFunctionMode):
         if name in ELEMENTWISE and len(made) == 1 and made[0].shape == first.shape:
             return [self._of(first)] if all(id(one) in self.constants for one in others) else None
         if name in JOINS or (name in MOVES and alone):
-            moved = list(_tensors(func(*_replaced(args, self._of), **_replaced(kwargs, self._of))))
+            moved = list(tensors_in(func(*_replaced(args, self._of), **_replaced(kwargs, self._of))))
             return moved if [one.shape for one in moved] == [one.shape for one in made] else None
         if name in POOLS and alone and len(made) == 1:
             return self._pooled(
@@ -306,7 +306,7 @@ class _Watch(TorchFunctionMode):
 
     def finish(self, outputs: Any) -> Readers:
         """What is known at the end: the outputs are used, and what nobody is known to read may be."""
-        readers, found = self.readers, list(_tensors(outputs))
+        readers, found = self.readers, list(tensors_in(outputs))
         for one in found:
             self._leave(one, "the network's output")
         for layer in self.otherwise:
@@ -332,15 +332,15 @@ def _by_weight(inputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return by_row.repeat_interleave(kernel, 1)
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
+def tensors_in(value: Any) -> Iterator[torch.Tensor]:
     """All tensors in nested lists, tuples and mappings."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, Mapping):
-        yield from _tensors(list(value.values()))
+        yield from tensors_in(list(value.values()))
     elif isinstance(value, list | tuple):
         for one in value:
-            yield from _tensors(one)
+            yield from tensors_in(one)
 
 
 def _replaced(value: Any, by: Callable[[torch.Tensor], torch.Tensor]) -> Any:

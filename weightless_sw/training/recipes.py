@@ -6,17 +6,34 @@ from dataclasses import dataclass, field
 from weightless_sw.codec import AUTO
 
 
+@dataclass(frozen=True)
+class Round:
+    """A training in which weights of all layers are pruned to one budget."""
+
+    epochs: int
+    budget: int | None = None  # bytes; None: nothing is pruned, what stays is trained
+    rate: float = 1.5e-3
+    grouped: tuple[str, ...] = ()  # layers whose weights are kept together in rows, and in columns of a unit
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What becomes of a network; layers by name."""
 
-    weights: Mapping[str, int]  # how many stay; a layer that is not named keeps all
+    weights: Mapping[str, int] = field(default_factory=dict)  # how many stay; a layer not named keeps all
+    rounds: tuple[Round, ...] = ()  # of pruning by one budget, in place of ``weights``
+    bits: Mapping[str, float] = field(default_factory=dict)  # what a weight takes of a round's budget
     # (slot bits t, number of values K) of the layers that go into tables; None: chosen, see Candidate.
     tables: Mapping[str, tuple[int, int] | None]
     units: Mapping[str, int] = field(default_factory=dict)  # kept in compaction
     n_inputs: int | None = None  # kept in compaction
+    # Units are put in the order of their weights, those that are left out last: what is dead lies together.
+    permute: bool = False
     rest_codes: int = 12  # number of values of the layers that are coded
-    bias_codes: int = 16  # and of the biases of each layer
+    bias_codes: int = 16  # and of the biases of each layer; 0: there are none
+    codes: Mapping[str, int] = field(default_factory=dict)  # the same for layers that have their own
+    biases: Mapping[str, int] = field(default_factory=dict)
+    n_tables: int = 1  # tables of one layer that are made; of the smallest the one of least loss is taken
     layout: str = AUTO  # of the tables, and the order of their weights: the smaller table
     order: str = AUTO
     lanes: int | None = None  # of a classic table, where they are not the encoder's own

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sw import codec, container, inputs
+from weightless_sw.metadata import read_errors
 from weightless_sw.training import data
 from weightless_sw.training.mnist import DataError
 
@@ -23,16 +24,17 @@ from weightless_sw.training.mnist import DataError
 def logits(tensors: Mapping[str, container.Tensor], images: NDArray[Any]) -> NDArray[np.float64]:
     """Outputs (n, classes) of the layers fc1, fc2 .. with ReLU between them, for ``images`` (n, ...).
 
-    Raises ValueError when the tensors are not those of such a network.
+    A bias that is not there is zero.  Raises ValueError when the tensors are not those of such a network.
     """
-    n_layers = len(tensors) // 2
+    n_layers = sum(name.endswith(".weight") for name in tensors)
     layers = [(f"fc{k}.weight", f"fc{k}.bias") for k in range(1, n_layers + 1)]
-    if not layers or {name for layer in layers for name in layer} != set(tensors):
+    weights = {weight for weight, _ in layers}
+    if not layers or not weights <= set(tensors) <= weights | {bias for _, bias in layers}:
         raise ValueError(f"these are not the layers of a perceptron: {', '.join(tensors) or 'none'}")
     arrays = {name: codec.decode(tensor).astype(np.float64) for name, tensor in tensors.items()}
     x = images.reshape(len(images), -1).astype(np.float64)
     for k, (weight, bias) in enumerate(layers):
-        x = (np.maximum(x, 0) if k else x) @ arrays[weight].T + arrays[bias]
+        x = (np.maximum(x, 0) if k else x) @ arrays[weight].T + arrays.get(bias, 0)
     return x
 
 
@@ -41,7 +43,8 @@ def n_wrong(path: Path, folder: Path | None) -> tuple[int, int, str]:
     tensors = container.read(path)
     test = data.load_mnist(folder).test
     wrong = logits(tensors, test.images).argmax(1) != test.labels
-    return int(wrong.sum()), len(test), tensors.metadata.get("wrong_retrained", "not stated")
+    stated = read_errors(tensors.metadata)[0].get("retrained", "not stated")
+    return int(wrong.sum()), len(test), str(stated)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from weightless_sim.commands import common
 from weightless_sim.shown import to_json
 from weightless_sw import arrangement, codec, container, inputs, layouts, places, records
 from weightless_sw.files import write_atomically
+from weightless_sw.metadata import zero_biases
 from weightless_sw.simplify import simplify
 from weightless_sw.tensor import CodedTensor, EncodedTensor
 
@@ -297,6 +298,8 @@ def _decode(options: argparse.Namespace) -> int:
     if options.output.suffix != ".safetensors":  # which has the metadata, and so all names of tied weights
         names = {name: first for name, first in tensors.metadata.items() if first in arrays}
         arrays |= {name: arrays[first] for name, first in names.items() if name not in arrays}
+    for bias, weight in zero_biases(list(arrays), tensors.metadata).items():
+        arrays[bias] = np.zeros(arrays[weight].shape[:1], np.float32)
     _save(options.output, arrays, tensors.metadata)
     common.console().print(f"{options.output}: {len(arrays)} tensors")
     return 0

@@ -1,7 +1,6 @@
 """``weightless compress``, ``evaluate`` and ``demo``: the project's own networks, trained, encoded, retrained."""
 
 import argparse
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +67,9 @@ def _compress(options: argparse.Namespace) -> int:
     from weightless_sw import codec, container
 
     jobs, console = _jobs(), common.console()
-    command = f"weightless compress {options.network} --seed {options.seed}"
-    command += f" --auto --limit {options.limit:g}" * options.auto
-    given = common.typed(options, "layout", "order")
-    command += "".join(f" --{name} {value}" for name, value in given.items())
     job = jobs.run(
-        options.network, options.seed, options.data, common.Steps(), command, HERE.train,
-        auto=options.auto, error_limit=options.limit / 100, **given,
+        options.network, options.seed, options.data, common.Steps(), HERE.train,
+        auto=options.auto, error_limit=options.limit / 100, **common.typed(options, "layout", "order"),
     )  # fmt: skip
     result = job.result
     n_bytes = container.write(options.output, result.tensors, job.metadata)
@@ -82,7 +77,6 @@ def _compress(options: argparse.Namespace) -> int:
         arrays = {name: codec.decode(tensor) for name, tensor in result.tensors.items()}
         arrays |= {f"{name}.weight": array for name, array in result.simplified.items()}
         inputs.save_tensors(options.simplified, arrays)
-    dense_bytes = sum(4 * prod(tensor.shape) for tensor in result.tensors.values())
     rows = [(m.step, m.loss, m.error) for m in result.history]
     if options.json:
         validation = [{"step": step, "loss": loss, "error": error} for step, loss, error in rows]
@@ -98,8 +92,8 @@ def _compress(options: argparse.Namespace) -> int:
     console.print(table)
     errors = ", ".join(f"{at} {n / job.n_test:.2%}" for at, n in job.wrong.items())
     console.print(f"test error ({job.n_test:,} images): {errors}")
-    ratio = dense_bytes / n_bytes
-    console.print(f"{options.output}: {n_bytes:,} bytes of {dense_bytes:,} ({ratio:.1f}x)")
+    ratio = job.dense_bytes / n_bytes
+    console.print(f"{options.output}: {n_bytes:,} bytes of {job.dense_bytes:,} ({ratio:.1f}x)")
     return 0
 
 
@@ -123,12 +117,14 @@ def _add_evaluate(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    name, n_wrong, n = _jobs().evaluate(options.input, options.network, options.data)
+    name, n_wrong, n, zeros = _jobs().evaluate(options.input, options.network, options.data)
     if options.json:
-        common.print_json({"network": name, "wrong": n_wrong, "test_images": n, "error": n_wrong / n})
+        found = {"network": name, "wrong": n_wrong, "test_images": n, "error": n_wrong / n}
+        common.print_json(found | {"zero_biases": zeros})
         return 0
     common.console().print(
         f"{options.input}: {name}, {n_wrong} of {n:,} test images wrong ({n_wrong / n:.2%})"
+        + f"; not in the file, so zero: {', '.join(zeros)}" * bool(zeros)
     )
     return 0
 
@@ -144,8 +140,7 @@ def _demo(options: argparse.Namespace) -> int:
     from weightless_sw import container
 
     jobs, console = _jobs(), common.console()
-    command = f"weightless demo --seed {options.seed}"
-    job = jobs.run("digits", options.seed, None, common.Steps(), command, HERE.train)
+    job = jobs.run("digits", options.seed, None, common.Steps(), HERE.train)
     (layer,) = job.result.reports
     rows = jobs.steps(job, layer)
     options.build.mkdir(parents=True, exist_ok=True)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from weightless_sim.study.result import Accuracy
 from weightless_sw import codec, container, inputs, places
 from weightless_sw.codec import EncodeReport
+from weightless_sw.metadata import read_errors
 from weightless_sw.progress import Progress
 from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import EncodedTensor
 
-STEPS = ("dense", "simplified", "encoded", "retrained")  # whose test errors a file's metadata state
 NOT_RETRAINED = "unknown: nothing was retrained around the false positives here (weightless compress does it)"
 NOT_STATED = "unknown: the file's metadata state none"
 NEED_WEIGHTS = (
@@ -58,8 +58,7 @@ class Subject:
     @property
     def accuracy(self) -> Accuracy:
         """Test errors as the metadata state them, by step, or why there are none."""
-        n = int(self.metadata.get("test_images", 0))
-        wrong = {at: int(self.metadata[f"wrong_{at}"]) for at in STEPS if f"wrong_{at}" in self.metadata}
+        wrong, n = read_errors(self.metadata)
         return Accuracy(test_images=n, wrong=wrong) if n and wrong else Accuracy(unknown=self.unknown_error)
 
 

@@ -11,6 +11,7 @@ from weightless_sim import cli
 from weightless_sim.commands import train
 from weightless_sim.folders import Folders
 from weightless_sw import arrangement, codec, container, inputs
+from weightless_sw.metadata import read_errors
 from weightless_sw.provenance import install_line
 
 
@@ -38,9 +39,9 @@ def test_compress_then_evaluate(quick, tmp_path, capsys):
     assert "retrained fc1" in printed
     assert f"{path.stat().st_size:,} bytes of 202,440" in printed.replace("\n", "")
     file = container.read(path)
-    metadata = file.metadata
-    assert metadata["command"] == "weightless compress digits --seed 1"
-    errors = [f"{at} {int(metadata[f'wrong_{at}']) / 360:.2%}" for at in ("dense", "simplified", "encoded")]
+    wrong, n = read_errors(file.metadata)
+    assert (list(file.metadata), n) == (["network", "wrong"], 360)
+    errors = [f"{at} {wrong[at] / n:.2%}" for at in ("dense", "simplified", "encoded")]
     assert ", ".join(errors) in printed.replace("\n", " ")
     for name, array in inputs.load_tensors(simplified).items():
         decoded = file[name] if isinstance(file[name], np.ndarray) else codec.decode(file[name])
@@ -50,7 +51,7 @@ def test_compress_then_evaluate(quick, tmp_path, capsys):
     assert cli.main(["evaluate", str(path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["network"], result["test_images"]) == ("digits", 360)
-    assert str(result["wrong"]) == metadata["wrong_retrained"]
+    assert result["wrong"] == wrong["retrained"]
     assert cli.main(["evaluate", str(path), "--network", "lenet300"]) == cli.EXIT_USAGE
     assert "not the tensors of this network" in capsys.readouterr().err
 
@@ -60,7 +61,7 @@ def test_demo(quick, tmp_path, capsys):
     steps = json.loads(capsys.readouterr().out)["steps"]
     assert [row["step"] for row in steps] == ["dense", "simplified", "encoded", "retrained"]
     file = container.read(tmp_path / "demo.wls")
-    assert [row["wrong"] for row in steps] == [int(file.metadata[f"wrong_{row['step']}"]) for row in steps]
+    assert {row["step"]: row["wrong"] for row in steps} == read_errors(file.metadata)[0]
     assert [row["bytes"] for row in steps][::3] == [202_440, (tmp_path / "demo.wls").stat().st_size]
     table = file["fc1.weight"]
     n_table = table.record_bytes + arrangement.map_bytes(table.arrangement)
@@ -84,8 +85,6 @@ def test_auto_shows_what_it_tried(quick, tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert printed.count("taken") == 1
     assert "none is within" not in printed
-    metadata = container.read(tmp_path / "x.wls").metadata
-    assert metadata["command"] == "weightless compress digits --seed 1 --auto --limit 50"
     assert cli.main(["compress", "digits", "-o", str(tmp_path / "x.wls"), "--auto", "--limit", "-50"]) == 0
     assert "none is within" in " ".join(capsys.readouterr().out.split())
 

@@ -32,7 +32,7 @@ def file(tmp_path_factory, sparse_layer):
         "c": codec.encode(arrays["c"], layout="classic", slot_bits=8)[0],
         "d": codec.encode_coded(arrays["d"]),
     }
-    metadata = {"test_images": "200", "wrong_dense": "3", "wrong_encoded": "50", "wrong_retrained": "4"}
+    metadata = {"wrong": "3 - 50 4 of 200"}
     container.write(folder / "model.wls", tensors, metadata)
     inputs.save_tensors(folder / "model.npz", arrays)
     return folder / "model.wls", folder / "model.npz"

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from weightless_sw import container
+from weightless_sw import codec, container
 from weightless_sw.training import recipes
 
 
@@ -16,6 +16,13 @@ def training(torch):
     from weightless_sw.training import compress, learn, networks
 
     return compress, learn, networks
+
+
+@pytest.fixture(scope="module")
+def stored(torch):
+    from weightless_sw.training import stored
+
+    return stored
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +59,17 @@ def test_retraining_takes_back_what_the_errors_cost(compressed):
     assert list(loss) == ["dense", "pruned", "simplified fc1", "encoded fc1", "retrained fc1", "stored"]
 
 
-def test_the_network_is_what_its_file_decodes_to(compressed, training, digits, tmp_path, torch):
-    compress, learn, networks = training
+def test_the_network_is_what_its_file_decodes_to(compressed, training, stored, digits, tmp_path, torch):
+    _, learn, networks = training
     path = tmp_path / "digits.wls"
     container.write(path, compressed.tensors)
     read = container.read(path)
     network = networks.build("digits", seed=9)
-    compress.restore(network, read)
+    stored.restore(network, read)
     images = torch.from_numpy(digits[3].test.images)
     with torch.no_grad():
         assert torch.equal(network(images), compressed.network(images))
-    stored = compressed.history[-1]
-    assert learn.evaluate(network, digits[2])[1] == stored.n_wrong
+    assert learn.evaluate(network, digits[2])[1] == compressed.history[-1].n_wrong
 
 
 def test_the_file_is_small_and_its_table_has_the_layers_weights(compressed):
@@ -165,6 +171,114 @@ def test_a_killed_run_goes_on_with_the_same_result(training, digits, tmp_path, t
     assert not list(tmp_path.iterdir())
 
 
+ROUNDS = recipes.Recipe(
+    rounds=(recipes.Round(3, 900, 2e-3), recipes.Round(2, 700, grouped=("fc1",)), recipes.Round(1)),
+    bits={"fc1": 8.5, "fc2": 6.5, "fc3": 5.5}, units={"fc1": 90, "fc2": 40}, permute=True, tables={"fc1": (8, 2)},
+    n_tables=3, biases={"fc1": 1, "fc2": 0, "fc3": 0}, codes={"fc3": 6}, layout="ribbon", share_epochs=1,
+    retrain_epochs=1, rest_epochs=1,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def by_rounds(training, digits, tmp_path_factory):
+    """A run by budgets, in a narrow network, its units moved; and the folder of its steps."""
+    compress, learn, _ = training
+    network, _, validation, data = digits
+    folder = tmp_path_factory.mktemp("steps")
+    loader = learn.Batches(data.train, batch=32, max_shift=1, cross=True, seed=4)
+    return compress.compress(network, loader, validation, ROUNDS, checkpoints=folder, keep=True), folder
+
+
+def test_a_network_pruned_by_budgets_is_what_its_file_decodes_to(
+    by_rounds, training, stored, digits, tmp_path, torch
+):
+    _, learn, networks = training
+    result = by_rounds[0]
+    assert [m.step for m in result.history] == [
+        "dense", "round 1", "round 2", "pruned", "simplified fc1", "encoded fc1", "retrained fc1", "stored"
+    ]  # fmt: skip
+    assert set(result.tensors) == {"fc1.weight", "fc1.bias", "fc2.weight", "fc3.weight"}
+    assert result.tensors.metadata == {"zero": "*.bias"}
+    assert len(result.tensors["fc1.bias"].codebook) == 1
+    assert len(result.tensors["fc3.weight"].codebook) <= 6
+    container.write(tmp_path / "x.wls", result.tensors)
+    network = networks.build("digits", seed=9)
+    assert stored.restore(network, container.read(tmp_path / "x.wls")) == ["fc2.bias", "fc3.bias"]
+    images = torch.from_numpy(digits[3].test.images)
+    with torch.no_grad():
+        assert torch.equal(network(images), result.network(images))
+    measured = {m.step: m for m in result.history}
+    for step, state in result.passed.items():
+        network.load_state_dict(state)
+        assert learn.evaluate(network, digits[2])[1] == measured[step].n_wrong
+    assert measured["stored"].n_wrong == learn.evaluate(result.network, digits[2])[1]
+
+
+def test_live_units_lie_in_front_and_what_they_keep_in_the_budget(by_rounds):
+    result = by_rounds[0]
+    fc1 = result.simplified["fc1"]
+    fc2 = codec.decode(result.tensors["fc2.weight"])
+    fc3 = codec.decode(result.tensors["fc3.weight"])
+    bits = ROUNDS.bits
+    taken = sum(bits[f"fc{k}"] * np.count_nonzero(w) for k, w in enumerate((fc1, fc2, fc3), 1))
+    assert 0.9 * 8 * 700 < taken <= 8 * 700
+    for rows, readers in ((fc1, fc2), (fc2, fc3)):
+        live = (rows.any(1) & readers.any(0)).nonzero()[0]
+        assert live.tolist() == list(range(len(live)))
+        counts = ((rows != 0).sum(1) + (readers != 0).sum(0))[: len(live)]
+        assert counts.tolist() == sorted(counts, reverse=True)
+
+
+def test_a_recipe_that_begins_alike_goes_on_from_there(by_rounds, training, digits):
+    """Its first steps are not done again, and what comes of it is what comes without them."""
+    compress, learn, _ = training
+    network, _, validation, data = digits
+    folder = by_rounds[1]
+    recipe = dataclasses.replace(ROUNDS, tables={"fc1": (7, 4)})
+    files, titles = [], []
+
+    @contextlib.contextmanager
+    def noted(title):
+        titles.append(title)
+        yield lambda *_: None
+
+    for checkpoints in (folder, None):
+        loader = learn.Batches(data.train, batch=32, max_shift=1, cross=True, seed=4)
+        result = compress.compress(network, loader, validation, recipe, step=noted, checkpoints=checkpoints)
+        files.append(container.to_bytes(result.tensors))
+    assert files[0] == files[1]
+    assert titles[0] == "share 4 values in fc1"
+    assert titles.count("prune to 900 bytes, round 1") == 1
+
+
+def test_of_tables_of_one_size_the_one_of_least_loss_is_taken(by_rounds, training, digits, monkeypatch):
+    """Every table that was tried has the same keys and another place for its errors."""
+    compress, learn, _ = training
+    network, _, validation, data = digits
+    evaluate, hold = learn.evaluate, compress._Run._hold
+    held, losses = [], []  # seeds, and what is measured first with each
+
+    def noted(*arguments):
+        found = evaluate(*arguments)
+        if len(losses) < len(held):
+            losses.append(found[0])
+        return found
+
+    def noted_hold(run, layer, tensor):
+        hold(run, layer, tensor)
+        held.append(tensor.geometry.seed)
+
+    monkeypatch.setattr(compress.learn, "evaluate", noted)
+    monkeypatch.setattr(compress._Run, "_hold", noted_hold)
+    recipe = dataclasses.replace(ROUNDS, n_tables=6)
+    loader = learn.Batches(data.train, batch=32, max_shift=1, cross=True, seed=4)
+    result = compress.compress(network, loader, validation, recipe, checkpoints=by_rounds[1])
+    *tried, taken = held
+    assert len(set(tried)) == len(tried) > 1
+    assert taken == tried[int(np.argmin(losses[:-1]))]
+    assert result.tensors["fc1.weight"].geometry.seed == taken
+
+
 def test_auto_takes_the_smallest_within_the_limit(training, digits, monkeypatch):
     compress, learn, _ = training
     monkeypatch.setattr(compress, "CANDIDATE_CODES", (4, 8))
@@ -207,10 +321,10 @@ def test_a_broken_checkpoint_counts_as_none(torch, tmp_path):
     assert Checkpoint(None, "x").load() is None
 
 
-def test_a_file_of_another_network_is_refused(compressed, training):
-    compress, _, networks = training
+def test_a_file_of_another_network_is_refused(compressed, training, stored):
+    _, _, networks = training
     with pytest.raises(ValueError, match="these are not the tensors of this network"):
-        compress.restore(networks.build("lenet300", seed=1), compressed.tensors)
+        stored.restore(networks.build("lenet300", seed=1), compressed.tensors)
 
 
 def test_four_lines_for_a_network_of_ones_own(torch, tmp_path):

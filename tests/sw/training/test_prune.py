@@ -153,3 +153,55 @@ def test_a_layer_that_is_never_called_is_not_compacted(torch):
     layers = list(sparse.attach(network).values())
     with pytest.raises(ValueError, match=r"^idle: its units can't be left out, as nothing that the first"):
         prune.compact(layers, who, {"idle": 3})
+
+
+def test_one_budget_goes_to_the_layers_whose_weights_are_worth_most_a_bit(torch):
+    """Two layers of equal weights, one of which costs twice as much a weight, and matters three times as much."""
+    from weightless_sw.training import learn, prune, sparse
+
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(40, 20), torch.nn.ReLU(), torch.nn.Linear(20, 4))
+    who = readers_of(network, torch.rand(2, 40))
+    layers = list(sparse.attach(network).values())
+    bits = {"0": 8.0, "2": 6.0}
+    data = [(torch.rand(8, 40), torch.randint(0, 4, (8,))) for _ in range(25)]
+    hook = prune.to_budget(layers, who, bits, 800.0)
+    taken = []
+
+    def watched(done, optimizer):
+        hook(done, optimizer)
+        taken.append(sum(bits[layer.name] * int(layer.mask.sum()) for layer in layers))
+
+    learn.train(network, data, epochs=4, rate=1e-2, hook=watched)
+    assert taken[0] == 8 * 800 + 6 * 80
+    assert taken == sorted(taken, reverse=True)
+    assert 800 - 2 * 8 < taken[-1] <= 800
+    assert taken[-1] == taken[round(0.81 * len(taken))]
+    with torch.no_grad():
+        assert np.count_nonzero(layers[0].weights) == int(layers[0].mask.sum())
+
+
+def test_what_is_grouped_lies_in_fewer_rows(torch):
+    """Saliencies alike: with ``grouped`` those of the strongest rows, and units read, stay."""
+    from weightless_sw.training import prune, sparse
+
+    torch.manual_seed(1)
+    live = []
+    for grouped in ((), ("2",)):
+        network = torch.nn.Sequential(torch.nn.Linear(9, 30), torch.nn.ReLU(), torch.nn.Linear(30, 40), torch.nn.ReLU(),
+                                      torch.nn.Linear(40, 3))  # fmt: skip
+        who = readers_of(network, torch.rand(2, 9))
+        layers = list(sparse.attach(network).values())
+        generator = torch.Generator().manual_seed(2)
+        with torch.no_grad():
+            layers[1].original.copy_(
+                torch.rand(40, 30, generator=generator) + 0.1 * torch.rand(40, 1, generator=generator)
+            )
+        hook = prune.to_budget(layers, who, {"2": 8.0}, 8 * 100, grouped)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
+        for done in (0.0, 0.4, 0.79):
+            hook(done, optimizer)
+        mask = layers[1].mask
+        assert 98 <= int(mask.sum()) <= 100
+        live.append(int(mask.any(1).sum()) + int(mask.any(0).sum()))
+    assert live[1] < live[0]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from weightless_sw import codec, container, inputs
+from weightless_sw.metadata import read_errors
 from weightless_sw.training import verify
 
 VECTORS = Path(__file__).parent.parent.parent / "vectors" / "lenet300_logits.json"
@@ -48,8 +49,9 @@ def test_the_bundled_network_gets_wrong_what_its_file_states(capsys):
 def test_the_bar():
     """Stated, and verified above: at most 1.45 % of the test images wrong."""
     tensors = container.read(inputs.bundled_file("lenet300"))
-    assert tensors.metadata["test_images"] == "10000"
-    assert int(tensors.metadata["wrong_retrained"]) <= 145
+    wrong, n = read_errors(tensors.metadata)
+    assert n == 10_000
+    assert wrong["retrained"] <= 145
 
 
 def test_the_simplified_weights_are_the_files(capsys):
@@ -70,6 +72,19 @@ def test_a_file_that_states_something_else_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(verify, "n_wrong", lambda path, folder: (141, 10_000, "140"))
     assert verify.main([str(tmp_path / "x.wls")]) == 1
     assert "141 of 10,000 test images wrong (1.41%); the file states 140" in capsys.readouterr().out
+
+
+def test_a_bias_that_is_not_there_is_zero():
+    rng = np.random.default_rng(0)
+    tensors = {
+        "fc1.weight": rng.normal(size=(5, 9)),
+        "fc2.weight": rng.normal(size=(2, 5)),
+        "fc2.bias": np.ones(2),
+    }
+    images = rng.normal(size=(4, 3, 3))
+    found = verify.logits(tensors, images)
+    assert np.array_equal(found, verify.logits(tensors | {"fc1.bias": np.zeros(5)}, images))
+    assert not np.array_equal(found, verify.logits(tensors | {"fc1.bias": np.ones(5)}, images))
 
 
 @pytest.mark.parametrize("names", [[], ["conv.weight"], ["fc1.weight", "fc1.bias", "fc3.weight"]])
