@@ -38,5 +38,10 @@ class Folders:
         """From where a run of training that was killed goes on."""
         return self.build / "train"
 
+    @property
+    def paper(self) -> Path:
+        """Files, steps and log of ``weightless paper``."""
+        return self.build / "paper"
+
 
 HERE = Folders()

@@ -218,7 +218,7 @@ class _Run:
         network = copy.deepcopy(self.teacher)  # plain layers, without what training needed
         stored.restore(network, tensors)
         self._check_stored(network)
-        self.history.append(Measured("stored", *learn.evaluate(network, self.validation, self.task)))
+        self._measure("stored", network)
         if not keep:
             kept[-1].remove()
         return Compressed(
@@ -231,7 +231,7 @@ class _Run:
         r, tables = self.recipe, self.recipe.tables
         no_bias = [name for name in self.biases if not self._bias_codes(name)]
         begin = ("begin", dict(r.units), r.n_inputs, r.permute, no_bias)
-        steps = [_Step(begin, partial(self._measure, "dense")), *self._prunings()]
+        steps = [_Step(begin, partial(self._measure, "dense", self.teacher)), *self._prunings()]
         if r.permute:
             steps.append(_Step(("move",), self._move))
         sharing = r.share_epochs, r.share_rate, r.assigned_share
@@ -268,8 +268,10 @@ class _Run:
                 progress=progress, task=self.task,
             )  # fmt: skip
 
-    def _measure(self, step: str) -> None:
-        self.history.append(Measured(step, *learn.evaluate(self.network, self.validation, self.task)))
+    def _measure(self, step: str, network: nn.Module | None = None) -> None:
+        """Note what ``network``, or the one that is trained, is worth on the validation set."""
+        found = learn.evaluate(network or self.network, self.validation, self.task)
+        self.history.append(Measured(step, *found))
 
     def _pass(self, step: str) -> None:
         """Measure, and keep what the network is at this step."""
@@ -394,14 +396,13 @@ class _Run:
             codec.encode(
                 weights, slot_bits=slot_bits, name=name, progress=progress, **choice | {"live": live}, **own
             )
-            # What is dead lies together where units were moved: without a map it may take less.
-            for live in (LIVE if recipe.permute else ["auto"])
+            for live in self._lives(name)
         ]
         tensor, report = min(made, key=_n_bytes)
         made = [(tensor, report)]
         a = tensor.arrangement
         choice = {"layout": report.layout, "order": a.order, "live": "auto"}
-        if a.live_rows is None and a.live_columns is None:
+        if a.live_rows is None and a.live_columns is None and len(self._lives(name)) > 1:
             choice["live"] = "off"
         for k in range(1, recipe.n_tables):
             progress(k, recipe.n_tables, f"table {k + 1} of {recipe.n_tables}")
@@ -409,6 +410,13 @@ class _Run:
             made.append(codec.encode(weights, slot_bits=slot_bits, name=name, **choice, **own))
         least = min(map(_n_bytes, made))
         return [one for one in made if _n_bytes(one) == least]
+
+    def _lives(self, name: str) -> tuple[str, ...]:
+        """What may become of dead rows and columns: where units were moved, and a layer reads nothing but units, the
+        dead lie together, do no harm, and may take less without a map.
+        """
+        reads_units = bool((self.readers.reads[name] != readers.NOBODY).all())
+        return LIVE if self.recipe.permute and reads_units else ("auto",)
 
     def _samples(self) -> list[Any]:
         """Batches of at least CHOICE_SAMPLES inputs of the training set."""

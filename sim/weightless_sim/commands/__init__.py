@@ -18,6 +18,10 @@ COMMANDS = {  # in the order in which help lists them: (module, text)
         "train",
         "Compress a small network on 8x8 digits, no download, under a minute: error and bytes at each step.",
     ),
+    "paper": (
+        "paper",
+        "Train and compress the networks of the paper's results, each run with its JSON; what is there is skipped.",
+    ),
     "rtl": ("hardware", "Write a decoder's Verilog, and what goes with it."),
     "fpga": (
         "hardware",

@@ -1,6 +1,7 @@
 """``weightless compress``, ``evaluate`` and ``demo``: the project's own networks, trained, encoded, retrained."""
 
 import argparse
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ def add(commands: Any) -> None:
     _add_demo(commands)
 
 
-def _add_data(command: argparse.ArgumentParser) -> None:
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Where MNIST is."""
     command.add_argument(
         "--data", type=Path, help="folder with the four MNIST files; else they are downloaded once"
     )
@@ -49,24 +51,24 @@ def _add_compress(commands: Any) -> None:
         help="validation error in %% that --auto may add to the dense network's",
     )
     common.add_encoding(command, layouts.BY_NAME)
-    _add_data(command)
+    add_data(command)
     common.add_json(command)
 
 
-def _jobs() -> Any:
+def need_torch(name: str) -> Any:
+    """The module ``name`` of the training.  Raises ValueError where torch is missing."""
     try:
-        from weightless_sw.training import jobs
+        return import_module(f"weightless_sw.training.{name}")
     except ImportError as error:
         if error.name != "torch":
             raise
         raise ValueError(f"training needs torch: {install_line('train')}") from error
-    return jobs
 
 
 def _compress(options: argparse.Namespace) -> int:
     from weightless_sw import codec, container
 
-    jobs, console = _jobs(), common.console()
+    jobs, console = need_torch("jobs"), common.console()
     job = jobs.run(
         options.network, options.seed, options.data, common.Steps(), HERE.train,
         auto=options.auto, error_limit=options.limit / 100, **common.typed(options, "layout", "order"),
@@ -112,12 +114,12 @@ def _add_evaluate(commands: Any) -> None:
     command = common.command(commands, "evaluate", _evaluate)
     command.add_argument("input", type=inputs.bundled_file, help=".wls file, or lenet300, the bundled one")
     command.add_argument("--network", help="lenet300, lenet5 or digits, where the file does not say")
-    _add_data(command)
+    add_data(command)
     common.add_json(command)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    name, n_wrong, n, zeros = _jobs().evaluate(options.input, options.network, options.data)
+    name, n_wrong, n, zeros = need_torch("jobs").evaluate(options.input, options.network, options.data)
     if options.json:
         found = {"network": name, "wrong": n_wrong, "test_images": n, "error": n_wrong / n}
         common.print_json(found | {"zero_biases": zeros})
@@ -139,7 +141,7 @@ def _add_demo(commands: Any) -> None:
 def _demo(options: argparse.Namespace) -> int:
     from weightless_sw import container
 
-    jobs, console = _jobs(), common.console()
+    jobs, console = need_torch("jobs"), common.console()
     job = jobs.run("digits", options.seed, None, common.Steps(), HERE.train)
     (layer,) = job.result.reports
     rows = jobs.steps(job, layer)

@@ -208,6 +208,7 @@ def test_a_network_pruned_by_budgets_is_what_its_file_decodes_to(
     with torch.no_grad():
         assert torch.equal(network(images), result.network(images))
     measured = {m.step: m for m in result.history}
+    assert measured["dense"].n_wrong == learn.evaluate(digits[0], digits[2])[1]
     for step, state in result.passed.items():
         network.load_state_dict(state)
         assert learn.evaluate(network, digits[2])[1] == measured[step].n_wrong

@@ -1,0 +1,168 @@
+"""The paper's headline results: which runs there are, and what each is found to be worth.  ``weightless paper``.
+
+Every size is that of a file, every error that of the network which its file decodes to, on the whole test set, which is
+looked at once, when the file is written.  Choices are made by the validation set.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from weightless_sw import baselines, codec, container
+from weightless_sw.progress import Progress
+from weightless_sw.provenance import commit
+from weightless_sw.tensor import CodedTensor, EncodedTensor
+from weightless_sw.training import compress, jobs
+from weightless_sw.training.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network and its recipe; ``exact`` is the same with every layer in the exact record, no table."""
+
+    network: str
+    recipe: Recipe
+
+    @property
+    def exact(self) -> "Run":
+        """The same weights, values and training, but for the errors and what is trained around them."""
+        codes = {name: table[1] for name, table in self.recipe.tables.items() if table}
+        recipe = replace(self.recipe, tables={}, codes=codes | dict(self.recipe.codes))
+        return Run(self.network, recipe)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A tensor of the file."""
+
+    kind: str  # table, coded, raw
+    bytes: int  # record and maps
+    n_weights: int
+    n_nonzero: int  # as it decodes
+    n_codes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableFound:
+    """A layer in a table, and what else could store the same weights (bytes by name)."""
+
+    layout: str
+    slot_bits: int
+    n_codes: int
+    n_stored: int
+    n_keys: int
+    n_false_positives: int
+    bytes: int  # record and maps
+    fp32_bytes: int
+    rivals: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a run came to; its JSON."""
+
+    run: str
+    network: str
+    seed: int
+    recipe: dict[str, Any]
+    commit: str
+    torch: str
+    seconds: dict[str, float]  # by step; steps that another run had done are not there
+    validation: list[dict[str, Any]]
+    test_images: int
+    wrong: dict[str, int]  # on the test set by step; ``file``: decoded from the file once more
+    bytes: int  # of the whole file
+    dense_bytes: int
+    parts: dict[str, Part]
+    tables: dict[str, TableFound]
+
+    @property
+    def ratio(self) -> float:
+        """The dense network in fp32 against the file."""
+        return self.dense_bytes / self.bytes
+
+    def error(self, at: str) -> float:
+        """Share of the test images that are wrong at a step."""
+        return self.wrong[at] / self.test_images
+
+
+def read(path: Path) -> Found:
+    """The result in a JSON file.  Raises ValueError for another file."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Found)
+    except msgspec.DecodeError as error:
+        raise ValueError(
+            f"{path}: no result of a run of the paper ({error}); remove it to have it made again"
+        ) from error
+
+
+def one(name: str, run: Run, seed: int, data: Path | None, step: compress.Step, build: Path) -> Found:
+    """Train, compress, write the file into the folder ``build``, and evaluate what it decodes to.
+
+    Steps are kept in ``build`` for the other runs.  Raises RuntimeError where the file's network gets other answers
+    wrong than the one that was trained.
+    """
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(title: str) -> Iterator[Progress]:
+        begun = time.monotonic()
+        with step(f"{name}, seed {seed}: {title}") as progress:
+            yield progress
+        seconds[title] = round(time.monotonic() - begun, 1)
+
+    job = jobs.run(run.network, seed, data, timed, build, recipe=run.recipe, keep=True)
+    path = build / f"{name}-{seed}.wls"
+    n_bytes = container.write(path, job.result.tensors, job.metadata)
+    _, n_wrong, n_test, _ = jobs.evaluate(path, None, data)
+    if n_wrong != job.wrong["retrained"]:
+        raise RuntimeError(
+            f"{path} gets {n_wrong} wrong, the network that was trained {job.wrong['retrained']}"
+        )
+    return Found(
+        run=name, network=run.network, seed=seed, recipe=asdict(run.recipe), commit=commit(),
+        torch=torch.__version__, seconds=seconds, validation=[asdict(m) for m in job.result.history],
+        test_images=n_test, wrong=job.wrong | {"file": n_wrong}, bytes=n_bytes, dense_bytes=job.dense_bytes,
+        parts={key: _part(tensor) for key, tensor in job.result.tensors.items()},
+        tables={layer: _table(job, layer) for layer in job.result.reports},
+    )  # fmt: skip
+
+
+def _part(tensor: container.Tensor) -> Part:
+    weights = codec.decode(tensor)
+    kind, n_codes = "raw", 0
+    if isinstance(tensor, EncodedTensor | CodedTensor):
+        kind, n_codes = "table" if isinstance(tensor, EncodedTensor) else "coded", len(tensor.codebook)
+    return Part(
+        kind=kind, bytes=container.stored_bytes(tensor), n_weights=weights.size,
+        n_nonzero=int(np.count_nonzero(weights)), n_codes=n_codes,
+    )  # fmt: skip
+
+
+def _table(job: jobs.Job, layer: str) -> TableFound:
+    report, weights = job.result.reports[layer], job.result.simplified[layer]
+    return TableFound(
+        layout=report.layout, slot_bits=job.result.tables[layer][0], n_codes=report.n_codes,
+        n_stored=report.n_stored, n_keys=report.n_nonzero, n_false_positives=report.n_false_positives,
+        bytes=report.bytes, fp32_bytes=4 * report.n_weights, rivals=_rivals(weights),
+    )  # fmt: skip
+
+
+def _rivals(weights: NDArray[np.float32]) -> dict[str, int]:
+    """The same weights exact in other formats, dead rows and columns left in, and left out."""
+    matrix = weights.reshape(len(weights), -1).astype(np.float64)
+    sizes = [
+        *baselines.baseline_sizes(matrix), *baselines.trimmed_sizes(matrix), baselines.coded_size(matrix)
+    ]  # fmt: skip
+    return {size.name: size.bytes for size in sizes}
+
+
+RUNS: dict[str, Run] = {}
