@@ -10,7 +10,7 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim sim-vgg test test-long check model verify-model area bench bench-figure tables results results-bulk fuzz fuzz-ribbon mutants key-sets hash-study figures clean
+.PHONY: help tools sim paper paper-quick sim-vgg test test-long check model verify-model area bench bench-figure tables results results-bulk fuzz fuzz-ribbon mutants key-sets hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make sim-vgg       a layer of VGG-16 fc6's size through 16 and 8 lanes, every weight compared, five minutes"
@@ -18,6 +18,8 @@ help:
 	@echo "make test-long     the same with ten times as many random cases, some ten minutes more"
 	@echo "make check         ruff and mypy"
 	@echo "make model         train the bundled model again (MNIST, torch, 5 to 15 minutes)"
+	@echo "make paper         the paper's results, three seeds each, hours; what is in docs/results is skipped"
+	@echo "make paper-quick   one run of LeNet-300-100 of them, ten minutes, to build/paper"
 	@echo "make verify-model  its test error on MNIST once more, without torch"
 	@echo "make area          LUTs, flip-flops, RAMs and MHz of 1, 8 and 64 lanes on ECP5"
 	@echo "make bench         encode and decode speed, side by side with peers"
@@ -84,6 +86,12 @@ $(VENV)/data.stamp: pyproject.toml $(VENV)/sim.stamp
 
 model: $(VENV)/train.stamp
 	@$(BIN)/weightless compress lenet300 --seed 1 $(DATA) -o $(MODELS)/lenet300.wls --simplified $(MODELS)/lenet300_simplified.npz
+
+paper: $(VENV)/train.stamp
+	@$(BIN)/weightless paper $(DATA) -o docs/results/paper
+
+paper-quick: $(VENV)/train.stamp
+	@$(BIN)/weightless paper --quick $(DATA)
 
 verify-model: $(VENV)/data.stamp
 	@$(BIN)/python -m weightless_sw.training.verify

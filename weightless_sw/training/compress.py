@@ -187,11 +187,11 @@ class _Run:
             return
         masks = {name: layer.mask for name, layer in self.layers.items()}
         if found := units.narrow(network, masks, self.readers, inputs, front=recipe.permute):
-            smaller, self.blocks = found
+            smaller, self.blocks, masks = found
             self.readers = _readers(smaller, sparse.find_layers(smaller), self.validation)
             self._attach(smaller)
-            for name, block in self.blocks.items():
-                self.layers[name].set_mask(block.cut(masks[name]))
+            for name, mask in masks.items():
+                self.layers[name].set_mask(mask)
 
     def _attach(self, network: nn.Module) -> None:
         self.network = network

@@ -45,18 +45,19 @@ class Block:
 
 def narrow(
     network: nn.Module, masks: Mapping[str, torch.Tensor], readers: Readers, inputs: Any, *, front: bool
-) -> tuple[nn.Module, dict[str, Block]] | None:
-    """The network without the units that have no weight in ``masks`` (by layer, in the weight's shape), and these.
+) -> tuple[nn.Module, dict[str, Block], dict[str, torch.Tensor]] | None:
+    """The network without the units that have no weight in ``masks`` (by layer, in the weight's shape).
 
     Its layers come with the place of each in the full network: where it was, or, with ``front``, in front of what is
-    left out.  None where something but these layers has values by unit, or counts them, so that the outputs for
-    ``inputs`` would not stay.
+    left out; and with what is left of the masks.  None where something but these layers has values by unit, or counts
+    them, so that the outputs for ``inputs`` would not stay.
     """
     kept = torch.cat([mask.cpu().flatten(1).any(1) for mask in masks.values()]).float()
     kept = torch.where(readers.open, torch.ones_like(kept), kept)
     places = _in_front(kept, readers, masks) if front else kept
     masked, smaller = copy.deepcopy(network), copy.deepcopy(network)
     blocks: dict[str, Block] = {}
+    kept_masks = {}
     for name, mask in masks.items():
         module, own = smaller.get_submodule(name), readers.units(name)
         if len(readers.reads[name]) > 1 or _n_users(smaller, module.weight) > 1:
@@ -70,6 +71,7 @@ def narrow(
         weight = module.weight.detach() * mask.to(module.weight)
         masked.get_submodule(name).weight = nn.Parameter(weight)
         module.weight = nn.Parameter(part.cut(weight))
+        kept_masks[name] = part.cut(mask)
         if module.bias is not None:
             module.bias = nn.Parameter(module.bias.detach()[part.rows])
     expanded = copy.deepcopy(network)
@@ -82,7 +84,7 @@ def narrow(
         alike = all(same_outputs(masked, other, inputs) for other in (smaller, expanded))
     except RuntimeError:
         return None
-    return (smaller, blocks) if alike else None
+    return (smaller, blocks, kept_masks) if alike else None
 
 
 def _in_front(kept: torch.Tensor, readers: Readers, layers: Mapping[str, Any]) -> torch.Tensor:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -150,8 +150,128 @@ def asap7(folder: Path) -> str:
     return _energy("asap7")
 
 
+class _Goal(NamedTuple):
+    """A row of the headline table: which run is held against what."""
+
+    what: str
+    best_known: str
+    required: str
+    aim: str
+    run: str
+    ratio: Callable[[dict[str, Any]], float]
+
+
+def _whole(found: dict[str, Any]) -> float:
+    return float(found["ratio"])
+
+
+def _fc1_ratio(found: dict[str, Any]) -> float:
+    fc1 = found["parts"]["fc1.weight"]
+    return 4 * float(fc1["n_weights"]) / float(fc1["bytes"])
+
+
+def _over(rival: str) -> Callable[[dict[str, Any]], float]:
+    """How many times the table a rival takes of the same weights."""
+
+    def ratio(found: dict[str, Any]) -> float:
+        table = found["tables"]["fc1"]
+        return float(table["rivals"][rival]) / float(table["bytes"])
+
+    return ratio
+
+
+GOALS = (
+    _Goal(
+        "LeNet-5, fc1 alone, error <= dense + 0.1 %", "496x (Weightless)", "1,000x", "1,200x at <= dense",
+        "lenet5-fc1", _fc1_ratio,
+    ),
+    _Goal(
+        "LeNet-5, whole file, error <= 1.0 %", "382x (Weightless), 1,110x at 0.96 % (MIRACLE)", "640x", "1,200x",
+        "lenet5-650x", _whole,
+    ),
+    _Goal(
+        "LeNet-5, whole file, error <= dense", "555x at 0.69 % (MIRACLE)", "as it comes", "650x", "lenet5-dense", _whole
+    ),
+    _Goal("LeNet-5, whole file at 1,150x", "1,110x at 0.96 % (MIRACLE)", "1.45 %", "0.95 %", "lenet5-1150x", _whole),
+    _Goal(
+        "LeNet-5, fc1 against Deep Compression, 5 bit index", "1.51x (Weightless)", "1.51x", "", "lenet5-650x",
+        _over("Deep Compression, 5 bit index + Huffman"),
+    ),
+    _Goal(
+        "LeNet-5, fc1 against its best index width, trimmed", "", "", "> 1.0x", "lenet5-650x",
+        _over("Deep Compression, best index width + Huffman, trimmed"),
+    ),
+    _Goal("LeNet-300-100, whole file, error <= 1.5 %", "", "100x", "150x", "lenet300-100x", _whole),
+    _Goal("LeNet-300-100, a smaller file", "", "", "150x", "lenet300-150x", _whole),
+)  # fmt: skip
+
+
+def _paper(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The committed results of ``weightless paper`` by run, in order of their seeds."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted((folder / "docs" / "results" / "paper").glob("*.json")):
+        found = json.loads(path.read_text())
+        runs.setdefault(found["run"], []).append(found)
+    return runs
+
+
+def _error(found: dict[str, Any], at: str = "file") -> str:
+    return f"{found['wrong'][at] / found['test_images']:.2%}".replace("%", " %")
+
+
+def _median(found: Iterable[dict[str, Any]], key: Callable[[dict[str, Any]], float]) -> float:
+    return float(np.median([key(one) for one in found]))
+
+
+def headline(folder: Path) -> str:
+    """What the paper's claims, and later ones, are held against."""
+    runs, rows = _paper(folder), []
+    for goal in GOALS:
+        if not (found := runs.get(goal.run)):
+            continue
+        exact = runs.get(f"{goal.run}-exact", []) if goal.ratio in (_whole, _fc1_ratio) else []
+        rows.append((
+            goal.what, goal.best_known, goal.required, goal.aim, *_medians(found, goal),
+            "; ".join(_medians(exact, goal)) if exact else "",
+        ))  # fmt: skip
+    head = ("median of the seeds", "best known", "required", "aim", "ratio (by seed)", "test error (by seed)",
+            "the same, every layer exact")  # fmt: skip
+    return _table(head, rows)
+
+
+def _medians(found: list[dict[str, Any]], goal: _Goal) -> tuple[str, str]:
+    """(ratio, error), each the median and all."""
+    digits = 2 if _median(found, goal.ratio) < 10 else 0
+    ratios = ", ".join(f"{goal.ratio(one):,.{digits}f}" for one in found)
+    errors = ", ".join(_error(one).removesuffix(" %") for one in found)
+    middle = _median(found, lambda one: one["wrong"]["file"] / one["test_images"])
+    return (
+        f"**{_median(found, goal.ratio):,.{digits}f}x** ({ratios})",
+        f"**{middle:.2%}**".replace("%", " %") + f" ({errors})",
+    )
+
+
+def runs(folder: Path) -> str:
+    """Every run of the paper's, a row for each seed."""
+    rows = []
+    for name, found in _paper(folder).items():
+        for one in found:
+            table = next(iter(one["tables"].values()), None)
+            parts = ", ".join(f"{key.split('.')[0]} {part['bytes']:,}" for key, part in one["parts"].items())
+            rows.append((
+                name, one["seed"], f"{one['bytes']:,} ({one['ratio']:,.0f}x)", parts,
+                f"{table['n_keys']:,} keys, t = {table['slot_bits']}, K = {table['n_codes']}, "
+                f"{table['n_false_positives']:,}" if table else "none",
+                *(_error(one, at) if at in one["wrong"] else "" for at in ("dense", "simplified", "encoded", "file")),
+                f"{sum(one['seconds'].values()) / 60:.1f}", f"`{one['commit']}`",
+            ))  # fmt: skip
+    head = ("run", "seed", "bytes", "of these", "table, false positives", "dense", "simplified", "encoded",
+            "as decoded", "minutes", "commit")  # fmt: skip
+    return _table(head, rows)
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
-    make.__name__: make for make in (sizes, layouts, area, bulk, nangate45, asap7)
+    make.__name__: make for make in (sizes, layouts, area, bulk, nangate45, asap7, headline, runs)
 }
 
 

@@ -33,7 +33,11 @@ def test_a_narrow_network_computes_the_same(lenet, torch, front):
 
     network, who, inputs = lenet
     masks = compacted(network, who, {"0": 3, "2": 4, "5": 5})
-    smaller, blocks = units.narrow(network, masks, who, inputs, front=front)
+    masks["0"][:, :, 1, 1] = 0
+    smaller, blocks, kept = units.narrow(network, masks, who, inputs, front=front)
+    assert {name: int(mask.sum()) for name, mask in kept.items()} == {
+        name: int(mask.sum()) for name, mask in masks.items()
+    }  # all that was left, wherever it lies
     assert [tuple(smaller.get_submodule(n).weight.shape) for n in blocks] == [
         (3, 1, 3, 3), (4, 3, 3, 3), (5, 16), (3, 5)
     ]  # fmt: skip
