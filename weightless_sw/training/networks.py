@@ -58,7 +58,7 @@ def _he(network: nn.Module) -> nn.Module:
 NETWORKS = {
     network.name: network
     for network in (
-        Network("lenet300", lambda: _perceptron(784, 300, 100, 10), data.load_mnist, 2, 2, False, 40, 1.5e-3),
+        Network("lenet300", lambda: _perceptron(784, 300, 100, 10), data.load_mnist, 2, 1, True, 40, 1.5e-3),
         Network("lenet5", _lenet5, data.load_mnist, 0, 1, True, 8, 2e-3),
         Network(
             "digits",

@@ -21,7 +21,7 @@ from weightless_sw.progress import Progress
 from weightless_sw.provenance import commit
 from weightless_sw.tensor import CodedTensor, EncodedTensor
 from weightless_sw.training import compress, jobs
-from weightless_sw.training.recipes import Recipe
+from weightless_sw.training.recipes import Recipe, Round
 
 
 @dataclass(frozen=True)
@@ -165,4 +165,21 @@ def _rivals(weights: NDArray[np.float32]) -> dict[str, int]:
     return {size.name: size.bytes for size in sizes}
 
 
-RUNS: dict[str, Run] = {}
+def _lenet300(*rounds: Round) -> Run:
+    """fc1 in a table of t = 9 and four values."""
+    recipe = Recipe(
+        rounds=rounds, bits={"fc1": 9.3, "fc2": 7.4, "fc3": 6.2}, units={"fc1": 128, "fc2": 80}, n_inputs=500,
+        permute=True, tables={"fc1": (9, 4)}, n_tables=40, biases={"fc1": 1, "fc2": 1, "fc3": 0}, share_epochs=6,
+        share_rate=3e-4, retrain_epochs=15, rest_rate=3e-4, rest_epochs=8,
+    )  # fmt: skip
+    return Run("lenet300", recipe)
+
+
+TABLES = {
+    "lenet300-100x": _lenet300(Round(20, 12_500, 2e-3), Round(9, 10_500)),
+    "lenet300-150x": _lenet300(Round(20, 9_400, 2e-3), Round(9, 8_000), Round(9, 7_050)),
+}
+# Each beside itself without a table.
+RUNS = {
+    name: run for table, of in TABLES.items() for name, run in ((table, of), (f"{table}-exact", of.exact))
+}
