@@ -30,6 +30,7 @@ class Run:
 
     network: str
     recipe: Recipe
+    seeds: tuple[int, ...] = (1, 2, 3)
 
     @property
     def exact(self) -> "Run":
@@ -179,7 +180,33 @@ TABLES = {
     "lenet300-100x": _lenet300(Round(20, 12_500, 2e-3), Round(9, 10_500)),
     "lenet300-150x": _lenet300(Round(20, 9_400, 2e-3), Round(9, 8_000), Round(9, 7_050)),
 }
-# Each beside itself without a table.
+
+_OF = TABLES["lenet300-100x"].recipe
+# What each of the choices gives alone, from the same dense network; and all of them.
+_PLAIN = replace(
+    _OF, permute=False, n_tables=1, layout="classic", order="rows", biases={}, share_rate=1e-3, rest_rate=8e-4,
+    assigned_share=0.0,
+)  # fmt: skip
+_CHOICES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "weights by layer": {
+        "rounds": (),
+        "weights": {"fc1": 7_000, "fc2": 1_900, "fc3": 420},
+        "prune_epochs": 29,
+    },
+    "ribbon": {"layout": "ribbon", "order": "auto"},
+    "units moved": {"permute": True},
+    "tables chosen": {"n_tables": 40},
+    "lower rates": {"share_rate": 3e-4, "rest_rate": 3e-4},
+    "values kept": {"assigned_share": 0.4},
+    "few biases": {"biases": dict(_OF.biases)},
+}
+ABLATIONS = {
+    f"choice-{name.replace(' ', '-')}": Run("lenet300", replace(_PLAIN, **changes), (1,))
+    for name, changes in _CHOICES.items()
+}
+
+# Each table beside the same network without one.
 RUNS = {
     name: run for table, of in TABLES.items() for name, run in ((table, of), (f"{table}-exact", of.exact))
-}
+} | ABLATIONS

@@ -14,7 +14,6 @@ from weightless_sim.shown import to_json
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress
 
-SEEDS = (1, 2, 3)
 QUICK = ("lenet300-100x",), (1,)  # runs, seeds
 
 
@@ -23,7 +22,10 @@ def add(commands: Any) -> None:
     command = common.command(commands, "paper", _paper)
     command.add_argument("runs", nargs="*", metavar="RUN", help="which; all where none is named")
     command.add_argument(
-        "--seeds", type=int, nargs="+", default=SEEDS, help="of all that is random, a run for each"
+        "--seeds",
+        type=int,
+        nargs="+",
+        help="of all that is random, a run for each (default: those of the docs)",
     )
     command.add_argument("--quick", action="store_true", help=f"{QUICK[0][0]} with seed 1 alone, ten minutes")
     command.add_argument("--list", action="store_true", help="say which runs there are, and which are done")
@@ -43,9 +45,8 @@ def _paper(options: argparse.Namespace) -> int:
     names, seeds = (options.runs or list(paper.RUNS), options.seeds) if not options.quick else QUICK
     if unknown := [name for name in names if name not in paper.RUNS]:
         raise ValueError(f"no run is called {unknown[0]!r}; there are: {', '.join(paper.RUNS)}")
-    wanted = {
-        options.results / f"{name}-{seed}.json": (name, seed) for seed in seeds for name in names
-    }  # by seed: runs share the dense network of theirs
+    pairs = [(name, seed) for name in names for seed in seeds or paper.RUNS[name].seeds]
+    wanted = {options.results / f"{name}-{seed}.json": (name, seed) for name, seed in pairs}
     console, log = common.console(), _Log(HERE.paper / "log")
     if options.list:
         for path, (name, seed) in wanted.items():

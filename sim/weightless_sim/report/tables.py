@@ -180,6 +180,7 @@ def _over(rival: str) -> Callable[[dict[str, Any]], float]:
     return ratio
 
 
+CHOICE = "choice-"  # runs of this name differ in one choice
 GOALS = (
     _Goal(
         "LeNet-5, fc1 alone, error <= dense + 0.1 %", "496x (Weightless)", "1,000x", "1,200x at <= dense",
@@ -270,8 +271,34 @@ def runs(folder: Path) -> str:
     return _table(head, rows)
 
 
+def choices(folder: Path) -> str:
+    """What each choice of a recipe gives alone, and all of them: one seed of LeNet-300-100."""
+    of = _paper(folder)
+    plain, rows = of.get(f"{CHOICE}plain", []), []
+    names = [name for name in of if name.startswith(CHOICE)] if plain else []
+    for name in sorted(names, key=lambda name: name != f"{CHOICE}plain") + ["lenet300-100x"] * bool(plain):
+        for one in of[name][:1]:
+            what = name.removeprefix(CHOICE).replace("-", " ") if name in names else "all of them"
+            less = one["bytes"] - plain[0]["bytes"]
+            rows.append((
+                what, f"{one['bytes']:,} ({less:+,})", f"{one['tables']['fc1']['n_false_positives']:,}",
+                *(_error(one, at) for at in ("simplified", "encoded", "file")),
+                f"{one['validation'][-1]['n_wrong']} of {one['validation'][-1]['n']:,}",
+            ))  # fmt: skip
+    head = (
+        "choice",
+        "bytes",
+        "false positives",
+        "simplified",
+        "encoded",
+        "as decoded",
+        "validation, as decoded",
+    )
+    return _table(head, rows)
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
-    make.__name__: make for make in (sizes, layouts, area, bulk, nangate45, asap7, headline, runs)
+    make.__name__: make for make in (sizes, layouts, area, bulk, nangate45, asap7, headline, runs, choices)
 }
 
 
