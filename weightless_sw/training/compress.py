@@ -361,13 +361,15 @@ class _Run:
 
         return hook
 
-    def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int) -> None:
+    def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int, n_tables: int | None = None) -> None:
         self.tables[layer.name] = slot_bits, n_codes
         weights = layer.weights
         if block := self.blocks.get(layer.name):
             weights = block.expand(torch.from_numpy(weights)).numpy()
         with self.step(f"encode {layer.name}") as progress:
-            made = self._smallest_tables(weights, slot_bits, layer.name, progress)
+            made = self._smallest_tables(
+                weights, slot_bits, layer.name, n_tables or self.recipe.n_tables, progress
+            )
         losses = []
         if len(made) > 1:
             samples = self._samples()
@@ -386,7 +388,7 @@ class _Run:
         layer.hold(self._cut(layer.name, torch.from_numpy(codec.decode(tensor))).numpy())
 
     def _smallest_tables(
-        self, weights: NDArray[np.float32], slot_bits: int, name: str, progress: Progress
+        self, weights: NDArray[np.float32], slot_bits: int, name: str, n_tables: int, progress: Progress
     ) -> list[tuple[EncodedTensor, EncodeReport]]:
         """Of ``n_tables`` tables, whose errors lie elsewhere, those of the fewest bytes."""
         recipe = self.recipe
@@ -404,8 +406,8 @@ class _Run:
         choice = {"layout": report.layout, "order": a.order, "live": "auto"}
         if a.live_rows is None and a.live_columns is None and len(self._lives(name)) > 1:
             choice["live"] = "off"
-        for k in range(1, recipe.n_tables):
-            progress(k, recipe.n_tables, f"table {k + 1} of {recipe.n_tables}")
+        for k in range(1, n_tables):
+            progress(k, n_tables, f"table {k + 1} of {n_tables}")
             own["first_seed"] = k * SEEDS_APART
             made.append(codec.encode(weights, slot_bits=slot_bits, name=name, **choice, **own))
         least = min(map(_n_bytes, made))
@@ -438,7 +440,7 @@ class _Run:
             shared = self._state()
             for slot_bits in (n_codes.bit_length() - 1 + more for more in CANDIDATE_BITS):
                 self._take(shared)
-                self._encode(layer, slot_bits, n_codes)
+                self._encode(layer, slot_bits, n_codes, n_tables=1)
                 encoded = self._state()
                 title = f"try t = {slot_bits}, K = {n_codes} in {layer.name}"
                 self._train(title, self.recipe.choice_epochs, self.recipe.retrain_rate)

@@ -50,16 +50,19 @@ class Recipe:
     error_limit: float = 0.005  # validation error that a chosen table may add to the dense network's
 
 
+# Bits of a weight: of the table, and of exact records of few weights.
+LENET5_BITS = {"conv1": 5.5, "conv2": 6.5, "fc1": 8.5, "fc2": 5.5}
+
 RECIPES = {
     "lenet300": Recipe(
         weights={"fc1": 9_400, "fc2": 2_000, "fc3": 400}, tables={"fc1": (8, 4)},
         units={"fc1": 128, "fc2": 80}, n_inputs=500,
     ),
-    # 14 epochs of pruning, not 30: one takes half a minute on a core.
     "lenet5": Recipe(
-        weights={"conv1": 120, "conv2": 900, "fc1": 1_300, "fc2": 250}, tables={"fc1": (7, 4)},
-        units={"conv1": 8, "conv2": 18, "fc1": 64},
-        prune_epochs=14, share_epochs=4, retrain_epochs=8, rest_epochs=4,
+        rounds=(Round(20, 2_250, 2e-3), Round(14), Round(18)), bits=LENET5_BITS,
+        units={"conv1": 8, "conv2": 16, "fc1": 40}, permute=True, tables={"fc1": (9, 4)}, n_tables=38,
+        codes={"conv1": 12, "conv2": 10, "fc2": 12}, biases={"conv1": 0, "conv2": 0, "fc1": 1, "fc2": 0},
+        share_epochs=4, share_rate=3e-4, retrain_epochs=10, retrain_rate=1.5e-3, rest_epochs=6, rest_rate=3e-4,
     ),
     "digits": Recipe(
         weights={"fc1": 800, "fc2": 300, "fc3": 100}, tables={"fc1": (7, 4)},
