@@ -22,7 +22,7 @@ from weightless_sw.progress import Progress
 from weightless_sw.provenance import commit
 from weightless_sw.tensor import CodedTensor, EncodedTensor
 from weightless_sw.training import compress, jobs
-from weightless_sw.training.recipes import Recipe, Round
+from weightless_sw.training.recipes import RECIPES, Recipe, Round
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,7 @@ def _lenet300(*rounds: Round) -> Run:
 TABLES = {
     "lenet300-100x": _lenet300(Round(20, 12_500, 2e-3), Round(9, 10_500)),
     "lenet300-150x": _lenet300(Round(20, 9_400, 2e-3), Round(9, 8_000), Round(9, 7_050)),
+    "lenet5-650x": Run("lenet5", RECIPES["lenet5"]),
 }
 
 _OF = TABLES["lenet300-100x"].recipe
