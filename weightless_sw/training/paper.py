@@ -179,10 +179,17 @@ def _lenet300(*rounds: Round) -> Run:
     return Run("lenet300", recipe)
 
 
+# fc1 alone: the other layers are compacted, and keep all their weights, of 64 values.
+_LENET5_FC1 = replace(
+    RECIPES["lenet5"], rounds=(Round(20, 1_900, 2e-3), Round(9, 1_290), Round(9)), bits={"fc1": 9.3},
+    units={"conv1": 12, "conv2": 24, "fc1": 64}, codes={}, rest_codes=64, biases={}, bias_codes=8,
+)  # fmt: skip
+
 TABLES = {
     "lenet300-100x": _lenet300(Round(20, 12_500, 2e-3), Round(9, 10_500)),
     "lenet300-150x": _lenet300(Round(20, 9_400, 2e-3), Round(9, 8_000), Round(9, 7_050)),
     "lenet5-650x": Run("lenet5", RECIPES["lenet5"]),
+    "lenet5-fc1": Run("lenet5", _LENET5_FC1),
 }
 
 _OF = TABLES["lenet300-100x"].recipe
