@@ -11,7 +11,7 @@ from weightless_sw.spec import ribbon
 DOCS = Path("docs")
 
 
-@pytest.mark.parametrize("draw", [figures.window, figures.dial])
+@pytest.mark.parametrize("draw", [figures.window, figures.dial, figures.tradeoff])
 def test_the_committed_picture_has_the_same_words(draw, tmp_path):
     """Its texts, axes and the numbers on them; shapes depend on the version of matplotlib."""
     path = tmp_path / f"{draw.__name__}.svg"
