@@ -1,5 +1,6 @@
 """Shared helpers: sparse layers, the frozen vectors, and what to do about a missing tool."""
 
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from weightless_sw.provenance import install_line
 
 ROOT = Path(__file__).parent.parent
 settings.register_profile("weightless", deadline=None)  # a busy machine is no fault
@@ -71,3 +74,14 @@ def in_repository_root() -> None:
     """Builds go to build/ of the repository, wherever pytest was started; output is that of a pipe."""
     os.chdir(ROOT)
     os.environ.pop("COLUMNS", None)  # pytest-xdist sets it
+
+
+@pytest.fixture(scope="session")
+def torch(need: Any) -> Any:
+    """torch, or a skip: users install it with the extra `train`."""
+    missing = [name for name in ("torch", "sklearn") if importlib.util.find_spec(name) is None]
+    need(f"{', '.join(missing)} not installed: {install_line('train')}" if missing else "")
+    import torch
+
+    torch.set_num_threads(1)
+    return torch

@@ -22,6 +22,10 @@ COMMANDS = {  # in the order in which help lists them: (module, text)
         "paper",
         "Train and compress the networks of the paper's results, each run with its JSON; what is there is skipped.",
     ),
+    "vgg16": (
+        "vgg",
+        "Store the fully connected layers of VGG-16 in every layout and exact: bytes, seconds to encode and decode.",
+    ),
     "rtl": ("hardware", "Write a decoder's Verilog, and what goes with it."),
     "fpga": (
         "hardware",

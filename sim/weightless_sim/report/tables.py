@@ -297,8 +297,27 @@ def choices(folder: Path) -> str:
     return _table(head, rows)
 
 
+def vgg16(folder: Path) -> str:
+    """The fully connected layers of VGG-16 in every layout."""
+    path = folder / "docs" / "results" / "vgg16.json"
+    rows = json.loads(path.read_text()) if path.exists() else []
+    lines = (
+        (
+            f"{row['layer']}, {row['n_weights']:,}, {row['n_nonzero'] / row['n_weights']:.0%}",
+            row["weights_of"], row["stored_as"], f"{row['bytes']:,}", f"{row['ratio']:.1f}x",
+            f"{row['n_false_positives']:,}", f"{row['encode_seconds']:.1f}", f"{row['decode_seconds']:.2f}",
+            row["decoder"],
+        )
+        for row in rows
+    )  # fmt: skip
+    head = ("layer, weights, not zero", "weights of", "stored as", "bytes", "to fp32", "false positives",
+            "encode, s", "decode, s", "a hardware decoder")  # fmt: skip
+    return _table(head, lines)
+
+
 TABLES: dict[str, Callable[[Path], str]] = {
-    make.__name__: make for make in (sizes, layouts, area, bulk, nangate45, asap7, headline, runs, choices)
+    make.__name__: make
+    for make in (sizes, layouts, area, bulk, nangate45, asap7, headline, runs, choices, vgg16)
 }
 
 

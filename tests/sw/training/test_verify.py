@@ -12,7 +12,7 @@ from weightless_sw.training import verify
 VECTORS = Path(__file__).parent.parent.parent / "vectors" / "lenet300_logits.json"
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def torch() -> None:
     """Nothing here needs it."""
 
