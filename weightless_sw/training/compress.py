@@ -24,7 +24,7 @@ from weightless_sw.codec import EncodeReport
 from weightless_sw.metadata import BIAS, zeros_metadata
 from weightless_sw.progress import Progress
 from weightless_sw.tensor import EncodedTensor
-from weightless_sw.training import learn, prune, readers, sparse, stored, units
+from weightless_sw.training import learn, prune, readers, sparse, stored, tables, units
 from weightless_sw.training.checkpoint import Checkpoint, digest
 from weightless_sw.training.recipes import Recipe, Round
 
@@ -51,7 +51,6 @@ NOT_COMPUTED = (
     "recipe (a hook, a module that writes into another)"
 )
 CHOICE_SAMPLES = 2000  # of the training set, on which tables of one size are compared
-SEEDS_APART = 4  # an encoder tries some seeds itself, where the table is small
 CANDIDATE_CODES = (4, 8, 16)
 CANDIDATE_BITS = (
     4,
@@ -367,9 +366,8 @@ class _Run:
         if block := self.blocks.get(layer.name):
             weights = block.expand(torch.from_numpy(weights)).numpy()
         with self.step(f"encode {layer.name}") as progress:
-            made = self._smallest_tables(
-                weights, slot_bits, layer.name, n_tables or self.recipe.n_tables, progress
-            )
+            lives, n = self._lives(layer.name), n_tables or self.recipe.n_tables
+            made = tables.smallest(weights, slot_bits, layer.name, self.recipe, lives, n, progress)
         losses = []
         if len(made) > 1:
             samples = self._samples()
@@ -386,32 +384,6 @@ class _Run:
     def _hold(self, layer: sparse.Layer, tensor: EncodedTensor) -> None:
         """Compute with what a table decodes to."""
         layer.hold(self._cut(layer.name, torch.from_numpy(codec.decode(tensor))).numpy())
-
-    def _smallest_tables(
-        self, weights: NDArray[np.float32], slot_bits: int, name: str, n_tables: int, progress: Progress
-    ) -> list[tuple[EncodedTensor, EncodeReport]]:
-        """Of ``n_tables`` tables, whose errors lie elsewhere, those of the fewest bytes."""
-        recipe = self.recipe
-        choice: dict[str, Any] = {"layout": recipe.layout, "order": recipe.order, "live": "auto"}
-        own: dict[str, Any] = {} if recipe.lanes is None else {"lanes": recipe.lanes}
-        made = [
-            codec.encode(
-                weights, slot_bits=slot_bits, name=name, progress=progress, **choice | {"live": live}, **own
-            )
-            for live in self._lives(name)
-        ]
-        tensor, report = min(made, key=_n_bytes)
-        made = [(tensor, report)]
-        a = tensor.arrangement
-        choice = {"layout": report.layout, "order": a.order, "live": "auto"}
-        if a.live_rows is None and a.live_columns is None and len(self._lives(name)) > 1:
-            choice["live"] = "off"
-        for k in range(1, n_tables):
-            progress(k, n_tables, f"table {k + 1} of {n_tables}")
-            own["first_seed"] = k * SEEDS_APART
-            made.append(codec.encode(weights, slot_bits=slot_bits, name=name, **choice, **own))
-        least = min(map(_n_bytes, made))
-        return [one for one in made if _n_bytes(one) == least]
 
     def _lives(self, name: str) -> tuple[str, ...]:
         """What may become of dead rows and columns: where units were moved, and a layer reads nothing but units, the
@@ -572,10 +544,6 @@ def _check_names(network: nn.Module, layers: Mapping[str, nn.Parameter], recipe:
             if weight is parameter:
                 raise ValueError(f"{name} has the same weight as {first}; name it {first} in the recipe")
         raise ValueError(f"no layer {name} in the network; it has: {', '.join(layers)}")
-
-
-def _n_bytes(made: tuple[EncodedTensor, EncodeReport]) -> int:
-    return container.stored_bytes(made[0])
 
 
 def _first_inputs(loader: Iterable[Any]) -> Any:

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from weightless_sw import codec
+from weightless_sw.training.recipes import Recipe
+
+
+@pytest.mark.parametrize(("layout", "lanes"), [("auto", 8), ("classic", 4), ("ribbon", None)])
+def test_tables_of_other_seeds_have_the_same_keys_and_other_errors(sparse_layer, layout, lanes):
+    """Also where a recipe's lanes are of no use to the layout that is the smaller one."""
+    from weightless_sw.training import tables
+
+    weights = sparse_layer((60, 80), 150, n_values=3)
+    told = []
+    recipe = Recipe(tables={}, layout=layout, lanes=lanes)
+    made = tables.smallest(weights, 7, "w", recipe, ("auto", "off"), 4, lambda *at: told.append(at[0]))
+    assert len({report.bytes for _, report in made}) == 1
+    assert len(made) > 1
+    decoded = [codec.decode(tensor) for tensor, _ in made]
+    for one in decoded:
+        assert np.array_equal(one[weights != 0], weights[weights != 0])
+    assert len({one.tobytes() for one in decoded}) == len(made)
+    assert 3 in told
+
+
+def test_what_is_dead_behind_needs_no_map(sparse_layer):
+    """Rows in front: a dead stretch takes less than their map; and it is taken only where that may be."""
+    from weightless_sw.training import tables
+
+    weights = np.zeros((500, 80), np.float32)
+    weights[:40] = sparse_layer((40, 80), 1_600, n_values=3)
+    recipe = Recipe(tables={}, layout="ribbon", order="rows")
+    (off, less), *_ = tables.smallest(weights, 7, "w", recipe, ("auto", "off"), 1, lambda *_: None)
+    (auto, more), *_ = tables.smallest(weights, 7, "w", recipe, ("auto",), 1, lambda *_: None)
+    assert off.arrangement.live_rows is None
+    assert auto.arrangement.live_rows is not None
+    assert less.bytes < more.bytes

@@ -1,0 +1,54 @@
+"""Tables of one layer, of which the smallest are of use: another seed has its false positives elsewhere."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from weightless_sw import codec, layouts
+from weightless_sw.codec import EncodeReport
+from weightless_sw.progress import Progress
+from weightless_sw.tensor import EncodedTensor
+from weightless_sw.training.recipes import Recipe
+
+SEEDS_APART = 4  # an encoder tries some seeds itself, where the table is small
+
+
+def smallest(
+    weights: NDArray[np.float32],
+    slot_bits: int,
+    name: str,
+    recipe: Recipe,
+    lives: Sequence[str],
+    n_tables: int,
+    progress: Progress,
+) -> list[tuple[EncodedTensor, EncodeReport]]:
+    """Of ``n_tables`` tables those of the fewest bytes.
+
+    The first one chooses layout and order, where the recipe leaves them open, and among ``lives`` (as in codec.encode)
+    what becomes of dead rows and columns; the others have other seeds.  Raises EncodeError.
+    """
+    own: dict[str, Any] = {} if recipe.lanes is None else {"lanes": recipe.lanes}
+    choice: dict[str, Any] = {"layout": recipe.layout, "order": recipe.order}
+    first = []
+    for live in lives:
+        made = codec.encode(
+            weights, slot_bits=slot_bits, name=name, progress=progress, live=live, **choice, **own
+        )
+        first.append((*made, live))
+    tensor, report, live = min(first, key=lambda made: made[1].bytes)
+    if not layouts.has_option(report.layout, "lanes"):
+        own.pop("lanes", None)
+    all_made = [(tensor, report)]
+    for k in range(1, n_tables):
+        progress(k, n_tables, f"table {k + 1} of {n_tables}")
+        # One that goes through thousands of seeds to its size would come to the same again.
+        own["first_seed"] = max(k * SEEDS_APART, all_made[-1][1].seed + 1)
+        made = codec.encode(
+            weights, layout=report.layout, order=tensor.arrangement.order, live=live, slot_bits=slot_bits,
+            name=name, **own,
+        )  # fmt: skip
+        all_made.append(made)
+    least = min(report.bytes for _, report in all_made)
+    return [one for one in all_made if one[1].bytes == least]
