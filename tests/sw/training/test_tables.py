@@ -5,12 +5,14 @@ from weightless_sw import codec
 from weightless_sw.training.recipes import Recipe
 
 
-@pytest.mark.parametrize(("layout", "lanes"), [("auto", 8), ("classic", 4), ("ribbon", None)])
-def test_tables_of_other_seeds_have_the_same_keys_and_other_errors(sparse_layer, layout, lanes):
+@pytest.mark.parametrize(
+    ("layout", "lanes", "n_keys"), [("auto", 8, 400), ("classic", 4, 150), ("ribbon", None, 400)]
+)
+def test_tables_of_other_seeds_have_the_same_keys_and_other_errors(sparse_layer, layout, lanes, n_keys):
     """Also where a recipe's lanes are of no use to the layout that is the smaller one."""
     from weightless_sw.training import tables
 
-    weights = sparse_layer((60, 80), 150, n_values=3)
+    weights = sparse_layer((60, 80), n_keys, n_values=3)
     told = []
     recipe = Recipe(tables={}, layout=layout, lanes=lanes)
     made = tables.smallest(weights, 7, "w", recipe, ("auto", "off"), 4, lambda *at: told.append(at[0]))
