@@ -237,6 +237,8 @@ class _Run:
         coding = r.layout, r.order, r.lanes, r.n_tables
         for name in sorted(tables, key=lambda name: -self.layers[name].mask.numel()):
             layer, table = self.layers[name], tables[name]
+            if r.balance:
+                steps.append(_Step(("balance", name), partial(self._balance, name)))
             if table is None:
                 tried = CANDIDATE_CODES, CANDIDATE_BITS, r.choice_epochs, r.retrain_rate, r.error_limit
                 steps.append(_Step(("choose", name, tried, sharing, coding), partial(self._choose, layer)))
@@ -329,6 +331,11 @@ class _Run:
         inputs = _first_inputs(self.validation)
         if inputs is not None:
             units.move(self.network, list(self.layers.values()), self.biases, self.readers, inputs)
+
+    def _balance(self, name: str) -> None:
+        inputs = _first_inputs(self.validation)
+        if inputs is not None:
+            units.balance(self.network, self.layers, self.biases, self.readers, name, inputs)
 
     def _deviation(self, first: str) -> torch.Tensor:
         """Standard deviation of each input of the first layer, over the validation set."""

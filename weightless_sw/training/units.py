@@ -17,6 +17,8 @@ from weightless_sw.training.readers import Readers, tensors_in
 from weightless_sw.training.sparse import Layer
 
 TOLERANCE = 1e-9  # of outputs in float64, whose sums come in another order
+ROUNDED = 1e-4  # and where weights are rounded to float32 once more
+BALANCINGS = 10  # of rows, then columns: after these they differ by little
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,10 @@ def _n_users(network: nn.Module, parameter: nn.Parameter) -> int:
     return sum(one is parameter for module in network.modules() for one in module._parameters.values())
 
 
-def same_outputs(one: nn.Module, other: nn.Module, inputs: Any) -> bool:
+def same_outputs(one: nn.Module, other: nn.Module, inputs: Any, tolerance: float = TOLERANCE) -> bool:
     """Whether both compute the same, but for the order of sums, in float64 and evaluation mode."""
     before, after = (_outputs(network, inputs) for network in (one, other))
-    return before.shape == after.shape and bool(torch.allclose(before, after, rtol=TOLERANCE, atol=TOLERANCE))
+    return before.shape == after.shape and bool(torch.allclose(before, after, rtol=tolerance, atol=tolerance))
 
 
 def _outputs(network: nn.Module, inputs: Any) -> torch.Tensor:
@@ -176,3 +178,60 @@ def _take(layer: Layer, rows: torch.Tensor | None, columns: torch.Tensor | None)
             matrix = matrix if rows is None else matrix[rows]
             matrix = matrix if columns is None else matrix[:, columns]
             tensor.copy_(matrix.reshape(tensor.shape))
+
+
+def balance(
+    network: nn.Module,
+    layers: Mapping[str, Layer],
+    biases: Mapping[str, Layer],
+    readers: Readers,
+    name: str,
+    inputs: Any,
+) -> bool:
+    """Scale units so that weights of the layer ``name`` are of one size in all rows, and for each unit that they read.
+
+    A unit that is scaled, with its bias, and whose readers are scaled back, gives what it gave behind a ReLU or
+    pooling.  Few values then fit the layer better; others get the differences.  Where the outputs for ``inputs`` do not
+    stay nothing is changed, and the result is False.
+    """
+    before, all_of = copy.deepcopy(network), [*layers.values(), *biases.values()]
+    states = [one.state() for one in all_of]
+    for _ in range(BALANCINGS):
+        own = _relative(layers[name], readers, rows=True)
+        _scale(1 / own, layers, biases, readers)
+        _scale(_relative(layers[name], readers, rows=False), layers, biases, readers)
+    if same_outputs(before, network, inputs, ROUNDED):
+        return True
+    for one, state in zip(all_of, states, strict=True):
+        one.take(state)
+    return False
+
+
+def _relative(layer: Layer, readers: Readers, *, rows: bool) -> torch.Tensor:
+    """For each unit the root mean square of the weights in its row of ``layer``, or of those there that read it.
+
+    Against that of all weights; one for units that have none, or that are open.
+    """
+    counts = layer.mask.cpu().flatten(1)
+    squares = (layer.original.detach().cpu().flatten(1) * counts).double().square()
+    of_unit = torch.zeros(2, len(readers.open), dtype=torch.float64)
+    for place, matrix in zip(of_unit, (squares, counts), strict=True):
+        if rows:
+            place[readers.units(layer.name)] = matrix.sum(1).double()
+        else:
+            place += readers.total({layer.name: matrix})
+    mean = of_unit[0] / of_unit[1].clamp(min=1) / (squares.sum() / counts.sum().clamp(min=1))
+    return torch.where(readers.open | (mean <= 0), 1.0, mean.sqrt()).float()
+
+
+def _scale(
+    of_units: torch.Tensor, layers: Mapping[str, Layer], biases: Mapping[str, Layer], readers: Readers
+) -> None:
+    """Multiply what each unit gives, and take it back where it is read."""
+    with torch.no_grad():
+        for name, layer in layers.items():
+            own = of_units[readers.units(name)]
+            factors = own[:, None] / readers.inputs(name, of_units)
+            layer.original.mul_(factors.reshape(-1, *layer.original.shape[1:]).to(layer.original))
+            if name in biases:
+                biases[name].original.mul_(own.to(layer.original))

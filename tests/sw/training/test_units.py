@@ -133,3 +133,36 @@ def test_a_wrong_move_is_found(lenet, torch, monkeypatch):
     )
     with pytest.raises(ValueError, match="can't be moved"):
         units.move(network, layers, {}, who, inputs)
+
+
+def test_weights_of_a_balanced_layer_are_of_one_size(lenet, torch):
+    from weightless_sw.training import sparse, units
+
+    network, who, inputs = lenet
+    layers = sparse.attach(network)
+    biases = sparse.attach_biases(network, layers)
+    with torch.no_grad():
+        layers["5"].original.mul_(torch.logspace(-1, 1, 9)[:, None] * torch.logspace(-1, 1, 24))
+        layers["5"].original[0] *= layers["5"].mask[0].fill_(0)
+    before = copy.deepcopy(network)
+    assert units.balance(network, layers, biases, who, "5", inputs)
+    assert units.same_outputs(before, network, inputs, 1e-4)
+    weights = layers["5"].weights
+    rows = np.sqrt((weights[1:] ** 2).mean(1))
+    groups = np.sqrt((weights[1:].reshape(8, 6, 4) ** 2).mean((0, 2)))  # four places of each of six maps
+    assert rows.max() / rows.min() < 1.02
+    assert groups.max() / groups.min() < 1.02
+
+
+def test_what_does_not_scale_is_left_as_it_is(torch):
+    """A sigmoid of twice as much is not twice as much."""
+    from weightless_sw.training import readers, sparse, units
+
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Sigmoid(), torch.nn.Linear(8, 2))
+    inputs = torch.rand(5, 6)
+    who = readers.find(network, sparse.find_layers(network), inputs)
+    layers = sparse.attach(network)
+    before = copy.deepcopy(network)
+    assert not units.balance(network, layers, {}, who, "0", inputs)
+    assert torch.equal(network(inputs), before(inputs))
