@@ -229,7 +229,8 @@ class _Run:
         """In order; the layers of the tables from the largest on."""
         r, tables = self.recipe, self.recipe.tables
         no_bias = [name for name in self.biases if not self._bias_codes(name)]
-        begin = ("begin", dict(r.units), r.n_inputs, r.permute, no_bias)
+        whole = ("whole",) if r.units and not self.blocks else ()
+        begin = ("begin", dict(r.units), r.n_inputs, r.permute, no_bias, *whole)
         steps = [_Step(begin, partial(self._measure, "dense", self.teacher)), *self._prunings()]
         if r.permute:
             steps.append(_Step(("move",), self._move))

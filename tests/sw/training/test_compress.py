@@ -252,6 +252,24 @@ def test_a_recipe_that_begins_alike_goes_on_from_there(by_rounds, training, digi
     assert titles.count("prune to 900 bytes, round 1") == 1
 
 
+def test_two_tables_are_not_made_in_a_narrow_network(by_rounds, training, stored, digits, torch):
+    """Their errors might meet in units that are left out; and nothing is taken up from a narrow network's steps."""
+    compress, learn, networks = training
+    network, _, validation, data = digits
+    recipe = dataclasses.replace(
+        ROUNDS, rounds=ROUNDS.rounds[:1], tables={"fc1": (7, 4), "fc2": (7, 4)}, n_tables=1
+    )
+    loader = learn.Batches(data.train, batch=32, max_shift=1, cross=True, seed=4)
+    result = compress.compress(network, loader, validation, recipe, checkpoints=by_rounds[1])
+    kinds = [type(result.tensors[f"fc{k}.weight"]).__name__ for k in (1, 2, 3)]
+    assert kinds == ["EncodedTensor", "EncodedTensor", "CodedTensor"]
+    fresh = networks.build("digits", seed=9)
+    stored.restore(fresh, result.tensors)
+    images = torch.from_numpy(data.test.images)
+    with torch.no_grad():
+        assert torch.equal(fresh(images), result.network(images))
+
+
 def test_of_tables_of_one_size_the_one_of_least_loss_is_taken(by_rounds, training, digits, monkeypatch):
     """Every table that was tried has the same keys and another place for its errors."""
     compress, learn, _ = training
