@@ -234,12 +234,11 @@ class _Run:
         steps = [_Step(begin, partial(self._measure, "dense", self.teacher)), *self._prunings()]
         if r.permute:
             steps.append(_Step(("move",), self._move))
+        steps += [_Step(("balance", name), partial(self._balance, name)) for name in r.balance]
         sharing = r.share_epochs, r.share_rate, r.assigned_share
         coding = r.layout, r.order, r.lanes, r.n_tables
         for name in sorted(tables, key=lambda name: -self.layers[name].mask.numel()):
             layer, table = self.layers[name], tables[name]
-            if r.balance:
-                steps.append(_Step(("balance", name), partial(self._balance, name)))
             if table is None:
                 tried = CANDIDATE_CODES, CANDIDATE_BITS, r.choice_epochs, r.retrain_rate, r.error_limit
                 steps.append(_Step(("choose", name, tried, sharing, coding), partial(self._choose, layer)))
@@ -546,7 +545,8 @@ class _Run:
 
 def _check_names(network: nn.Module, layers: Mapping[str, nn.Parameter], recipe: Recipe) -> None:
     """Raise ValueError for a recipe's layer that is not there, or that goes by another's name."""
-    for name in sorted({*recipe.weights, *recipe.tables, *recipe.units} - set(layers)):
+    named = {*recipe.weights, *recipe.tables, *recipe.units, *recipe.bits, *recipe.balance}
+    for name in sorted(named - set(layers)):
         parameter = dict(network.named_parameters(remove_duplicate=False)).get(f"{name}.weight")
         for first, weight in layers.items():
             if weight is parameter:

@@ -106,6 +106,14 @@ def read(path: Path) -> Found:
         ) from error
 
 
+def is_of(found: Found, run: Run) -> bool:
+    """Whether a result is of this very recipe; what recipes had not then is as they have it where nothing is said."""
+    of_run, unsaid = (
+        msgspec.json.decode(msgspec.json.encode(asdict(recipe))) for recipe in (run.recipe, Recipe(tables={}))
+    )
+    return bool(unsaid | found.recipe == of_run)
+
+
 def one(name: str, run: Run, seed: int, data: Path | None, step: compress.Step, build: Path) -> Found:
     """Train, compress, write the file into the folder ``build``, and evaluate what it decodes to.
 
@@ -211,6 +219,7 @@ _CHOICES: dict[str, dict[str, Any]] = {
     "lower rates": {"share_rate": 3e-4, "rest_rate": 3e-4},
     "values kept": {"assigned_share": 0.4},
     "few biases": {"biases": dict(_OF.biases)},
+    "weights of one size": {"balance": ("fc1",)},
 }
 ABLATIONS = {
     f"choice-{name.replace(' ', '-')}": Run("lenet300", replace(_PLAIN, **changes), (1,))

@@ -29,8 +29,9 @@ class Recipe:
     n_inputs: int | None = None  # kept in compaction
     # Units are put in the order of their weights, those that are left out last: what is dead lies together.
     permute: bool = False
-    # Units are scaled before a table's layer gets few values, so that its weights are of one size.
-    balance: bool = False
+    balance: tuple[
+        str, ...
+    ] = ()  # layers whose units are scaled before they get few values, see units.balance
     rest_codes: int = 12  # number of values of the layers that are coded
     bias_codes: int = 16  # and of the biases of each layer; 0: there are none
     codes: Mapping[str, int] = field(default_factory=dict)  # the same for layers that have their own

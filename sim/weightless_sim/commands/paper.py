@@ -50,7 +50,9 @@ def _paper(options: argparse.Namespace) -> int:
     console, log = common.console(), _Log(HERE.paper / "log")
     if options.list:
         for path, (name, seed) in wanted.items():
-            console.print(f"{name}, seed {seed}: {'done' if path.exists() else 'to do'}")
+            other = path.exists() and not paper.is_of(paper.read(path), paper.RUNS[name])
+            done = "done, by another recipe" if other else "done" if path.exists() else "to do"
+            console.print(f"{name}, seed {seed}: {done}")
         return 0
     for path, (name, seed) in wanted.items():
         if not path.exists():
@@ -74,6 +76,11 @@ def _paper(options: argparse.Namespace) -> int:
             found.run, str(found.seed), f"{found.bytes:,}", f"{found.ratio:.0f}x", *errors, f"{n_false:,}"
         )
     console.print(table)
+    for (name, seed), found in zip(wanted.values(), found_all, strict=True):
+        if not paper.is_of(found, paper.RUNS[name]):
+            common.remark(
+                f"{name}, seed {seed}: by another recipe than today's; remove its JSON to run it again"
+            )
     console.print(f"Files and log in {HERE.paper}, results in {options.results}.")
     return 0
 

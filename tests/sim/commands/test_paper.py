@@ -9,6 +9,7 @@ from weightless_sim.commands import paper
 from weightless_sim.folders import Folders
 from weightless_sw import container
 from weightless_sw.provenance import install_line
+from weightless_sw.training import recipes
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def quick(need, monkeypatch, tmp_path):
     """One run of a few epochs on the digits, and the same exact."""
     missing = [name for name in ("torch", "sklearn") if importlib.util.find_spec(name) is None]
     need(f"{', '.join(missing)} not installed: {install_line('train')}" if missing else "")
-    from weightless_sw.training import networks, recipes
+    from weightless_sw.training import networks
     from weightless_sw.training import paper as runs
 
     recipe = recipes.Recipe(
@@ -71,6 +72,14 @@ def test_runs_are_made_once_and_say_what_their_files_are(quick, tmp_path, capsys
     monkeypatch.setattr(quick, "one", None)
     assert cli.main(arguments) == 0
     assert f"{found.bytes:,}" in capsys.readouterr().out
+    monkeypatch.setitem(
+        quick.RUNS, "tiny", dataclasses.replace(quick.RUNS["tiny"], recipe=recipes.Recipe(tables={}))
+    )
+    assert cli.main([*arguments, "--list"]) == 0
+    listed = capsys.readouterr().out
+    assert listed == "tiny, seed 1: done, by another recipe\ntiny-exact, seed 1: done\n"
+    assert cli.main(arguments) == 0
+    assert "tiny, seed 1: by another recipe than today's" in " ".join(capsys.readouterr().err.split())
     log = (tmp_path / "paper" / "log").read_text()
     assert log.count(" bytes, {") == 2
 

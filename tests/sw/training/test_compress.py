@@ -173,9 +173,9 @@ def test_a_killed_run_goes_on_with_the_same_result(training, digits, tmp_path, t
 
 ROUNDS = recipes.Recipe(
     rounds=(recipes.Round(3, 900, 2e-3), recipes.Round(2, 700, grouped=("fc1",)), recipes.Round(1)),
-    bits={"fc1": 8.5, "fc2": 6.5, "fc3": 5.5}, units={"fc1": 90, "fc2": 40}, permute=True, tables={"fc1": (8, 2)},
-    n_tables=3, biases={"fc1": 1, "fc2": 0, "fc3": 0}, codes={"fc3": 6}, layout="ribbon", share_epochs=1,
-    retrain_epochs=1, rest_epochs=1,
+    bits={"fc1": 8.5, "fc2": 6.5, "fc3": 5.5}, units={"fc1": 90, "fc2": 40}, permute=True, balance=("fc1",),
+    tables={"fc1": (8, 2)}, n_tables=3, biases={"fc1": 1, "fc2": 0, "fc3": 0}, codes={"fc3": 6}, layout="ribbon",
+    share_epochs=1, retrain_epochs=1, rest_epochs=1,
 )  # fmt: skip
 
 
