@@ -80,14 +80,16 @@ class Compressed:
 
     ``network`` computes with what ``tensors`` decode to, checked tensor by tensor; what it has under several names is
     there under the first, the others in the metadata.  ``simplified`` are the layers of the tables as they
-    went into the encoder.  ``passed`` has the state of the whole network, in plain tensors, as it was at the steps
-    of ``history`` that simplified or encoded a layer.
+    went into the encoder, ``unmoved`` the same with their units where they were in the network that was given.
+    ``passed`` has the state of the whole network, in plain tensors, as it was at the steps of ``history`` that
+    simplified or encoded a layer.
     """
 
     network: nn.Module
     tensors: container.Tensors
     reports: dict[str, EncodeReport]
     simplified: dict[str, NDArray[np.float32]]
+    unmoved: dict[str, NDArray[np.float32]]
     passed: dict[str, dict[str, torch.Tensor]]
     history: list[Measured]
     candidates: list[Candidate]  # in the order in which they were tried
@@ -164,6 +166,7 @@ class _Run:
         self.encoded: dict[str, EncodedTensor] = {}
         self.reports: dict[str, EncodeReport] = {}
         self.simplified: dict[str, NDArray[np.float32]] = {}
+        self.unmoved: dict[str, NDArray[np.float32]] = {}
         self.passed: dict[str, dict[str, torch.Tensor]] = {}
         self.candidates: list[Candidate] = []
         self.tables: dict[str, tuple[int, int]] = {}
@@ -175,6 +178,11 @@ class _Run:
         self.readers = _readers(network, weights, self.validation)
         self._attach(copy.deepcopy(network))
         layers = list(self.layers.values())
+        # Where the rows and columns of each layer were in the network that was given.
+        self.origins = {
+            layer.name: (torch.arange(len(layer.mask)), torch.arange(layer.mask[0].numel()))
+            for layer in layers
+        }
         prune.check_compactable(layers, self.readers, recipe.units, recipe.n_inputs)
         if not (recipe.units or recipe.n_inputs):
             return
@@ -186,10 +194,12 @@ class _Run:
             return
         masks = {name: layer.mask for name, layer in self.layers.items()}
         if found := units.narrow(network, masks, self.readers, inputs, front=recipe.permute):
-            smaller, self.blocks, masks = found
+            self.blocks = found.blocks
+            self.origins = {name: (block.rows, block.columns) for name, block in found.origins.items()}
+            smaller = found.network
             self.readers = _readers(smaller, sparse.find_layers(smaller), self.validation)
             self._attach(smaller)
-            for name, mask in masks.items():
+            for name, mask in found.masks.items():
                 self.layers[name].set_mask(mask)
 
     def _attach(self, network: nn.Module) -> None:
@@ -221,8 +231,8 @@ class _Run:
         if not keep:
             kept[-1].remove()
         return Compressed(
-            network, tensors, self.reports, self.simplified, self.passed, self.history, self.candidates,
-            self.tables,
+            network, tensors, self.reports, self.simplified, self.unmoved, self.passed, self.history,
+            self.candidates, self.tables,
         )  # fmt: skip
 
     def _steps(self) -> list[_Step]:
@@ -233,7 +243,7 @@ class _Run:
         begin = ("begin", dict(r.units), r.n_inputs, r.permute, no_bias, *whole)
         steps = [_Step(begin, partial(self._measure, "dense", self.teacher)), *self._prunings()]
         if r.permute:
-            steps.append(_Step(("move",), self._move))
+            steps.append(_Step(("moved",), self._move))
         steps += [_Step(("balance", name), partial(self._balance, name)) for name in r.balance]
         sharing = r.share_epochs, r.share_rate, r.assigned_share
         coding = r.layout, r.order, r.lanes, r.n_tables
@@ -330,7 +340,10 @@ class _Run:
     def _move(self) -> None:
         inputs = _first_inputs(self.validation)
         if inputs is not None:
-            units.move(self.network, list(self.layers.values()), self.biases, self.readers, inputs)
+            layers = list(self.layers.values())
+            for name, were in units.move(self.network, layers, self.biases, self.readers, inputs).items():
+                rows, columns = self.origins[name]
+                self.origins[name] = rows[were[0]], columns[were[1]]
 
     def _balance(self, name: str) -> None:
         inputs = _first_inputs(self.validation)
@@ -369,7 +382,7 @@ class _Run:
 
     def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int, n_tables: int | None = None) -> None:
         self.tables[layer.name] = slot_bits, n_codes
-        weights = layer.weights
+        weights, unmoved = layer.weights, self._unmoved(layer)
         if block := self.blocks.get(layer.name):
             weights = block.expand(torch.from_numpy(weights)).numpy()
         with self.step(f"encode {layer.name}") as progress:
@@ -385,8 +398,17 @@ class _Run:
         read = records.from_record(records.to_record(tensor), tensor.arrangement)
         self.encoded[layer.name], self.reports[layer.name] = read, report
         self.simplified[layer.name] = weights
+        self.unmoved[layer.name] = unmoved
         self._hold(layer, read)
         self._pass(f"encoded {layer.name}")
+
+    def _unmoved(self, layer: sparse.Layer) -> NDArray[np.float32]:
+        """Its weights with the units where they were in the network that was given."""
+        rows, columns = (part.numpy() for part in self.origins[layer.name])
+        shape = self.blocks[layer.name].shape if layer.name in self.blocks else layer.mask.shape
+        matrix = np.zeros((shape[0], shape[1:].numel()), np.float32)
+        matrix[rows[:, None], columns] = layer.weights.reshape(len(rows), -1)
+        return matrix.reshape(shape)
 
     def _hold(self, layer: sparse.Layer, tensor: EncodedTensor) -> None:
         """Compute with what a table decodes to."""
@@ -503,6 +525,8 @@ class _Run:
             "candidates": [astuple(candidate) for candidate in self.candidates],
             "reports": {name: asdict(report) for name, report in self.reports.items()},
             "simplified": {name: torch.from_numpy(array) for name, array in self.simplified.items()},
+            "unmoved": {name: torch.from_numpy(array) for name, array in self.unmoved.items()},
+            "origins": dict(self.origins),
         }
 
     def _others(self) -> dict[str, torch.Tensor]:
@@ -533,6 +557,8 @@ class _Run:
         self.history = [Measured(*fields) for fields in state["history"]]
         self.reports = {name: EncodeReport(**fields) for name, fields in state["reports"].items()}
         self.simplified = {name: tensor.numpy() for name, tensor in state["simplified"].items()}
+        self.unmoved = {name: tensor.numpy() for name, tensor in state.get("unmoved", {}).items()}
+        self.origins |= {name: (rows, columns) for name, (rows, columns) in state.get("origins", {}).items()}
         self.tables = {name: (t, k) for name, (t, k) in state["tables"].items()}
         self.encoded = {}
         for name, (record, shape, rows, columns, by_columns) in state["encoded"].items():

@@ -7,7 +7,7 @@ looked at once, when the file is written.  Choices are made by the validation se
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,9 @@ class TableFound:
     bytes: int  # record and maps
     fp32_bytes: int
     rivals: dict[str, int]
+    rivals_unmoved: dict[str, int] = field(
+        default_factory=dict
+    )  # with the units where they were in the dense network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +168,7 @@ def _table(job: jobs.Job, layer: str) -> TableFound:
         layout=report.layout, slot_bits=job.result.tables[layer][0], n_codes=report.n_codes,
         n_stored=report.n_stored, n_keys=report.n_nonzero, n_false_positives=report.n_false_positives,
         bytes=report.bytes, fp32_bytes=4 * report.n_weights, rivals=_rivals(weights),
+        rivals_unmoved=_rivals(job.result.unmoved[layer]),
     )  # fmt: skip
 
 

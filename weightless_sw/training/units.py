@@ -7,7 +7,7 @@ Neither changes what a network computes, and each is proved on real inputs.  Who
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -45,37 +45,46 @@ class Block:
         return matrix.reshape(len(self.rows), -1, *self.shape[2:])
 
 
+class Narrow(NamedTuple):
+    """A network of the units that stay; by layer its place in the full network, where it was there, and its mask."""
+
+    network: nn.Module
+    blocks: dict[str, Block]
+    origins: dict[str, Block]
+    masks: dict[str, torch.Tensor]
+
+
 def narrow(
     network: nn.Module, masks: Mapping[str, torch.Tensor], readers: Readers, inputs: Any, *, front: bool
-) -> tuple[nn.Module, dict[str, Block], dict[str, torch.Tensor]] | None:
+) -> Narrow | None:
     """The network without the units that have no weight in ``masks`` (by layer, in the weight's shape).
 
-    Its layers come with the place of each in the full network: where it was, or, with ``front``, in front of what is
-    left out; and with what is left of the masks.  None where something but these layers has values by unit, or counts
-    them, so that the outputs for ``inputs`` would not stay.
+    The place of each of its layers is where it was, or, with ``front``, in front of what is left out.  None where
+    something but these layers has values by unit, or counts them, so that the outputs for ``inputs`` would not stay.
     """
     kept = torch.cat([mask.cpu().flatten(1).any(1) for mask in masks.values()]).float()
     kept = torch.where(readers.open, torch.ones_like(kept), kept)
     places = _in_front(kept, readers, masks) if front else kept
     masked, smaller = copy.deepcopy(network), copy.deepcopy(network)
     blocks: dict[str, Block] = {}
+    origins: dict[str, Block] = {}
     kept_masks = {}
     for name, mask in masks.items():
         module, own = smaller.get_submodule(name), readers.units(name)
         if len(readers.reads[name]) > 1 or _n_users(smaller, module.weight) > 1:
             return None
-        part, blocks[name] = (
+        origins[name], blocks[name] = (
             Block(mask.shape, _ones(units[own]), _ones(readers.inputs(name, units)[0]))
             for units in (kept, places)
         )
-        if len(part.columns) != len(blocks[name].columns):
+        if len(origins[name].columns) != len(blocks[name].columns):
             return None
         weight = module.weight.detach() * mask.to(module.weight)
         masked.get_submodule(name).weight = nn.Parameter(weight)
-        module.weight = nn.Parameter(part.cut(weight))
-        kept_masks[name] = part.cut(mask)
+        module.weight = nn.Parameter(origins[name].cut(weight))
+        kept_masks[name] = origins[name].cut(mask)
         if module.bias is not None:
-            module.bias = nn.Parameter(module.bias.detach()[part.rows])
+            module.bias = nn.Parameter(module.bias.detach()[origins[name].rows])
     expanded = copy.deepcopy(network)
     for name, block in blocks.items():
         module, full = smaller.get_submodule(name), expanded.get_submodule(name)
@@ -86,7 +95,7 @@ def narrow(
         alike = all(same_outputs(masked, other, inputs) for other in (smaller, expanded))
     except RuntimeError:
         return None
-    return (smaller, blocks, kept_masks) if alike else None
+    return Narrow(smaller, blocks, origins, kept_masks) if alike else None
 
 
 def _in_front(kept: torch.Tensor, readers: Readers, layers: Mapping[str, Any]) -> torch.Tensor:
@@ -127,13 +136,16 @@ def _outputs(network: nn.Module, inputs: Any) -> torch.Tensor:
 
 def move(
     network: nn.Module, layers: Sequence[Layer], biases: Mapping[str, Layer], readers: Readers, inputs: Any
-) -> None:
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """Put the units of each layer in the order of their weights and of those that read them, dead ones last.
 
-    The first and the last places stay where units are open.  Raises ValueError where the outputs for ``inputs`` do not
-    stay, since something but these layers has values by unit.
+    Layers with open units stay.  Returns for each layer where its rows and columns were.  Raises ValueError where the
+    outputs for ``inputs`` do not stay, since something but these layers has values by unit.
     """
     before = copy.deepcopy(network)
+    were = {
+        one.name: (torch.arange(len(one.mask)), torch.arange(one.mask.flatten(1).shape[1])) for one in layers
+    }
     for layer in layers:
         own = readers.units(layer.name)
         if readers.open[own].any():
@@ -147,13 +159,16 @@ def move(
         _take(layer, order, None)
         if layer.name in biases:
             _take(biases[layer.name], order, None)
+        were[layer.name] = were[layer.name][0][order], were[layer.name][1]
         for one in layers:
             _take(one, None, columns[one.name])
+            were[one.name] = were[one.name][0], were[one.name][1][columns[one.name]]
     if not same_outputs(before, network, inputs):
         raise ValueError(
             "the units of this network can't be moved: something that is no Linear or Conv2d layer has values by unit; "
             "leave `permute` out of the recipe"
         )
+    return were
 
 
 def _moved(readers: Readers, name: str, own: slice, order: torch.Tensor) -> torch.Tensor | None:

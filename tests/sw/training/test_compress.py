@@ -230,6 +230,17 @@ def test_live_units_lie_in_front_and_what_they_keep_in_the_budget(by_rounds):
         assert counts.tolist() == sorted(counts, reverse=True)
 
 
+def test_where_units_were_is_known(by_rounds, digits):
+    """With its units where they were a layer still goes with what it was pruned from; moved it does not."""
+    result, dense = by_rounds[0], digits[0].state_dict()["fc1.weight"].numpy()
+    unmoved, moved = result.unmoved["fc1"], result.simplified["fc1"]
+    assert np.array_equal(np.sort(unmoved.ravel()), np.sort(moved.ravel()))
+    assert not np.array_equal(unmoved, moved)
+    alike = [np.mean(np.sign(one[one != 0]) == np.sign(dense[one != 0])) for one in (unmoved, moved)]
+    assert alike[0] > 0.9
+    assert alike[1] < 0.75
+
+
 def test_a_recipe_that_begins_alike_goes_on_from_there(by_rounds, training, digits):
     """Its first steps are not done again, and what comes of it is what comes without them."""
     compress, learn, _ = training

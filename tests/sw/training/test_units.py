@@ -34,8 +34,9 @@ def test_a_narrow_network_computes_the_same(lenet, torch, front):
     network, who, inputs = lenet
     masks = compacted(network, who, {"0": 3, "2": 4, "5": 5})
     masks["0"][:, :, 1, 1] = 0
-    smaller, blocks, kept = units.narrow(network, masks, who, inputs, front=front)
-    assert {name: int(mask.sum()) for name, mask in kept.items()} == {
+    found = units.narrow(network, masks, who, inputs, front=front)
+    smaller, blocks = found.network, found.blocks
+    assert {name: int(mask.sum()) for name, mask in found.masks.items()} == {
         name: int(mask.sum()) for name, mask in masks.items()
     }  # all that was left, wherever it lies
     assert [tuple(smaller.get_submodule(n).weight.shape) for n in blocks] == [
