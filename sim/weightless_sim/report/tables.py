@@ -199,6 +199,10 @@ GOALS = (
         "1.51x", "", "lenet5-650x", _over("Deep Compression, 5 bit index + Huffman", "rivals_unmoved"),
     ),
     _Goal(
+        "the same, units moved as for the table", "", "", "", "lenet5-650x",
+        _over("Deep Compression, 5 bit index + Huffman"),
+    ),
+    _Goal(
         "LeNet-5, fc1 against its best index width, trimmed", "", "", "> 1.0x", "lenet5-650x",
         _over("Deep Compression, best index width + Huffman, trimmed"),
     ),
