@@ -19,7 +19,10 @@ MAX_LAG = 8192
 LAG_WEIGHTS = 1 << 22  # of which the lags are judged
 N_DENSITIES = 256
 DENSITY_STEPS = 4  # without a shorter stream, after which the search for a density ends
-WIDE_WEIGHTS = 1 << 16  # up to which a density is searched for each orientation and stride
+WIDE_WEIGHTS, N_DENSE = (
+    1 << 16,
+    4,
+)  # up to so many weights it is, for so many of the best orientations and strides
 BYTES_PER_WEIGHT, SPARE_BYTES = 34, 64  # 17 decisions of two bytes each: a stream is never longer
 
 
@@ -46,8 +49,8 @@ def encode(
                 flipped=flipped, stride=stride, scale=scale,
             )  # fmt: skip
             made.append((head, encode_stream(head, turned)))
-    if codes.size > WIDE_WEIGHTS:  # densities are worth some bytes, whatever the size
-        made = [min(made, key=_stream_bytes)]
+    # Densities are worth some bytes, whatever the size.
+    made = sorted(made, key=_stream_bytes)[: 1 if codes.size > WIDE_WEIGHTS else N_DENSE]
     head, stream = min((_with_density(*one, matrix) for one in made), key=_stream_bytes)
     record = head.to_bytes() + codebook.astype(CODEBOOK_DTYPES[value_format]).tobytes() + stream
     tensor = CodedTensor(arrangement, codebook, scale, value_format, record + bytes(-len(record) % 4))
