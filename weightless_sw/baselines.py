@@ -163,6 +163,12 @@ def trimmed_sizes(weights: NDArray[Any]) -> list[Size]:
     ]
 
 
+def exact_sizes(weights: NDArray[Any]) -> list[Size]:
+    """Of a layer (rows, further dimensions) in all formats that take it alone: as it is, trimmed, and coded."""
+    matrix = weights.reshape(len(weights), -1).astype(np.float64)
+    return [*baseline_sizes(matrix), *trimmed_sizes(matrix), coded_size(matrix)]
+
+
 def coded_size(weights: NDArray[Any]) -> Size:
     """The coded record of our own file, exact: an adaptive arithmetic coder (docs/format.md)."""
     tensor = codec.encode_coded(weights, round_values=True)

@@ -19,10 +19,8 @@ MAX_LAG = 8192
 LAG_WEIGHTS = 1 << 22  # of which the lags are judged
 N_DENSITIES = 256
 DENSITY_STEPS = 4  # without a shorter stream, after which the search for a density ends
-WIDE_WEIGHTS, N_DENSE = (
-    1 << 16,
-    4,
-)  # up to so many weights it is, for so many of the best orientations and strides
+# Up to so many weights a density is searched for so many of the best orientations and strides, else for the best.
+WIDE_WEIGHTS, N_WIDE = 1 << 16, 4
 BYTES_PER_WEIGHT, SPARE_BYTES = 34, 64  # 17 decisions of two bytes each: a stream is never longer
 
 
@@ -39,18 +37,18 @@ def encode(
     """
     n_codes = len(codebook)
     matrix = codes.reshape(arrangement.block_shape)
+    density = _nearest_density(np.count_nonzero(codes != n_codes) / codes.size)
     made: list[tuple[Head, bytes]] = []
     for flipped in (False, True):
         turned = np.ascontiguousarray(matrix.T if flipped else matrix)
-        significant = turned.reshape(-1) != n_codes
-        for stride in _strides(significant):
+        for stride in _strides(turned.reshape(-1) != n_codes):
             head = Head(
-                value_format=value_format, n_codes=n_codes, density=_nearest_density(significant.mean()),
-                flipped=flipped, stride=stride, scale=scale,
+                value_format=value_format, n_codes=n_codes, density=density, flipped=flipped, stride=stride,
+                scale=scale,
             )  # fmt: skip
             made.append((head, encode_stream(head, turned)))
     # Densities are worth some bytes, whatever the size.
-    made = sorted(made, key=_stream_bytes)[: 1 if codes.size > WIDE_WEIGHTS else N_DENSE]
+    made = sorted(made, key=_stream_bytes)[: 1 if codes.size > WIDE_WEIGHTS else N_WIDE]
     head, stream = min((_with_density(*one, matrix) for one in made), key=_stream_bytes)
     record = head.to_bytes() + codebook.astype(CODEBOOK_DTYPES[value_format]).tobytes() + stream
     tensor = CodedTensor(arrangement, codebook, scale, value_format, record + bytes(-len(record) % 4))

@@ -4,7 +4,6 @@ import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -164,13 +163,7 @@ def storages(job: Job, layer: str) -> list[baselines.Stored]:
 
     Exact, the network is that of the step *simplified*; the table's is *encoded*, and *retrained*.
     """
-    weights = job.result.simplified[layer]
-    matrix = weights.reshape(len(weights), -1).astype(np.float64)
-    exact = [
-        *baselines.baseline_sizes(matrix),
-        *baselines.trimmed_sizes(matrix),
-        baselines.coded_size(matrix),
-    ]
+    exact = baselines.exact_sizes(job.result.simplified[layer])
     smallest: dict[str, baselines.Size] = {}
     for size in sorted(exact, key=lambda size: -size.bits):
         smallest[size.decoder] = size  # the last one stays

@@ -65,9 +65,7 @@ class TableFound:
     bytes: int  # record and maps
     fp32_bytes: int
     rivals: dict[str, int]
-    rivals_unmoved: dict[str, int] = field(
-        default_factory=dict
-    )  # with the units where they were in the dense network
+    rivals_unmoved: dict[str, int] = field(default_factory=dict)  # units where the dense network has them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,11 +172,7 @@ def _table(job: jobs.Job, layer: str) -> TableFound:
 
 def _rivals(weights: NDArray[np.float32]) -> dict[str, int]:
     """The same weights exact in other formats, dead rows and columns left in, and left out."""
-    matrix = weights.reshape(len(weights), -1).astype(np.float64)
-    sizes = [
-        *baselines.baseline_sizes(matrix), *baselines.trimmed_sizes(matrix), baselines.coded_size(matrix)
-    ]  # fmt: skip
-    return {size.name: size.bytes for size in sizes}
+    return {size.name: size.bytes for size in baselines.exact_sizes(weights)}
 
 
 def _lenet300(*rounds: Round) -> Run:

@@ -1,5 +1,4 @@
 import dataclasses
-import importlib.util
 import json
 
 import pytest
@@ -8,15 +7,12 @@ from weightless_sim import cli
 from weightless_sim.commands import paper
 from weightless_sim.folders import Folders
 from weightless_sw import container
-from weightless_sw.provenance import install_line
 from weightless_sw.training import recipes
 
 
 @pytest.fixture
-def quick(need, monkeypatch, tmp_path):
+def quick(torch, monkeypatch, tmp_path):
     """One run of a few epochs on the digits, and the same exact."""
-    missing = [name for name in ("torch", "sklearn") if importlib.util.find_spec(name) is None]
-    need(f"{', '.join(missing)} not installed: {install_line('train')}" if missing else "")
     from weightless_sw.training import networks
     from weightless_sw.training import paper as runs
 

@@ -16,10 +16,8 @@ from weightless_sw.provenance import install_line
 
 
 @pytest.fixture
-def quick(need, monkeypatch, tmp_path):
+def quick(torch, monkeypatch, tmp_path):
     """The digits by a recipe of a few epochs."""
-    missing = [name for name in ("torch", "sklearn") if importlib.util.find_spec(name) is None]
-    need(f"{', '.join(missing)} not installed: {install_line('train')}" if missing else "")
     from weightless_sw.training import networks, recipes
 
     recipe = dataclasses.replace(
