@@ -102,9 +102,10 @@ def encode(
     record: by ``"rows"``, by ``"columns"``, or ``"auto"``.  ``progress`` is told of every step of the search.
 
     ``options`` are the layout's own; classic has ``lanes`` (G, default 8), the weights of a row; ribbon
-    ``chunk_log2`` and ``dead_groups`` (0: chosen); both ``first_seed``, from which on seeds are tried: tables of seeds
-    far apart have false positives at other places.  ``layout`` and ``order`` may be ``"auto"``: the smallest record
-    of all; an option then goes to the layouts that have it.
+    ``chunk_log2``, ``dead_groups`` and ``n_seeds``, of which the smallest table is taken (0: chosen; with one seed a
+    chunk's words depend on its own weights alone); both ``first_seed``, from which on seeds are tried: tables of
+    seeds far apart have false positives at other places.  ``layout`` and ``order`` may be ``"auto"``: the smallest
+    record of all; an option then goes to the layouts that have it.
 
     Raises EncodeError when the weights are not finite, not clustered, or not exact in the format.
     """

@@ -33,6 +33,7 @@ OPTIONS = {
     "chunk_log2": 0,
     "dead_groups": 0,
     "first_seed": 0,
+    "n_seeds": 0,
 }  # 0: as it suits the tensor; seeds from there on
 NOT_OPTIONS = {
     "lanes": "its groups have 8 weights, and a decoder of any number of lanes reads the same table"
@@ -59,6 +60,7 @@ def check_options(slot_bits: int, options: Mapping[str, int]) -> None:
         require("chunk_log2", options["chunk_log2"], spec.MIN_CHUNK_LOG2, spec.MAX_CHUNK_LOG2)
     require("dead_groups", options["dead_groups"], 0, 1 << 31)
     require("first_seed", options["first_seed"], 0, MAX_SEED)
+    require("n_seeds", options["n_seeds"], 0, MAX_SEED)
 
 
 def build(
@@ -104,7 +106,8 @@ def _smallest(
 ) -> Table:
     """Of the plans that the number of keys is worth, the first with the fewest words."""
     highs, steps = (HIGHS, STEPS) if len(keys) < MANY_KEYS else ((HIGH,), 1)
-    seeds = [(options["first_seed"] + k) & MAX_SEED for k in range(SEEDS if len(keys) < FEW_KEYS else 1)]
+    n_seeds = options["n_seeds"] or (SEEDS if len(keys) < FEW_KEYS else 1)
+    seeds = [(options["first_seed"] + k) & MAX_SEED for k in range(n_seeds)]
     plans = [_Plan(request.slot_bits, seed, options["dead_groups"], highs, steps) for seed in seeds]
     n_chunks = -(-request.n_weights >> chunk_log2)
     counted = _Counted(progress, len(plans) * n_chunks)

@@ -246,7 +246,7 @@ class _Run:
             steps.append(_Step(("moved",), self._move))
         steps += [_Step(("balance", name), partial(self._balance, name)) for name in r.balance]
         sharing = r.share_epochs, r.share_rate, r.assigned_share
-        coding = r.layout, r.order, r.lanes, r.n_tables
+        coding = r.layout, r.order, r.lanes, r.n_tables, *([r.chunk_log2] if r.chunk_log2 else [])
         for name in sorted(tables, key=lambda name: -self.layers[name].mask.numel()):
             layer, table = self.layers[name], tables[name]
             if table is None:
@@ -255,21 +255,49 @@ class _Run:
             else:
                 share, encode = partial(self._share, layer, table[1]), partial(self._encode, layer, *table)
                 steps.append(_Step(("share", name, table[1], sharing), share))
+                steps += [
+                    _Step(
+                        (
+                            "run",
+                            k,
+                            r.runs,
+                            name,
+                            table,
+                            coding,
+                            r.run_epochs,
+                            r.retrain_rate,
+                            r.assigned_share,
+                        ),
+                        partial(self._encode_run, layer, table[0], k / r.runs),
+                    )
+                    for k in range(1, r.runs)
+                ]
                 steps.append(_Step(("encode", name, table, coding), encode))
             what = "retrain", name, r.retrain_epochs, r.retrain_rate
             steps.append(_Step(what, partial(self._retrain, name)))
         values = r.rest_codes, r.bias_codes, dict(r.codes), dict(r.biases)
         rest = "rest", sorted(tables), values, r.rest_epochs, r.rest_rate, r.assigned_share
-        return [*steps, _Step(rest, self._share_rest)]
+        return [*steps, *self._later_prunings(), _Step(rest, self._share_rest)]
 
     def _prunings(self) -> list[_Step]:
         r = self.recipe
         if not r.rounds:
             what = "prune", dict(r.weights), r.prune_epochs, r.prune_rate
             return [_Step(what, self._prune)]
+        names = [f"round {k}" for k in range(1, len(r.rounds))] + ["pruned"]
         return [
-            _Step(("round", k, astuple(one), dict(r.bits)), partial(self._prune_round, k + 1, one))
-            for k, one in enumerate(r.rounds)
+            _Step(("round", k, astuple(one), dict(r.bits)), partial(self._prune_round, name, one, r.bits))
+            for k, (name, one) in enumerate(zip(names, r.rounds, strict=True))
+        ]
+
+    def _later_prunings(self) -> list[_Step]:
+        bits = self.recipe.later_bits
+        return [
+            _Step(
+                ("later", k, astuple(one), dict(bits)),
+                partial(self._prune_round, f"later round {k}", one, bits),
+            )
+            for k, one in enumerate(self.recipe.later, 1)
         ]
 
     def _train(self, title: str, epochs: int, rate: float, hook: learn.Hook | None = None) -> None:
@@ -327,15 +355,15 @@ class _Run:
         self._train("prune", recipe.prune_epochs, recipe.prune_rate, hook)
         self._measure("pruned")
 
-    def _prune_round(self, number: int, one: Round) -> None:
-        hook, title = None, f"train on, round {number}"
+    def _prune_round(self, name: str, one: Round, bits: Mapping[str, float]) -> None:
+        hook, title = None, f"train on, {name}"
         if one.budget is not None:
-            title = f"prune to {one.budget:,} bytes, round {number}"
-            bits = {name: self.recipe.bits[name] for name in self.layers if name in self.recipe.bits}
+            title = f"prune to {one.budget:,} bytes, {name}"
+            in_order = {layer: bits[layer] for layer in self.layers if layer in bits}
             layers = list(self.layers.values())
-            hook = prune.to_budget(layers, self.readers, bits, 8 * one.budget, one.grouped)
+            hook = prune.to_budget(layers, self.readers, in_order, 8 * one.budget, one.grouped)
         self._train(title, one.epochs, one.rate, hook)
-        self._measure(f"round {number}" if number < len(self.recipe.rounds) else "pruned")
+        self._measure(name)
 
     def _move(self) -> None:
         inputs = _first_inputs(self.validation)
@@ -382,19 +410,11 @@ class _Run:
 
     def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int, n_tables: int | None = None) -> None:
         self.tables[layer.name] = slot_bits, n_codes
-        weights, unmoved = layer.weights, self._unmoved(layer)
-        if block := self.blocks.get(layer.name):
-            weights = block.expand(torch.from_numpy(weights)).numpy()
-        with self.step(f"encode {layer.name}") as progress:
-            lives, n = self._lives(layer.name), n_tables or self.recipe.n_tables
-            made = tables.smallest(weights, slot_bits, layer.name, self.recipe, lives, n, progress)
-        losses = []
-        if len(made) > 1:
-            samples = self._samples()
-            for tensor, _ in made:
-                self._hold(layer, tensor)
-                losses.append(learn.evaluate(self.network, samples, self.task)[0])
-        tensor, report = made[int(np.argmin(losses)) if losses else 0]
+        weights, unmoved = self._whole(layer), self._unmoved(layer)
+        if self.recipe.runs > 1:
+            tensor, report = self._once_more(layer, weights)
+        else:
+            tensor, report = self._table(layer, weights, slot_bits, n_tables or self.recipe.n_tables)
         read = records.from_record(records.to_record(tensor), tensor.arrangement)
         self.encoded[layer.name], self.reports[layer.name] = read, report
         self.simplified[layer.name] = weights
@@ -402,12 +422,60 @@ class _Run:
         self._hold(layer, read)
         self._pass(f"encoded {layer.name}")
 
+    def _encode_run(self, layer: sparse.Layer, slot_bits: int, share: float) -> None:
+        """Encode a layer and freeze this share of its chunks; train its other weights, among the same values, and
+        all other layers."""
+        weights = self._whole(layer)
+        if layer.name in self.encoded:
+            tensor, _ = self._once_more(layer, weights)
+        else:
+            tensor, _ = self._table(layer, weights, slot_bits, self.recipe.n_tables)
+        self.encoded[layer.name] = tensor
+        decoded, frozen = codec.decode(tensor), tables.in_first_chunks(tensor, share)
+        layer.hold_part(
+            *(self._cut(layer.name, torch.from_numpy(array)).numpy() for array in (decoded, frozen))
+        )
+        title = f"retrain around {share:.0%} of {layer.name}"
+        self._train(title, self.recipe.run_epochs, self.recipe.retrain_rate, self._assigning([layer]))
+        self._measure(f"{share:.0%} of {layer.name}")
+
+    def _table(
+        self, layer: sparse.Layer, weights: NDArray[np.float32], slot_bits: int, n_tables: int
+    ) -> tuple[EncodedTensor, EncodeReport]:
+        """Of so many tables the smallest, and of these the one of least loss."""
+        with self.step(f"encode {layer.name}") as progress:
+            lives = self._lives(layer.name)
+            made = tables.smallest(weights, slot_bits, layer.name, self.recipe, lives, n_tables, progress)
+        losses = []
+        if len(made) > 1:
+            samples, before = self._samples(), layer.state()
+            for tensor, _ in made:
+                self._hold(layer, tensor)
+                losses.append(learn.evaluate(self.network, samples, self.task)[0])
+            layer.take(before)
+        return made[int(np.argmin(losses)) if losses else 0]
+
+    def _once_more(
+        self, layer: sparse.Layer, weights: NDArray[np.float32]
+    ) -> tuple[EncodedTensor, EncodeReport]:
+        """A layer's table after its other chunks were trained.  Raises RuntimeError if what was frozen changed."""
+        tensor, report = tables.once_more(weights, self.encoded[layer.name])
+        decoded = self._cut(layer.name, torch.from_numpy(codec.decode(tensor))).numpy()
+        if not layer.is_held_in(decoded):
+            raise RuntimeError(f"{layer.name}: chunks that were frozen decode to something else")
+        return tensor, report
+
+    def _whole(self, layer: sparse.Layer) -> NDArray[np.float32]:
+        """Its weights in the network that was given, without false positives."""
+        block = self.blocks.get(layer.name)
+        return block.expand(torch.from_numpy(layer.unheld)).numpy() if block else layer.unheld
+
     def _unmoved(self, layer: sparse.Layer) -> NDArray[np.float32]:
         """Its weights with the units where they were in the network that was given."""
         rows, columns = (part.numpy() for part in self.origins[layer.name])
         shape = self.blocks[layer.name].shape if layer.name in self.blocks else layer.mask.shape
         matrix = np.zeros((shape[0], shape[1:].numel()), np.float32)
-        matrix[rows[:, None], columns] = layer.weights.reshape(len(rows), -1)
+        matrix[rows[:, None], columns] = layer.unheld.reshape(len(rows), -1)
         return matrix.reshape(shape)
 
     def _hold(self, layer: sparse.Layer, tensor: EncodedTensor) -> None:
@@ -570,8 +638,20 @@ class _Run:
 
 
 def _check_names(network: nn.Module, layers: Mapping[str, nn.Parameter], recipe: Recipe) -> None:
-    """Raise ValueError for a recipe's layer that is not there, or that goes by another's name."""
-    named = {*recipe.weights, *recipe.tables, *recipe.units, *recipe.bits, *recipe.balance}
+    """Raise ValueError for a recipe's layer that is not there, or that goes by another's name, and for runs of what
+    has no chunks."""
+    if recipe.runs > 1 and (recipe.layout != "ribbon" or None in recipe.tables.values()):
+        raise ValueError(
+            "runs are of a ribbon's chunks: a recipe with them names its layout, ribbon, and t and K"
+        )
+    named = {
+        *recipe.weights,
+        *recipe.tables,
+        *recipe.units,
+        *recipe.bits,
+        *recipe.balance,
+        *recipe.later_bits,
+    }
     for name in sorted(named - set(layers)):
         parameter = dict(network.named_parameters(remove_duplicate=False)).get(f"{name}.weight")
         for first, weight in layers.items():

@@ -23,6 +23,8 @@ class Recipe:
     weights: Mapping[str, int] = field(default_factory=dict)  # how many stay; a layer not named keeps all
     rounds: tuple[Round, ...] = ()  # of pruning by one budget, in place of ``weights``
     bits: Mapping[str, float] = field(default_factory=dict)  # what a weight takes of a round's budget
+    later: tuple[Round, ...] = ()  # rounds when all tables are frozen, for the layers of ``later_bits`` alone
+    later_bits: Mapping[str, float] = field(default_factory=dict)
     # (slot bits t, number of values K) of the layers that go into tables; None: chosen, see Candidate.
     tables: Mapping[str, tuple[int, int] | None]
     units: Mapping[str, int] = field(default_factory=dict)  # kept in compaction
@@ -37,6 +39,10 @@ class Recipe:
     codes: Mapping[str, int] = field(default_factory=dict)  # the same for layers that have their own
     biases: Mapping[str, int] = field(default_factory=dict)
     n_tables: int = 1  # tables of one layer that are made; of the smallest the one of least loss is taken
+    # A ribbon's chunks are encoded and frozen in so many runs; after each but the last, the rest is trained.
+    runs: int = 1
+    run_epochs: int = 4
+    chunk_log2: int = 0  # 0: the encoder's own
     layout: str = AUTO  # of the tables, and the order of their weights: the smaller table
     order: str = AUTO
     lanes: int | None = None  # of a classic table, where they are not the encoder's own

@@ -24,19 +24,26 @@ class Sparse(nn.Module):
 
     mask: torch.Tensor
     held: torch.Tensor | None
+    frozen: torch.Tensor | None  # bool, where ``held`` is computed with; None: everywhere
     assigned: torch.Tensor | None  # int64, the number of each weight's centroid
 
     def __init__(self, weight: torch.Tensor):
         super().__init__()
         self.register_buffer("mask", torch.ones_like(weight))
         self.register_buffer("held", None)
+        self.register_buffer("frozen", None)
         self.register_buffer("assigned", None)
         self.centroids: nn.Parameter | None = None
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """The weights that the layer computes with."""
-        if self.held is not None:
-            return self.held
+        if self.held is None:
+            return self._trained(weight)
+        return (
+            self.held if self.frozen is None else torch.where(self.frozen, self.held, self._trained(weight))
+        )
+
+    def _trained(self, weight: torch.Tensor) -> torch.Tensor:
         masked = weight * self.mask
         if self.centroids is None:
             return masked
@@ -111,8 +118,27 @@ class Layer:
     def hold(self, weights: NDArray[np.float32]) -> None:
         """Compute with ``weights`` from here on, and train nothing of the layer but its bias."""
         self.sparse.held = torch.from_numpy(np.array(weights, np.float32)).to(self.original)
-        self.sparse.centroids = self.sparse.assigned = None
+        self.sparse.frozen = self.sparse.centroids = self.sparse.assigned = None
         self.original.requires_grad_(False)
+
+    def hold_part(self, weights: NDArray[np.float32], frozen: NDArray[np.bool_]) -> None:
+        """Compute with ``weights`` where ``frozen``; train the others among the shared values as they are now."""
+        assert self.sparse.centroids is not None
+        self.sparse.held = torch.from_numpy(np.array(weights, np.float32)).to(self.original)
+        self.sparse.frozen = torch.from_numpy(np.array(frozen)).to(self.original.device)
+        self.sparse.assigned = None
+        self.sparse.centroids.requires_grad_(False)
+
+    def is_held_in(self, weights: NDArray[np.float32]) -> bool:
+        """Whether ``weights`` have what is frozen."""
+        held, frozen = self.sparse.held, self.sparse.frozen
+        same = torch.from_numpy(weights).to(self.original) == held
+        return bool(same.all() if frozen is None else same[frozen].all())
+
+    @property
+    def unheld(self) -> NDArray[np.float32]:
+        """The weights without what a table, of which a part is held, has at the places of zeros."""
+        return np.array(self.weights * self.mask.cpu().numpy() + np.float32(0))
 
     def state(self) -> dict[str, torch.Tensor | None]:
         """All that can change of the layer's weight."""
@@ -121,6 +147,7 @@ class Layer:
             "original": self.original.detach().clone(),
             "mask": self.sparse.mask.clone(),
             "held": self.sparse.held,
+            "frozen": self.sparse.frozen,
             "assigned": self.sparse.assigned,
             "centroids": None if centroids is None else centroids.detach().clone(),
         }
@@ -131,12 +158,14 @@ class Layer:
             self.original.copy_(state["original"])
             self.sparse.mask.copy_(state["mask"])
         held, centroids, assigned = state["held"], state["centroids"], state["assigned"]
+        frozen = state.get("frozen")
         self.sparse.held = None if held is None else held.to(self.original)
+        self.sparse.frozen = None if frozen is None else frozen.to(self.original.device)
         self.sparse.assigned = None if assigned is None else assigned.to(self.original.device)
         self.sparse.centroids = (
             None if centroids is None else nn.Parameter(centroids.clone().to(self.original))
         )
-        self.original.requires_grad_(state["held"] is None)
+        self.original.requires_grad_(held is None or frozen is not None)
 
 
 FOREIGN = (  # what other code leaves on a module in place of its parameter: (attributes, what it is, what removes it)

@@ -1,6 +1,7 @@
 """Tables of one layer, of which the smallest are of use: another seed has its false positives elsewhere."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from weightless_sw import codec, layouts
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress
+from weightless_sw.spec.ribbon import RibbonGeometry
 from weightless_sw.tensor import EncodedTensor
 from weightless_sw.training.recipes import Recipe
 
@@ -30,6 +32,8 @@ def smallest(
     what becomes of dead rows and columns; the others have other seeds.  Raises EncodeError.
     """
     own: dict[str, Any] = {} if recipe.lanes is None else {"lanes": recipe.lanes}
+    if recipe.chunk_log2:
+        own |= {"chunk_log2": recipe.chunk_log2, "n_seeds": 1}
     choice: dict[str, Any] = {"layout": recipe.layout, "order": recipe.order}
     first = []
     for live in lives:
@@ -52,3 +56,23 @@ def smallest(
         all_made.append(made)
     least = min(report.bytes for _, report in all_made)
     return [one for one in all_made if one[1].bytes == least]
+
+
+def once_more(weights: NDArray[np.float32], tensor: EncodedTensor) -> tuple[EncodedTensor, EncodeReport]:
+    """The same table for other values of the same keys: a chunk whose weights are the same has the same words."""
+    geometry, arrangement = tensor.geometry, tensor.arrangement
+    assert isinstance(geometry, RibbonGeometry)
+    has_maps = arrangement.live_rows is not None or arrangement.live_columns is not None
+    return codec.encode(
+        weights, layout="ribbon", slot_bits=geometry.slot_bits, order=arrangement.order,
+        live="auto" if has_maps else "off", chunk_log2=geometry.chunk_log2, n_seeds=1, first_seed=geometry.seed,
+    )  # fmt: skip
+
+
+def in_first_chunks(tensor: EncodedTensor, share: float) -> NDArray[np.bool_]:
+    """Which weights, in the layer's shape, lie in this share of the chunks, rounded up to whole ones."""
+    geometry = tensor.geometry
+    assert isinstance(geometry, RibbonGeometry)
+    n_chunks = -(-geometry.n_weights >> geometry.chunk_log2)
+    n = ceil(share * n_chunks) << geometry.chunk_log2
+    return tensor.arrangement.scatter(np.arange(geometry.n_weights) < n)

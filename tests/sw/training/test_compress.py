@@ -215,6 +215,22 @@ def test_a_network_pruned_by_budgets_is_what_its_file_decodes_to(
     assert measured["stored"].n_wrong == learn.evaluate(result.network, digits[2])[1]
 
 
+def test_later_rounds_prune_the_others_around_a_table(by_rounds, training, digits):
+    """The layers that they name to their budget; the table, and what it stores, stays."""
+    network, _, validation, data = digits
+    recipe = dataclasses.replace(ROUNDS, later=(recipes.Round(2, 100),), later_bits={"fc2": 6.5, "fc3": 5.5})
+    loader = training[1].Batches(data.train, batch=32, max_shift=1, cross=True, seed=4)
+    result = training[0].compress(network, loader, validation, recipe, checkpoints=by_rounds[1])
+    assert [m.step for m in result.history][-3:] == ["retrained fc1", "later round 1", "stored"]
+    before, after = by_rounds[0].tensors, result.tensors
+    assert np.array_equal(codec.decode(before["fc1.weight"]), codec.decode(after["fc1.weight"]))
+    taken = sum(
+        bits * np.count_nonzero(codec.decode(after[f"{name}.weight"]))
+        for name, bits in recipe.later_bits.items()
+    )
+    assert 0.9 * 8 * 100 < taken <= 8 * 100
+
+
 def test_live_units_lie_in_front_and_what_they_keep_in_the_budget(by_rounds):
     result = by_rounds[0]
     fc1 = result.simplified["fc1"]
@@ -307,6 +323,96 @@ def test_of_tables_of_one_size_the_one_of_least_loss_is_taken(by_rounds, trainin
     assert len(set(tried)) == len(tried) > 1
     assert taken == tried[int(np.argmin(losses[:-1]))]
     assert result.tensors["fc1.weight"].geometry.seed == taken
+
+
+RUNS = recipes.Recipe(
+    weights={"fc1": 3_000, "fc2": 600}, tables={"fc1": (6, 4)}, runs=2, run_epochs=2, chunk_log2=13, layout="ribbon",
+    n_tables=2, prune_epochs=4, share_epochs=1, retrain_epochs=1, rest_epochs=1,
+)  # fmt: skip
+
+
+def _run_by_run(training, digits, recipe=RUNS, **options):
+    network, _, validation, data = digits
+    loader = training[1].Batches(data.train, batch=32, seed=4)
+    return training[0].compress(network, loader, validation, recipe, **options)
+
+
+@pytest.fixture(scope="module")
+def run_by_run(training, digits, tmp_path_factory):
+    """A layer of which the first chunks are frozen while the others are trained; its tables, and its steps' folder."""
+    made, once_more = [], training[0].tables.once_more
+    folder = tmp_path_factory.mktemp("runs")
+
+    def noted(weights, tensor):
+        made.extend((tensor, once_more(weights, tensor)[0]))
+        return once_more(weights, tensor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training[0].tables, "once_more", noted)
+        return _run_by_run(training, digits, checkpoints=folder, keep=True), made, folder
+
+
+def test_chunks_that_are_frozen_stay_and_the_others_are_trained(
+    run_by_run, training, digits, stored, torch, tmp_path
+):
+    result, (first, last), _ = run_by_run
+    table = result.tensors["fc1.weight"]
+    assert np.array_equal(last.table, table.table)
+    chunks = list(table.geometry.chunks(table.table.tolist()))
+    assert len(chunks) > 1
+    behind = chunks[-(-len(chunks) // 2) - 1].end
+    assert np.array_equal(first.table[:behind], table.table[:behind])
+    assert not np.array_equal(first.table[behind:], table.table[behind:])
+    assert [m.step for m in result.history] == [
+        "dense", "pruned", "simplified fc1", "50% of fc1", "encoded fc1", "retrained fc1", "stored"
+    ]  # fmt: skip
+    weights = result.simplified["fc1"]
+    assert np.count_nonzero(weights) == result.reports["fc1"].n_nonzero > 2_900
+    assert np.array_equal(codec.decode(table)[weights != 0], weights[weights != 0])
+    container.write(tmp_path / "x.wls", result.tensors)
+    network, images = training[2].build("digits", seed=9), torch.from_numpy(digits[3].test.images)
+    stored.restore(network, container.read(tmp_path / "x.wls"))
+    with torch.no_grad():
+        assert torch.equal(network(images), result.network(images))
+
+
+def test_runs_of_chunks_go_on_after_a_kill(run_by_run, training, digits):
+    """From the last run's state comes what comes without a stop."""
+    recipe = dataclasses.replace(RUNS, retrain_epochs=2)
+    went_on = _run_by_run(training, digits, recipe, checkpoints=run_by_run[2])
+    again = dataclasses.replace(RUNS, rest_rate=RUNS.rest_rate / 2)
+    for one in (recipe, again):
+        files = [
+            container.to_bytes(_run_by_run(training, digits, one, checkpoints=folder).tensors)
+            for folder in (run_by_run[2], None)
+        ]
+        assert files[0] == files[1]
+    assert went_on.history[:5] == run_by_run[0].history[:5]
+
+
+def test_frozen_chunks_that_change_are_an_error(training, digits, monkeypatch):
+    compress, _, _ = training
+    encode = compress.tables.codec.encode
+
+    def other_seed(weights, **options):
+        return encode(weights, **options | {"first_seed": options.get("first_seed", 0) + 1})
+
+    once_more = compress.tables.once_more
+
+    def planted(weights, tensor):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compress.tables.codec, "encode", other_seed)
+            return once_more(weights, tensor)
+
+    monkeypatch.setattr(compress.tables, "once_more", planted)
+    with pytest.raises(RuntimeError, match="fc1: chunks that were frozen decode to something else"):
+        _run_by_run(training, digits)
+
+
+@pytest.mark.parametrize("change", [{"layout": "auto"}, {"tables": {"fc1": None}}])
+def test_runs_are_of_a_ribbon_that_is_named(training, digits, change):
+    with pytest.raises(ValueError, match="names its layout, ribbon, and t and K"):
+        _run_by_run(training, digits, dataclasses.replace(RUNS, **change))
 
 
 def test_auto_takes_the_smallest_within_the_limit(training, digits, monkeypatch):

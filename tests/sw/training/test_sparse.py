@@ -32,6 +32,38 @@ def test_shared_values_are_the_nearest_and_are_trained(layer, torch):
     assert np.array_equal(one.weights, one.weights.astype(np.float16).astype(np.float32))
 
 
+def test_a_part_is_held_and_the_others_are_trained_among_the_values_there_are(layer, torch):
+    network, one = layer
+    mask = torch.ones(3, 4)
+    mask[0, 0] = 0
+    one.set_mask(mask)
+    one.share(2)
+    one.round_centroids()
+    values, frozen = np.unique(one.weights[one.weights != 0]), np.zeros((3, 4), bool)
+    frozen[0] = True
+    held = one.weights
+    held[0, 0] = values[1]  # a false positive
+    one.hold_part(held, frozen)
+    before = one.unheld
+    assert before[0, 0] == 0
+    assert one.weights[0, 0] == values[1]
+    optimizer = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=5)
+    for goal in (1, -1):
+        (goal * network(torch.ones(1, 4)).sum()).backward()
+        optimizer.step()
+        assert np.array_equal(one.weights[0], held[0])
+        assert np.isin(one.weights[1:], values).all()
+    assert (one.weights[1:] != before[1:]).any()
+    assert one.is_held_in(one.weights)
+    state = one.state()
+    one.hold(held)
+    assert not one.original.requires_grad
+    one.take(state)
+    assert one.original.requires_grad
+    held[0, 1] += 1
+    assert not one.is_held_in(held)
+
+
 def test_assigned_weights_keep_their_values_however_these_move(layer, torch):
     """Also when the values are rounded, which may pass what lies between two of them."""
     network, one = layer

@@ -25,6 +25,23 @@ def test_tables_of_other_seeds_have_the_same_keys_and_other_errors(sparse_layer,
     assert 3 in told
 
 
+def test_other_values_of_the_same_keys_leave_the_other_chunks_as_they_are(sparse_layer):
+    from weightless_sw.training import tables
+
+    weights = sparse_layer((150, 200), 2_500, n_values=4)
+    recipe = Recipe(tables={}, layout="ribbon", chunk_log2=13)
+    (first, _), *_ = tables.smallest(weights, 7, "w", recipe, ("auto", "off"), 5, lambda *_: None)
+    frozen = tables.in_first_chunks(first, 0.5)
+    assert frozen.sum() == 2 << 13
+    values = np.unique(weights[weights != 0])
+    places = np.flatnonzero((weights != 0) & ~frozen)
+    weights.reshape(-1)[places[::2]] = values[0]
+    second, _ = tables.once_more(weights, first)
+    decoded = codec.decode(second)
+    assert np.array_equal(decoded[frozen], codec.decode(first)[frozen])
+    assert np.array_equal(decoded[weights != 0], weights[weights != 0])
+
+
 def test_what_is_dead_behind_needs_no_map(sparse_layer):
     """Rows in front: a dead stretch takes less than their map; and it is taken only where that may be."""
     from weightless_sw.training import tables
