@@ -89,6 +89,7 @@ model: $(VENV)/train.stamp
 
 paper: $(VENV)/train.stamp
 	@$(BIN)/weightless paper $(DATA) -o docs/results/paper
+	@test -e docs/results/density.json || $(BIN)/weightless paper --density docs/results/density.json $(DATA)
 	@test -e docs/results/vgg16.json || $(BIN)/weightless vgg16 -o docs/results/vgg16.json
 
 paper-quick: $(VENV)/train.stamp

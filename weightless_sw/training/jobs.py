@@ -4,7 +4,9 @@ import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from weightless_sw import baselines, container
@@ -67,7 +69,7 @@ def run(
     torch.set_num_threads(1)  # sums in one order, so that the same seed gives the same bytes
     network, dataset = networks.NETWORKS[name], networks.NETWORKS[name].load(folder)
     batch = BATCH.get(name, DEFAULT_BATCH)
-    dense, kept = _dense(network, seed, dataset, batch, step, checkpoints)
+    dense, kept = _dense(network, seed, dataset, step, checkpoints)
     loader = learn.Batches(
         dataset.train, batch=batch, max_shift=network.max_shift, cross=network.cross, seed=seed
     )
@@ -99,12 +101,11 @@ def _dense(
     network: networks.Network,
     seed: int,
     dataset: Dataset,
-    batch: int,
     step: compress.Step,
     folder: Path | None,
 ) -> tuple[nn.Module, Checkpoint]:
     """The network as it is before compression, trained or taken up, and where it is kept."""
-    dense = networks.build(network.name, seed)
+    dense, batch = networks.build(network.name, seed), BATCH.get(network.name, DEFAULT_BATCH)
     settings = network.epochs, network.rate, network.dense_shift
     kept = Checkpoint(folder, "dense", network.name, seed, settings)
     if state := kept.load():
@@ -115,6 +116,16 @@ def _dense(
         learn.train(dense, loader, epochs=network.epochs, rate=network.rate, progress=progress)
     kept.save(dense.state_dict())
     return dense, kept
+
+
+def dense_weights(
+    name: str, layer: str, seed: int, folder: Path | None, step: compress.Step, build: Path
+) -> NDArray[np.float32]:
+    """A layer's weights in the trained network of :func:`run`, which is kept in ``build``."""
+    torch.set_num_threads(1)
+    network = networks.NETWORKS[name]
+    dense, _ = _dense(network, seed, network.load(folder), step, build)
+    return np.array(dense.state_dict()[f"{layer}.weight"].numpy())
 
 
 @dataclass(frozen=True)

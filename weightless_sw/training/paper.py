@@ -16,13 +16,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from weightless_sw import baselines, codec, container
+from weightless_sw import baselines, codec, container, layouts
 from weightless_sw.metadata import WRONG
 from weightless_sw.progress import Progress
 from weightless_sw.provenance import commit
+from weightless_sw.simplify import simplify
 from weightless_sw.tensor import CodedTensor, EncodedTensor
 from weightless_sw.training import compress, jobs
 from weightless_sw.training.recipes import RECIPES, Recipe, Round
+
+DENSITIES = (0.003, 0.006, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
+DENSITY_TABLE = 8, 4  # t and K
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,31 @@ def one(name: str, run: Run, seed: int, data: Path | None, step: compress.Step, 
     )  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True)
+class AtDensity:
+    """A layer pruned to a share of its weights, of DENSITY_TABLE's values: bytes with maps, by what it is stored as."""
+
+    n_weights: int
+    n_nonzero: int
+    bytes: dict[str, int]
+    n_false_positives: dict[str, int]  # of the tables
+
+
+def by_density(weights: NDArray[np.float32], progress: Progress) -> list[AtDensity]:
+    """A trained layer's sizes in both tables and in exact formats, its largest weights kept, at DENSITIES."""
+    (slot_bits, n_codes), found = DENSITY_TABLE, []
+    for k, density in enumerate(DENSITIES):
+        progress(k, len(DENSITIES), f"{density:.1%} of the weights")
+        few, _ = simplify(weights, density=density, n_codes=n_codes)
+        reports = {one: codec.encode(few, layout=one, slot_bits=slot_bits)[1] for one in layouts.BY_NAME}
+        found.append(AtDensity(
+            n_weights=few.size, n_nonzero=int(np.count_nonzero(few)),
+            bytes={one: report.bytes for one, report in reports.items()} | _rivals(few),
+            n_false_positives={one: report.n_false_positives for one, report in reports.items()},
+        ))  # fmt: skip
+    return found
+
+
 def _part(tensor: container.Tensor) -> Part:
     weights = codec.decode(tensor)
     kind, n_codes = "raw", 0
@@ -177,11 +206,13 @@ def _rivals(weights: NDArray[np.float32]) -> dict[str, int]:
 
 def _lenet300(*rounds: Round) -> Run:
     """fc1 in a table of t = 9 and four values."""
-    recipe = Recipe(
-        rounds=rounds, bits={"fc1": 9.3, "fc2": 7.4, "fc3": 6.2}, units={"fc1": 128, "fc2": 80}, n_inputs=500,
-        permute=True, tables={"fc1": (9, 4)}, n_tables=40, biases={"fc1": 1, "fc2": 1, "fc3": 0}, share_epochs=6,
-        share_rate=3e-4, retrain_epochs=15, rest_rate=3e-4, rest_epochs=8,
-    )  # fmt: skip
+    recipe = replace(
+        RECIPES["lenet300"],
+        rounds=rounds,
+        balance=(),
+        tables={"fc1": (9, 4)},
+        biases={"fc1": 1, "fc2": 1, "fc3": 0},
+    )
     return Run("lenet300", recipe)
 
 
@@ -234,7 +265,33 @@ ABLATIONS = {
     for name, changes in _CHOICES.items()
 }
 
+# The paper's studies, each knob of the same network turned alone; what it has where it is not turned is in STANDS.
+STANDS = {"slot-bits": 9, "codes": 4, "inputs": 500, "tables": 40}
+_ALL_LIVE: dict[str, Any] = {"units": {}, "n_inputs": None, "permute": False}
+_FEW_LIVE: dict[str, Any] = {"units": {"fc1": 96, "fc2": 64}, "n_inputs": 350}
+_KNOBS: dict[str, dict[int, dict[str, Any]]] = {
+    "slot-bits": {t: {"tables": {"fc1": (t, 4)}} for t in (5, 6, 7, 8, 10, 11)},
+    "codes": {k: {"tables": {"fc1": (9, k)}} for k in (2, 3, 8, 15)},
+    "inputs": {784: _ALL_LIVE, 350: _FEW_LIVE},
+    "tables": {n: {"n_tables": n} for n in (1, 10, 160)},
+}
+STUDIES = {
+    f"study-{knob}-{value}": Run("lenet300", replace(_OF, **changes), (1,))
+    for knob, values in _KNOBS.items()
+    for value, changes in values.items()
+}
+# A layer frozen chunk by chunk, as long trained in all, at so few slot bits that there is much to take back.
+_RUN_EPOCHS, _LAST_EPOCHS = 12, 15
+for n_runs in (1, 2, 4):
+    STUDIES[f"progressive-{n_runs}"] = Run("lenet300", replace(
+        _OF, tables={"fc1": (7, 4)}, layout="ribbon", chunk_log2=13, runs=n_runs,
+        run_epochs=_RUN_EPOCHS // max(1, n_runs - 1),
+        retrain_epochs=_LAST_EPOCHS + (_RUN_EPOCHS if n_runs == 1 else 0),
+    ))  # fmt: skip
+
 # Each table beside the same network without one.
-RUNS = {
-    name: run for table, of in TABLES.items() for name, run in ((table, of), (f"{table}-exact", of.exact))
-} | ABLATIONS
+RUNS = (
+    {name: run for table, of in TABLES.items() for name, run in ((table, of), (f"{table}-exact", of.exact))}
+    | ABLATIONS
+    | STUDIES
+)

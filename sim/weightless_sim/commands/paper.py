@@ -28,6 +28,10 @@ def add(commands: Any) -> None:
         help="of all that is random, a run for each (default: those of the docs)",
     )
     command.add_argument("--quick", action="store_true", help=f"{QUICK[0][0]} with seed 1 alone, ten minutes")
+    command.add_argument(
+        "--density", type=Path, metavar="JSON",
+        help="the sizes of LeNet-300-100's fc1, trained and pruned to several densities, into this file; no runs",
+    )  # fmt: skip
     command.add_argument("--list", action="store_true", help="say which runs there are, and which are done")
     command.add_argument(
         "-o",
@@ -42,6 +46,8 @@ def add(commands: Any) -> None:
 
 def _paper(options: argparse.Namespace) -> int:
     paper = need_torch("paper")
+    if options.density:
+        return _density(paper, options)
     names, seeds = (options.runs or list(paper.RUNS), options.seeds) if not options.quick else QUICK
     if unknown := [name for name in names if name not in paper.RUNS]:
         raise ValueError(f"no run is called {unknown[0]!r}; there are: {', '.join(paper.RUNS)}")
@@ -82,6 +88,23 @@ def _paper(options: argparse.Namespace) -> int:
                 f"{name}, seed {seed}: by another recipe than today's; remove its JSON to run it again"
             )
     console.print(f"Files and log in {HERE.paper}, results in {options.results}.")
+    return 0
+
+
+def _density(paper: Any, options: argparse.Namespace) -> int:
+    """Without training but that of the dense network, which the runs share."""
+    step = common.Steps()
+    weights = paper.jobs.dense_weights("lenet300", "fc1", 1, options.data, step, HERE.paper)
+    with step("encode at every density") as progress:
+        rows = paper.by_density(weights, progress)
+    write_atomically(options.density, (to_json(rows) + "\n").encode())
+    if options.json:
+        common.print_json(rows)
+        return 0
+    table = common.table("bytes, stored as", *(f">{row.n_nonzero / row.n_weights:.1%}" for row in rows))
+    for name in rows[0].bytes:
+        table.add_row(name, *(f"{row.bytes[name]:,}" for row in rows))
+    common.console().print(table)
     return 0
 
 
