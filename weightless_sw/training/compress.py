@@ -284,10 +284,13 @@ class _Run:
         if not r.rounds:
             what = "prune", dict(r.weights), r.prune_epochs, r.prune_rate
             return [_Step(what, self._prune)]
-        names = [f"round {k}" for k in range(1, len(r.rounds))] + ["pruned"]
+        last = len(r.rounds) - 1
         return [
-            _Step(("round", k, astuple(one), dict(r.bits)), partial(self._prune_round, name, one, r.bits))
-            for k, (name, one) in enumerate(zip(names, r.rounds, strict=True))
+            _Step(
+                ("round", k, astuple(one), dict(r.bits)),
+                partial(self._prune_round, f"round {k + 1}", one, r.bits, "pruned" if k == last else ""),
+            )
+            for k, one in enumerate(r.rounds)
         ]
 
     def _later_prunings(self) -> list[_Step]:
@@ -355,7 +358,7 @@ class _Run:
         self._train("prune", recipe.prune_epochs, recipe.prune_rate, hook)
         self._measure("pruned")
 
-    def _prune_round(self, name: str, one: Round, bits: Mapping[str, float]) -> None:
+    def _prune_round(self, name: str, one: Round, bits: Mapping[str, float], measured: str = "") -> None:
         hook, title = None, f"train on, {name}"
         if one.budget is not None:
             title = f"prune to {one.budget:,} bytes, {name}"
@@ -363,7 +366,7 @@ class _Run:
             layers = list(self.layers.values())
             hook = prune.to_budget(layers, self.readers, in_order, 8 * one.budget, one.grouped)
         self._train(title, one.epochs, one.rate, hook)
-        self._measure(name)
+        self._measure(measured or name)
 
     def _move(self) -> None:
         inputs = _first_inputs(self.validation)

@@ -1,6 +1,5 @@
 """The pictures of the docs, drawn from real data: ``make figures``."""
 
-import json
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from weightless_hw import decoders
+from weightless_sim.report import studies
 from weightless_sim.report.plots import ACCENT, DPI, INK, MUTED, SECOND, data_path, plain_text, save
 from weightless_sw import codec, inputs
 from weightless_sw.spec import ribbon
@@ -19,11 +19,6 @@ from weightless_sw.spec.ribbon import Chunk, RibbonGeometry
 
 LAYER = "fc1.weight"
 GROUPS = 900  # of the layer's that the picture of the window shows
-PAPER = Path(__file__).parent.parent.parent.parent / "docs" / "results" / "paper"
-NETWORKS = {"lenet300": "LeNet-300-100", "lenet5": "LeNet-5 (20-50-500)"}
-CLAIMS = (  # of LeNet-5 as a whole; docs/results.md has the sources
-    ("Weightless", 382, 1.0), ("Bayesian Compression", 771, 1.0), ("MIRACLE", 555, 0.69), ("MIRACLE", 1110, 0.96)
-)  # fmt: skip
 DIAL = (8, 12, 16, 24, 32, 48, 64, 96, 128, 1 << 30)
 
 
@@ -109,35 +104,6 @@ def dial(path: Path) -> None:
     save(figure, path)
 
 
-def tradeoff(path: Path) -> None:
-    """Every run of the paper's results: how small its file is, and what it gets wrong, beside what others claim."""
-    figure = Figure(figsize=(11, 4.6), dpi=DPI, layout="constrained")
-    found = [json.loads(file.read_text()) for file in sorted(PAPER.glob("*.json"))]
-    for axes, (network, title) in zip(figure.subplots(1, 2), NETWORKS.items(), strict=True):
-        of = [one for one in found if one["network"] == network and not one["run"].startswith("choice-")]
-        for exact, marker, color in ((False, "o", ACCENT), (True, "s", SECOND)):
-            some = [one for one in of if one["run"].endswith("-exact") == exact]
-            axes.plot(
-                [one["ratio"] for one in some],
-                [100 * one["wrong"]["file"] / one["test_images"] for one in some],
-                marker, color=color, mfc="none" if exact else color, ms=5,
-                label="every layer exact (serial decoder)" if exact else "fc1 in a table",
-            )  # fmt: skip
-        for claim, ratio, error in CLAIMS if network == "lenet5" else ():
-            axes.plot(ratio, error, "x", color=INK, ms=6)
-            axes.annotate(f" {claim}", (ratio, error), fontsize=7, color=INK, va="bottom")
-        dense = [100 * one["wrong"]["dense"] / one["test_images"] for one in of]
-        if dense:
-            axes.axhspan(min(dense), max(dense), color=MUTED, alpha=0.4, lw=0, label="dense networks")
-        axes.set_title(title, loc="left", color=INK, fontsize=11)
-        axes.set_xlabel("times smaller than fp32, whole file", fontsize=9)
-        axes.set_ylabel("test error, per cent", fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=7, frameon=False, loc="upper left")
-        axes.margins(y=0.25)
-    save(figure, path)
-
-
 def main(folder: Path) -> None:
     """All of them."""
     with plain_text():
@@ -145,7 +111,8 @@ def main(folder: Path) -> None:
             save(data_path(decoders.configure(layout)), folder / name)
         window(folder / "window.svg")
         dial(folder / "dial.svg")
-        tradeoff(folder / "tradeoff.svg")
+        for draw in studies.PICTURES:
+            draw(folder / f"{draw.__name__}.svg")
 
 
 if __name__ == "__main__":

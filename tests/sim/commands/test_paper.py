@@ -1,12 +1,14 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from weightless_sim import cli
 from weightless_sim.commands import paper
 from weightless_sim.folders import Folders
-from weightless_sw import container
+from weightless_sw import codec, container
+from weightless_sw.simplify import simplify
 from weightless_sw.training import recipes
 
 
@@ -86,3 +88,22 @@ def test_an_unknown_run_and_another_file_are_refused(quick, tmp_path, capsys):
     (tmp_path / "tiny-1.json").write_text("{}")
     assert cli.main(["paper", "tiny", "--seeds", "1", "-o", str(tmp_path)]) == cli.EXIT_USAGE
     assert "tiny-1.json: no result of a run" in " ".join(capsys.readouterr().err.split())
+
+
+def test_sizes_by_density_are_those_of_the_layers_records(quick, tmp_path, capsys, monkeypatch):
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(60, 80)).astype(np.float32)
+    asked = []
+    monkeypatch.setattr(quick.jobs, "dense_weights", lambda *about: asked.append(about[:3]) or weights)
+    monkeypatch.setattr(quick, "DENSITIES", (0.02, 0.1))
+    assert cli.main(["paper", "--density", str(tmp_path / "density.json")]) == 0
+    assert "ribbon" in capsys.readouterr().out
+    assert asked == [("lenet300", "fc1", 1)]
+    rows = json.loads((tmp_path / "density.json").read_text())
+    assert [row["n_nonzero"] for row in rows] == [96, 480]
+    few, _ = simplify(weights, density=0.1, n_codes=4)
+    for layout in ("classic", "ribbon"):
+        report = codec.encode(few, layout=layout, slot_bits=8)[1]
+        assert rows[1]["bytes"][layout] == report.bytes
+        assert rows[1]["n_false_positives"][layout] == report.n_false_positives
+    assert rows[1]["bytes"]["coded record"] == container.stored_bytes(codec.encode_coded(few))

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weightless_sim.report import figures
+from weightless_sim.report import figures, studies
 from weightless_sw.spec import ribbon
 
 DOCS = Path("docs")
 
 
-@pytest.mark.parametrize("draw", [figures.window, figures.dial, figures.tradeoff])
+@pytest.mark.parametrize("draw", [figures.window, figures.dial, *studies.PICTURES])
 def test_the_committed_picture_has_the_same_words(draw, tmp_path):
     """Its texts, axes and the numbers on them; shapes depend on the version of matplotlib."""
     path = tmp_path / f"{draw.__name__}.svg"
