@@ -161,6 +161,7 @@ class _Run:
         if isinstance(train_loader, learn.Batches) and task.is_classification:
             self.taught = learn.Taught(train_loader, self.teacher)
         self.step = step or (lambda _: nullcontext(lambda done, total, text: None))
+        self.inputs = next((inputs for inputs, _ in validation), None)  # of the first batch, to try things on
         self._compact(network, weights)
         self.history: list[Measured] = []
         self.encoded: dict[str, EncodedTensor] = {}
@@ -175,7 +176,7 @@ class _Run:
         """Leave out units: in a narrow network where that can be, in masks where not."""
         recipe = self.recipe
         self.blocks: dict[str, units.Block] = {}
-        self.readers = _readers(network, weights, self.validation)
+        self.readers = _readers(network, weights, self.inputs)
         self._attach(copy.deepcopy(network))
         layers = list(self.layers.values())
         # Where the rows and columns of each layer were in the network that was given.
@@ -189,15 +190,14 @@ class _Run:
         deviation = self._deviation(layers[0].name) if recipe.n_inputs else None
         prune.compact(layers, self.readers, recipe.units, recipe.n_inputs, deviation)
         # False positives of two tables might meet in a unit that is left out.
-        inputs = _first_inputs(self.validation)
-        if not recipe.units or len(recipe.tables) > 1 or inputs is None:
+        if not recipe.units or len(recipe.tables) > 1 or self.inputs is None:
             return
         masks = {name: layer.mask for name, layer in self.layers.items()}
-        if found := units.narrow(network, masks, self.readers, inputs, front=recipe.permute):
+        if found := units.narrow(network, masks, self.readers, self.inputs, front=recipe.permute):
             self.blocks = found.blocks
             self.origins = {name: (block.rows, block.columns) for name, block in found.origins.items()}
             smaller = found.network
-            self.readers = _readers(smaller, sparse.find_layers(smaller), self.validation)
+            self.readers = _readers(smaller, sparse.find_layers(smaller), self.inputs)
             self._attach(smaller)
             for name, mask in found.masks.items():
                 self.layers[name].set_mask(mask)
@@ -348,8 +348,7 @@ class _Run:
         for name, value in self._plain().items():
             if not torch.equal(value.nan_to_num(), state[name].nan_to_num()):
                 raise RuntimeError(f"{name}: {NOT_COMPUTED}")
-        inputs = _first_inputs(self.validation)
-        if self.blocks and not units.same_outputs(self.network, network, inputs):
+        if self.blocks and not units.same_outputs(self.network, network, self.inputs):
             raise RuntimeError("what is stored of units that were left out changes what the network computes")
 
     def _prune(self) -> None:
@@ -369,17 +368,17 @@ class _Run:
         self._measure(measured or name)
 
     def _move(self) -> None:
-        inputs = _first_inputs(self.validation)
-        if inputs is not None:
+        if self.inputs is not None:
             layers = list(self.layers.values())
-            for name, were in units.move(self.network, layers, self.biases, self.readers, inputs).items():
+            for name, were in units.move(
+                self.network, layers, self.biases, self.readers, self.inputs
+            ).items():
                 rows, columns = self.origins[name]
                 self.origins[name] = rows[were[0]], columns[were[1]]
 
     def _balance(self, name: str) -> None:
-        inputs = _first_inputs(self.validation)
-        if inputs is not None:
-            units.balance(self.network, self.layers, self.biases, self.readers, name, inputs)
+        if self.inputs is not None:
+            units.balance(self.network, self.layers, self.biases, self.readers, name, self.inputs)
 
     def _deviation(self, first: str) -> torch.Tensor:
         """Standard deviation of each input of the first layer, over the validation set."""
@@ -663,16 +662,8 @@ def _check_names(network: nn.Module, layers: Mapping[str, nn.Parameter], recipe:
         raise ValueError(f"no layer {name} in the network; it has: {', '.join(layers)}")
 
 
-def _first_inputs(loader: Iterable[Any]) -> Any:
-    """Those of the first batch, None where there is none."""
-    return next((inputs for inputs, _ in loader), None)
-
-
-def _readers(
-    network: nn.Module, layers: Mapping[str, nn.Parameter], validation: Iterable[Any]
-) -> readers.Readers:
-    """Who reads whom, as the first batch of ``validation`` shows it."""
-    inputs = _first_inputs(validation)
+def _readers(network: nn.Module, layers: Mapping[str, nn.Parameter], inputs: Any) -> readers.Readers:
+    """Who reads whom, as ``inputs`` show it."""
     if inputs is None:
         return readers.Readers(layers)
     return readers.find(network, layers, learn.to_device(inputs, learn.device_of(network)))

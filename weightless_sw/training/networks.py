@@ -58,20 +58,20 @@ def _he(network: nn.Module) -> nn.Module:
 NETWORKS = {
     network.name: network
     for network in (
-        Network("lenet300", lambda: _perceptron(784, 300, 100, 10), data.load_mnist, 2, 1, True, 40, 1.5e-3),
-        Network("lenet5", _lenet5, data.load_mnist, 0, 1, True, 8, 2e-3),
         Network(
-            "digits",
-            lambda: _perceptron(64, 300, 100, 10),
-            lambda _: data.load_digits(),
-            0,
-            0,
-            False,
-            30,
-            1.5e-3,
+            name="lenet300", build=lambda: _perceptron(784, 300, 100, 10), load=data.load_mnist,
+            dense_shift=2, max_shift=1, cross=True, epochs=40, rate=1.5e-3,
+        ),
+        Network(
+            name="lenet5", build=_lenet5, load=data.load_mnist,
+            dense_shift=0, max_shift=1, cross=True, epochs=8, rate=2e-3,
+        ),
+        Network(
+            name="digits", build=lambda: _perceptron(64, 300, 100, 10), load=lambda _: data.load_digits(),
+            dense_shift=0, max_shift=0, cross=False, epochs=30, rate=1.5e-3,
         ),
     )
-}
+}  # fmt: skip
 
 
 def build(name: str, seed: int) -> nn.Module:

@@ -65,8 +65,8 @@ LENET5_BITS = {"conv1": 5.5, "conv2": 6.5, "fc1": 8.5, "fc2": 5.5}
 RECIPES = {
     "lenet300": Recipe(
         rounds=(Round(20, 12_500, 2e-3), Round(9, 10_500)), bits={"fc1": 9.3, "fc2": 7.4, "fc3": 6.2},
-        units={"fc1": 128, "fc2": 80}, n_inputs=500, permute=True, balance=("fc1",), tables={"fc1": (8, 4)}, n_tables=40,
-        share_epochs=6, share_rate=3e-4, retrain_epochs=15, rest_rate=3e-4,
+        units={"fc1": 128, "fc2": 80}, n_inputs=500, permute=True, balance=("fc1",), tables={"fc1": (8, 4)},
+        n_tables=40, share_epochs=6, share_rate=3e-4, retrain_epochs=15, rest_rate=3e-4,
     ),
     "lenet5": Recipe(
         rounds=(Round(20, 2_250, 2e-3), Round(14), Round(18)), bits=LENET5_BITS,

@@ -86,6 +86,8 @@ def density(path: Path) -> None:
     _dress(whole, "bytes of the layer", "weights that are not zero, per cent", "record and maps, bytes")
     _dress(per_weight, "bits per non-zero weight", "weights that are not zero, per cent", "bits")
     whole.set_yscale("log")
+    ticks = [500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
+    whole.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
     per_weight.set_ylim(0, 24)
     for axes in (whole, per_weight):
         axes.set_xscale("log")
@@ -209,4 +211,4 @@ def _legend(figure: Figure, colors: dict[str, str]) -> None:
     )
 
 
-PICTURES = (tradeoff, density, studies, layers)
+PICTURES = (tradeoff, density, layers)
