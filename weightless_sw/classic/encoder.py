@@ -20,6 +20,9 @@ from weightless_sw.tensor import Table, TableRequest
 PEELING_THRESHOLD = 1.2219
 # What the search may cost: fewer keys than this are peeled per bank size that is tried.
 SEARCH_KEYS = 2_000_000
+AT_ONCE_KEYS = (
+    20_000  # of the seeds that one thread tries: a thread for each would take longer than a small table
+)
 MAX_OVERHEAD = 8.0
 
 OPTIONS = {"lanes": 8, "first_seed": 0}  # seeds are tried from there on
@@ -138,16 +141,28 @@ class _Search:
         n_slots = spec.N_BANKS * bank_rows * self.lanes
         if n_slots < len(self.keys):
             return None
-        lanes_log2 = self.lanes.bit_length() - 1
-        for k in range(self.n_seeds):
-            seed = (self.first + k) & MAX_SEED
-            self.n_attempts += 1
-            slots, _ = run(kernels.address_keys, self.keys, lanes_log2, self.slot_bits, bank_rows, seed)
-            if run(kernels.peel, slots, n_slots)[0] == len(self.keys):
-                self._say(bank_rows, f"seed {seed} peels")
-                return seed
+        at_once = max(1, AT_ONCE_KEYS // len(self.keys))
+        for first in range(0, self.n_seeds, at_once):
+            numbers = range(first, min(first + at_once, self.n_seeds))
+            tried: list[int | None] = run(
+                self._peeling, [(self.first + k) & MAX_SEED for k in numbers], bank_rows, n_slots
+            )
+            self.n_attempts += len(tried)
+            if tried[-1] is not None:
+                self._say(bank_rows, f"seed {tried[-1]} peels")
+                return tried[-1]
         self._say(bank_rows, f"none of {self.n_seeds} seeds peels")
         return None
+
+    def _peeling(self, seeds: list[int], bank_rows: int, n_slots: int) -> list[int | None]:
+        """One after another up to the first that peels: itself, None for each before it."""
+        lanes_log2, tried = self.lanes.bit_length() - 1, list[int | None]()
+        for seed in seeds:
+            slots, _ = kernels.address_keys(self.keys, lanes_log2, self.slot_bits, bank_rows, seed)
+            tried.append(seed if kernels.peel(slots, n_slots)[0] == len(self.keys) else None)
+            if tried[-1] is not None:
+                break
+        return tried
 
     def _say(self, bank_rows: int, outcome: str) -> None:
         if self.progress:
