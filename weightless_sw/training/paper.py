@@ -265,8 +265,7 @@ ABLATIONS = {
     for name, changes in _CHOICES.items()
 }
 
-# The paper's studies, each knob of the same network turned alone; what it has where it is not turned is in STANDS.
-STANDS = {"slot-bits": 9, "codes": 4, "inputs": 500, "tables": 40}
+# The paper's studies, each knob of the same network turned alone.
 _ALL_LIVE: dict[str, Any] = {"units": {}, "n_inputs": None, "permute": False}
 _FEW_LIVE: dict[str, Any] = {"units": {"fc1": 96, "fc2": 64}, "n_inputs": 350}
 _KNOBS: dict[str, dict[int, dict[str, Any]]] = {

@@ -97,7 +97,7 @@ def density(path: Path) -> None:
     save(figure, path)
 
 
-def _knob(axes: Axes, knob: str, stands: int, x: str) -> None:
+def _knob(axes: Axes, knob: str, stands: int, title: str, x: str, ticks: tuple[float, ...]) -> None:
     """Error by the value of a knob, when the layer is encoded and when the rest is retrained."""
     prefix = f"study-{knob}-"
     of = {int(one["run"].removeprefix(prefix)): one for one in _found() if one["run"].startswith(prefix)}
@@ -112,9 +112,9 @@ def _knob(axes: Axes, knob: str, stands: int, x: str) -> None:
         color=MUTED,
         label="pruned, values shared",
     )
-    _dress(axes, x, x, "test error, per cent")
+    _dress(axes, title, x, "test error, per cent")
     axes.set_yscale("log")
-    ticks = [1, 1.5, 2, 3, 5, 10, 20]
+    axes.set_ylim(ticks[0], ticks[-1])
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xticks(values)
     axes.minorticks_off()
@@ -134,6 +134,7 @@ def _per_nonzero(axes: Axes) -> None:
     )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_xticks([0.02, 0.05, 0.1, 0.2, 0.5, 1], ["0.02", "0.05", "0.1", "0.2", "0.5", "1"])
     axes.set_yticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
     axes.minorticks_off()
 
@@ -150,6 +151,7 @@ def _progressive(axes: Axes) -> None:
             )  # fmt: skip
     axes.set_xticks(range(len(names)), list(names.values()))
     axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_ylim(1.2, 3.2)
     _dress(axes, "chunks frozen in runs (t = 7)", "three seeds each, as many epochs", "test error, per cent")
 
 
@@ -157,10 +159,11 @@ def studies(path: Path) -> None:
     """One knob of LeNet-300-100's recipe at a time."""
     figure = Figure(figsize=(11, 9.5), dpi=DPI, layout="constrained")
     places = figure.subplots(3, 2).reshape(-1)
-    _knob(places[0], "slot-bits", 9, "slot bits t (K = 4)")
-    _knob(places[1], "codes", 4, "number of values K (t = 9)")
-    _knob(places[2], "inputs", 500, "inputs left (784: all units, the whole layer)")
-    _knob(places[3], "tables", 40, "tables made, of which one is taken")
+    wide, close = (1.0, 1.5, 2, 3, 5, 10, 20), (1.0, 1.2, 1.5, 2, 3)
+    _knob(places[0], "slot-bits", 9, "bits of a slot (K = 4)", "t", wide)
+    _knob(places[1], "codes", 4, "number of values (t = 9)", "K", close)
+    _knob(places[2], "inputs", 500, "the live block", "inputs left; 784: all units, the whole layer", close)
+    _knob(places[3], "tables", 40, "choice among tables", "tables made, of which one is taken", close)
     places[3].set_xscale("log")
     places[3].set_xticks([1, 10, 40, 160], ["1", "10", "40", "160"])
     places[3].minorticks_off()
@@ -211,4 +214,4 @@ def _legend(figure: Figure, colors: dict[str, str]) -> None:
     )
 
 
-PICTURES = (tradeoff, density, layers)
+PICTURES = (tradeoff, density, studies, layers)
