@@ -231,9 +231,15 @@ _LENET5_1150X = replace(
     retrain_epochs=20, rest_epochs=8,
 )  # fmt: skip
 
+# Where less is left, more bits a slot and values of one size.
+_LENET300_150X = replace(
+    RECIPES["lenet300"], rounds=(Round(20, 9_400, 2e-3), Round(9, 8_000), Round(9, 7_050)), tables={"fc1": (10, 4)},
+    bits={"fc1": 10.3, "fc2": 7.4, "fc3": 6.2}, biases={"fc1": 8, "fc2": 4, "fc3": 0}, retrain_epochs=25, rest_epochs=12,
+)  # fmt: skip
+
 TABLES = {
     "lenet300-100x": _lenet300(Round(20, 12_500, 2e-3), Round(9, 10_500)),
-    "lenet300-150x": _lenet300(Round(20, 9_400, 2e-3), Round(9, 8_000), Round(9, 7_050)),
+    "lenet300-150x": Run("lenet300", _LENET300_150X),
     "lenet5-650x": Run("lenet5", RECIPES["lenet5"]),
     "lenet5-1150x": Run("lenet5", _LENET5_1150X),
     "lenet5-fc1": Run("lenet5", _LENET5_FC1),
