@@ -17,7 +17,7 @@ help:
 	@echo "make test          run the tests"
 	@echo "make test-long     the same with ten times as many random cases, some ten minutes more"
 	@echo "make check         ruff and mypy"
-	@echo "make model         train the bundled model again (MNIST, torch, 5 to 15 minutes)"
+	@echo "make model         train the bundled model again (MNIST, torch, 3 to 10 minutes)"
 	@echo "make paper         the paper's results, three seeds each, hours; what is in docs/results is skipped"
 	@echo "make paper-quick   one run of LeNet-300-100 of them, ten minutes, to build/paper"
 	@echo "make verify-model  its test error on MNIST once more, without torch"
