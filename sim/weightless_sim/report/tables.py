@@ -207,7 +207,7 @@ GOALS = (
         _over("Deep Compression, best index width + Huffman, trimmed"),
     ),
     _Goal("LeNet-300-100, whole file, error <= 1.5 %", "", "100x", "150x", "lenet300-100x", _whole),
-    _Goal("LeNet-300-100, a smaller file", "", "", "150x", "lenet300-150x", _whole),
+    _Goal("LeNet-300-100, the same in a smaller file", "", "", "150x", "lenet300-150x", _whole),
 )  # fmt: skip
 
 
