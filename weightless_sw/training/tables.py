@@ -70,9 +70,11 @@ def once_more(weights: NDArray[np.float32], tensor: EncodedTensor) -> tuple[Enco
 
 
 def in_first_chunks(tensor: EncodedTensor, share: float) -> NDArray[np.bool_]:
-    """Which weights, in the layer's shape, lie in this share of the chunks, rounded up to whole ones."""
+    """Which weights, in the layer's shape, lie in this share of the chunks that are not all zero, rounded up to whole
+    chunks, or before them."""
     geometry = tensor.geometry
     assert isinstance(geometry, RibbonGeometry)
-    n_chunks = -(-geometry.n_weights >> geometry.chunk_log2)
-    n = ceil(share * n_chunks) << geometry.chunk_log2
-    return tensor.arrangement.scatter(np.arange(geometry.n_weights) < n)
+    decoded = tensor.arrangement.gather(codec.decode(tensor))
+    chunks = np.unique(np.flatnonzero(decoded) >> geometry.chunk_log2)
+    behind = 0 if not len(chunks) else (chunks[ceil(share * len(chunks)) - 1] + 1) << geometry.chunk_log2
+    return tensor.arrangement.scatter(np.arange(geometry.n_weights) < behind)

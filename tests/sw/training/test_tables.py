@@ -33,6 +33,10 @@ def test_other_values_of_the_same_keys_leave_the_other_chunks_as_they_are(sparse
     (first, _), *_ = tables.smallest(weights, 7, "w", recipe, ("auto", "off"), 5, lambda *_: None)
     frozen = tables.in_first_chunks(first, 0.5)
     assert frozen.sum() == 2 << 13
+    tall = np.zeros((300, 200), np.float32)
+    tall[20:170] = weights
+    behind, _ = codec.encode(tall, layout="ribbon", order="rows", live="off", slot_bits=7, chunk_log2=13)
+    assert tables.in_first_chunks(behind, 0.5).sum() == 3 << 13  # five of eight chunks have weights
     values = np.unique(weights[weights != 0])
     places = np.flatnonzero((weights != 0) & ~frozen)
     weights.reshape(-1)[places[::2]] = values[0]
