@@ -234,7 +234,8 @@ _LENET5_1150X = replace(
 # Where less is left, more bits a slot and values of one size.
 _LENET300_150X = replace(
     RECIPES["lenet300"], rounds=(Round(20, 9_400, 2e-3), Round(9, 8_000), Round(9, 7_050)), tables={"fc1": (10, 4)},
-    bits={"fc1": 10.3, "fc2": 7.4, "fc3": 6.2}, biases={"fc1": 8, "fc2": 4, "fc3": 0}, retrain_epochs=25, rest_epochs=12,
+    bits={"fc1": 10.3, "fc2": 7.4, "fc3": 6.2}, biases={"fc1": 8, "fc2": 4, "fc3": 0}, retrain_epochs=25,
+    rest_epochs=12,
 )  # fmt: skip
 
 # Wider, and with few false positives: what comes to the dense network's error.
