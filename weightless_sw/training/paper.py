@@ -23,7 +23,7 @@ from weightless_sw.provenance import commit
 from weightless_sw.simplify import simplify
 from weightless_sw.tensor import CodedTensor, EncodedTensor
 from weightless_sw.training import compress, jobs
-from weightless_sw.training.recipes import RECIPES, Recipe, Round
+from weightless_sw.training.recipes import LENET5_BITS, RECIPES, Recipe, Round
 
 DENSITIES = (0.003, 0.006, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
 DENSITY_TABLE = 8, 4  # t and K
@@ -221,14 +221,16 @@ _LENET5_FC1 = replace(
     RECIPES["lenet5"], rounds=(Round(20, 1_900, 2e-3), Round(9, 1_290), Round(9)), bits={"fc1": 9.3},
     units={"conv1": 12, "conv2": 24, "fc1": 64}, codes={}, rest_codes=64, biases={}, bias_codes=8,
 )  # fmt: skip
-# Two values, and what stays of fc1 kept together in rows and maps.
+# Two values, what stays of fc1 kept together in rows and maps, and the other layers pruned when it is in its table.
 _LENET5_1150X = replace(
     RECIPES["lenet5"], tables={"fc1": (8, 2)}, codes={"conv1": 12, "conv2": 8, "fc2": 12}, share_epochs=12,
     rounds=(
-        Round(20, 2_250, 2e-3), Round(15, 1_850), Round(15, 1_500), Round(20, 1_300, grouped=("fc1",)),
-        Round(20, 1_160, grouped=("fc1",)),
+        Round(20, 2_250, 2e-3), Round(15, 2_000), Round(20, 1_900, grouped=("fc1",)),
+        Round(20, 1_700, grouped=("fc1",)),
     ),
-    retrain_epochs=20, rest_epochs=8,
+    bits=LENET5_BITS | {"fc1": 13}, balance=("fc1",), n_tables=150, layout="ribbon", order="rows",
+    retrain_epochs=15, rest_epochs=15, later=(Round(15, 1_000), Round(15, 800), Round(20, 575)),
+    later_bits={name: bits for name, bits in LENET5_BITS.items() if name != "fc1"},
 )  # fmt: skip
 
 # Where less is left, more bits a slot and values of one size.
