@@ -4,7 +4,8 @@ Terms.  A *mask* says which weights there are.  *Centroids* are the values that 
 the nearest, and gradients go straight through to the weight as it is, and to the centroid.  Weights that are
 trained so come to lie between two centroids, where the least change of either moves many; once they are *assigned*,
 each keeps its centroid, and only the centroids are trained.  A *held* layer has the weights that its file decodes to,
-false positives included, and is not trained.
+false positives included, and is not trained; where a part of it is *frozen*, the other weights are, among the values
+that there are.
 """
 
 from collections.abc import Mapping
