@@ -20,14 +20,13 @@ from weightless_sw.tensor import Table, TableRequest
 PEELING_THRESHOLD = 1.2219
 # What the search may cost: fewer keys than this are peeled per bank size that is tried.
 SEARCH_KEYS = 2_000_000
-AT_ONCE_KEYS = (
-    20_000  # of the seeds that one thread tries: a thread for each would take longer than a small table
-)
+AT_ONCE_KEYS = 20_000  # of the seeds that one thread tries; a thread for each takes longer than a small table
 MAX_OVERHEAD = 8.0
 
 OPTIONS = {"lanes": 8, "first_seed": 0}  # seeds are tried from there on
 NOT_OPTIONS = {
     "chunk_log2": "its table is one piece",
+    "n_seeds": "it tries seeds until one makes a table of the size that is wanted",
     "dead_groups": "a zero weight anywhere may come out as another",
 }
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from weightless_sw import codec, layouts
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress
-from weightless_sw.spec.ribbon import RibbonGeometry
 from weightless_sw.tensor import EncodedTensor
 from weightless_sw.training.recipes import Recipe
 
@@ -60,8 +59,8 @@ def smallest(
 
 def once_more(weights: NDArray[np.float32], tensor: EncodedTensor) -> tuple[EncodedTensor, EncodeReport]:
     """The same table for other values of the same keys: a chunk whose weights are the same has the same words."""
-    geometry, arrangement = tensor.geometry, tensor.arrangement
-    assert isinstance(geometry, RibbonGeometry)
+    geometry: Any = tensor.geometry  # a ribbon's
+    arrangement = tensor.arrangement
     has_maps = arrangement.live_rows is not None or arrangement.live_columns is not None
     return codec.encode(
         weights, layout="ribbon", slot_bits=geometry.slot_bits, order=arrangement.order,
@@ -72,8 +71,7 @@ def once_more(weights: NDArray[np.float32], tensor: EncodedTensor) -> tuple[Enco
 def in_first_chunks(tensor: EncodedTensor, share: float) -> NDArray[np.bool_]:
     """Which weights, in the layer's shape, lie in this share of the chunks that are not all zero, rounded up to whole
     chunks, or before them."""
-    geometry = tensor.geometry
-    assert isinstance(geometry, RibbonGeometry)
+    geometry: Any = tensor.geometry  # a ribbon's
     decoded = tensor.arrangement.gather(codec.decode(tensor))
     chunks = np.unique(np.flatnonzero(decoded) >> geometry.chunk_log2)
     behind = 0 if not len(chunks) else (chunks[ceil(share * len(chunks)) - 1] + 1) << geometry.chunk_log2
