@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
+from math import fsum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -269,7 +270,7 @@ def runs(folder: Path) -> str:
                 f"{table['n_keys']:,} keys, t = {table['slot_bits']}, K = {table['n_codes']}, "
                 f"{table['n_false_positives']:,}" if table else "none",
                 *(_error(one, at) if at in one["wrong"] else "" for at in ("dense", "simplified", "encoded", "file")),
-                f"{sum(one['seconds'].values()) / 60:.1f}", f"`{one['commit']}`",
+                f"{fsum(one['seconds'].values()) / 60:.1f}", f"`{one['commit']}`",
             ))  # fmt: skip
     head = ("run", "seed", "bytes", "of these", "table, false positives", "dense", "simplified", "encoded",
             "as decoded", "minutes", "commit")  # fmt: skip
