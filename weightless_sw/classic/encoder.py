@@ -143,25 +143,24 @@ class _Search:
         at_once = max(1, AT_ONCE_KEYS // len(self.keys))
         for first in range(0, self.n_seeds, at_once):
             numbers = range(first, min(first + at_once, self.n_seeds))
-            tried: list[int | None] = run(
-                self._peeling, [(self.first + k) & MAX_SEED for k in numbers], bank_rows, n_slots
-            )
-            self.n_attempts += len(tried)
-            if tried[-1] is not None:
-                self._say(bank_rows, f"seed {tried[-1]} peels")
-                return tried[-1]
+            seeds = [(self.first + k) & MAX_SEED for k in numbers]
+            tried: tuple[int, bool] = run(self._first_that_peels, seeds, bank_rows, n_slots)
+            n_tried, peels = tried
+            self.n_attempts += n_tried
+            if peels:
+                self._say(bank_rows, f"seed {seeds[n_tried - 1]} peels")
+                return seeds[n_tried - 1]
         self._say(bank_rows, f"none of {self.n_seeds} seeds peels")
         return None
 
-    def _peeling(self, seeds: list[int], bank_rows: int, n_slots: int) -> list[int | None]:
-        """One after another up to the first that peels: itself, None for each before it."""
-        lanes_log2, tried = self.lanes.bit_length() - 1, list[int | None]()
-        for seed in seeds:
+    def _first_that_peels(self, seeds: list[int], bank_rows: int, n_slots: int) -> tuple[int, bool]:
+        """(seeds that were tried, whether the last of them peels)."""
+        lanes_log2 = self.lanes.bit_length() - 1
+        for n_tried, seed in enumerate(seeds, 1):
             slots, _ = kernels.address_keys(self.keys, lanes_log2, self.slot_bits, bank_rows, seed)
-            tried.append(seed if kernels.peel(slots, n_slots)[0] == len(self.keys) else None)
-            if tried[-1] is not None:
-                break
-        return tried
+            if kernels.peel(slots, n_slots)[0] == len(self.keys):
+                return n_tried, True
+        return len(seeds), False
 
     def _say(self, bank_rows: int, outcome: str) -> None:
         if self.progress:

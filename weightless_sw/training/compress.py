@@ -180,10 +180,7 @@ class _Run:
         self._attach(copy.deepcopy(network))
         layers = list(self.layers.values())
         # Where the rows and columns of each layer were in the network that was given.
-        self.origins = {
-            layer.name: (torch.arange(len(layer.mask)), torch.arange(layer.mask[0].numel()))
-            for layer in layers
-        }
+        self.origins = {layer.name: units.Block.whole(layer.mask.shape) for layer in layers}
         prune.check_compactable(layers, self.readers, recipe.units, recipe.n_inputs)
         if not (recipe.units or recipe.n_inputs):
             return
@@ -194,8 +191,7 @@ class _Run:
             return
         masks = {name: layer.mask for name, layer in self.layers.items()}
         if found := units.narrow(network, masks, self.readers, self.inputs, front=recipe.permute):
-            self.blocks = found.blocks
-            self.origins = {name: (block.rows, block.columns) for name, block in found.origins.items()}
+            self.blocks, self.origins = found.blocks, found.origins
             smaller = found.network
             self.readers = _readers(smaller, sparse.find_layers(smaller), self.inputs)
             self._attach(smaller)
@@ -255,21 +251,9 @@ class _Run:
             else:
                 share, encode = partial(self._share, layer, table[1]), partial(self._encode, layer, *table)
                 steps.append(_Step(("share", name, table[1], sharing), share))
+                run = name, table, coding, r.run_epochs, r.retrain_rate, r.assigned_share
                 steps += [
-                    _Step(
-                        (
-                            "run",
-                            k,
-                            r.runs,
-                            name,
-                            table,
-                            coding,
-                            r.run_epochs,
-                            r.retrain_rate,
-                            r.assigned_share,
-                        ),
-                        partial(self._encode_run, layer, table[0], k / r.runs),
-                    )
+                    _Step(("run", k, r.runs, *run), partial(self._encode_run, layer, table[0], k / r.runs))
                     for k in range(1, r.runs)
                 ]
                 steps.append(_Step(("encode", name, table, coding), encode))
@@ -361,20 +345,16 @@ class _Run:
         hook, title = None, f"train on, {name}"
         if one.budget is not None:
             title = f"prune to {one.budget:,} bytes, {name}"
-            in_order = {layer: bits[layer] for layer in self.layers if layer in bits}
             layers = list(self.layers.values())
-            hook = prune.to_budget(layers, self.readers, in_order, 8 * one.budget, one.grouped)
+            hook = prune.to_budget(layers, self.readers, bits, 8 * one.budget, one.grouped)
         self._train(title, one.epochs, one.rate, hook)
         self._measure(measured or name)
 
     def _move(self) -> None:
         if self.inputs is not None:
             layers = list(self.layers.values())
-            for name, were in units.move(
-                self.network, layers, self.biases, self.readers, self.inputs
-            ).items():
-                rows, columns = self.origins[name]
-                self.origins[name] = rows[were[0]], columns[were[1]]
+            moved = units.move(self.network, layers, self.biases, self.readers, self.inputs)
+            self.origins = {name: block.take(moved[name]) for name, block in self.origins.items()}
 
     def _balance(self, name: str) -> None:
         if self.inputs is not None:
@@ -413,10 +393,7 @@ class _Run:
     def _encode(self, layer: sparse.Layer, slot_bits: int, n_codes: int, n_tables: int | None = None) -> None:
         self.tables[layer.name] = slot_bits, n_codes
         weights, unmoved = self._whole(layer), self._unmoved(layer)
-        if self.recipe.runs > 1:
-            tensor, report = self._once_more(layer, weights)
-        else:
-            tensor, report = self._table(layer, weights, slot_bits, n_tables or self.recipe.n_tables)
+        tensor, report = self._table(layer, weights, slot_bits, n_tables or self.recipe.n_tables)
         read = records.from_record(records.to_record(tensor), tensor.arrangement)
         self.encoded[layer.name], self.reports[layer.name] = read, report
         self.simplified[layer.name] = weights
@@ -427,16 +404,10 @@ class _Run:
     def _encode_run(self, layer: sparse.Layer, slot_bits: int, share: float) -> None:
         """Encode a layer and freeze this share of its chunks; train its other weights, among the same values, and
         all other layers."""
-        weights = self._whole(layer)
-        if layer.name in self.encoded:
-            tensor, _ = self._once_more(layer, weights)
-        else:
-            tensor, _ = self._table(layer, weights, slot_bits, self.recipe.n_tables)
+        tensor, _ = self._table(layer, self._whole(layer), slot_bits, self.recipe.n_tables)
         self.encoded[layer.name] = tensor
-        decoded, frozen = codec.decode(tensor), tables.in_first_chunks(tensor, share)
-        layer.hold_part(
-            *(self._cut(layer.name, torch.from_numpy(array)).numpy() for array in (decoded, frozen))
-        )
+        frozen = torch.from_numpy(tables.in_first_chunks(tensor, share))
+        layer.hold_part(self._decoded(tensor, layer), self._cut(layer.name, frozen).numpy())
         title = f"retrain around {share:.0%} of {layer.name}"
         self._train(title, self.recipe.run_epochs, self.recipe.retrain_rate, self._assigning([layer]))
         self._measure(f"{share:.0%} of {layer.name}")
@@ -444,7 +415,9 @@ class _Run:
     def _table(
         self, layer: sparse.Layer, weights: NDArray[np.float32], slot_bits: int, n_tables: int
     ) -> tuple[EncodedTensor, EncodeReport]:
-        """Of so many tables the smallest, and of these the one of least loss."""
+        """Of so many tables the smallest, and of these the one of least loss; where chunks are frozen, theirs."""
+        if layer.name in self.encoded:
+            return self._once_more(layer, weights)
         with self.step(f"encode {layer.name}") as progress:
             lives = self._lives(layer.name)
             made = tables.smallest(weights, slot_bits, layer.name, self.recipe, lives, n_tables, progress)
@@ -462,8 +435,7 @@ class _Run:
     ) -> tuple[EncodedTensor, EncodeReport]:
         """A layer's table after its other chunks were trained.  Raises RuntimeError if what was frozen changed."""
         tensor, report = tables.once_more(weights, self.encoded[layer.name])
-        decoded = self._cut(layer.name, torch.from_numpy(codec.decode(tensor))).numpy()
-        if not layer.is_held_in(decoded):
+        if not layer.is_held_in(self._decoded(tensor, layer)):
             raise RuntimeError(f"{layer.name}: chunks that were frozen decode to something else")
         return tensor, report
 
@@ -474,15 +446,17 @@ class _Run:
 
     def _unmoved(self, layer: sparse.Layer) -> NDArray[np.float32]:
         """Its weights with the units where they were in the network that was given."""
-        rows, columns = (part.numpy() for part in self.origins[layer.name])
-        shape = self.blocks[layer.name].shape if layer.name in self.blocks else layer.mask.shape
-        matrix = np.zeros((shape[0], shape[1:].numel()), np.float32)
-        matrix[rows[:, None], columns] = layer.unheld.reshape(len(rows), -1)
-        return matrix.reshape(shape)
+        unmoved: NDArray[np.float32] = self.origins[layer.name].expand(torch.from_numpy(layer.unheld)).numpy()
+        return unmoved
 
     def _hold(self, layer: sparse.Layer, tensor: EncodedTensor) -> None:
         """Compute with what a table decodes to."""
-        layer.hold(self._cut(layer.name, torch.from_numpy(codec.decode(tensor))).numpy())
+        layer.hold(self._decoded(tensor, layer))
+
+    def _decoded(self, tensor: EncodedTensor, layer: sparse.Layer) -> NDArray[np.float32]:
+        """What a table decodes to, in the layer's shape here."""
+        decoded: NDArray[np.float32] = self._cut(layer.name, torch.from_numpy(codec.decode(tensor))).numpy()
+        return decoded
 
     def _lives(self, name: str) -> tuple[str, ...]:
         """What may become of dead rows and columns: where units were moved, and a layer reads nothing but units, the
@@ -596,7 +570,7 @@ class _Run:
             "reports": {name: asdict(report) for name, report in self.reports.items()},
             "simplified": {name: torch.from_numpy(array) for name, array in self.simplified.items()},
             "unmoved": {name: torch.from_numpy(array) for name, array in self.unmoved.items()},
-            "origins": dict(self.origins),
+            "origins": {name: (block.rows, block.columns) for name, block in self.origins.items()},
         }
 
     def _others(self) -> dict[str, torch.Tensor]:
@@ -628,7 +602,10 @@ class _Run:
         self.reports = {name: EncodeReport(**fields) for name, fields in state["reports"].items()}
         self.simplified = {name: tensor.numpy() for name, tensor in state["simplified"].items()}
         self.unmoved = {name: tensor.numpy() for name, tensor in state.get("unmoved", {}).items()}
-        self.origins |= {name: (rows, columns) for name, (rows, columns) in state.get("origins", {}).items()}
+        self.origins |= {
+            name: replace(self.origins[name], rows=rows, columns=columns)
+            for name, (rows, columns) in state.get("origins", {}).items()
+        }
         self.tables = {name: (t, k) for name, (t, k) in state["tables"].items()}
         self.encoded = {}
         for name, (record, shape, rows, columns, by_columns) in state["encoded"].items():
@@ -646,14 +623,8 @@ def _check_names(network: nn.Module, layers: Mapping[str, nn.Parameter], recipe:
         raise ValueError(
             "runs are of a ribbon's chunks: a recipe with them names its layout, ribbon, and t and K"
         )
-    named = {
-        *recipe.weights,
-        *recipe.tables,
-        *recipe.units,
-        *recipe.bits,
-        *recipe.balance,
-        *recipe.later_bits,
-    }
+    r = recipe
+    named = {*r.weights, *r.tables, *r.units, *r.bits, *r.balance, *r.later_bits}
     for name in sorted(named - set(layers)):
         parameter = dict(network.named_parameters(remove_duplicate=False)).get(f"{name}.weight")
         for first, weight in layers.items():

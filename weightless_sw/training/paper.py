@@ -23,7 +23,7 @@ from weightless_sw.provenance import commit
 from weightless_sw.simplify import simplify
 from weightless_sw.tensor import CodedTensor, EncodedTensor
 from weightless_sw.training import compress, jobs
-from weightless_sw.training.recipes import LENET5_BITS, RECIPES, Recipe, Round
+from weightless_sw.training.recipes import LENET5_BITS, LENET300_BITS, RECIPES, Recipe, Round
 
 DENSITIES = (0.003, 0.006, 0.0125, 0.025, 0.05, 0.1, 0.2, 0.4)
 DENSITY_TABLE = 8, 4  # t and K
@@ -206,13 +206,8 @@ def _rivals(weights: NDArray[np.float32]) -> dict[str, int]:
 
 def _lenet300(*rounds: Round) -> Run:
     """fc1 in a table of t = 9 and four values."""
-    recipe = replace(
-        RECIPES["lenet300"],
-        rounds=rounds,
-        balance=(),
-        tables={"fc1": (9, 4)},
-        biases={"fc1": 1, "fc2": 1, "fc3": 0},
-    )
+    biases = {"fc1": 1, "fc2": 1, "fc3": 0}
+    recipe = replace(RECIPES["lenet300"], rounds=rounds, balance=(), tables={"fc1": (9, 4)}, biases=biases)
     return Run("lenet300", recipe)
 
 
@@ -236,7 +231,7 @@ _LENET5_1150X = replace(
 # Where less is left, more bits a slot and values of one size.
 _LENET300_150X = replace(
     RECIPES["lenet300"], rounds=(Round(20, 9_400, 2e-3), Round(9, 8_000), Round(9, 7_050)), tables={"fc1": (10, 4)},
-    bits={"fc1": 10.3, "fc2": 7.4, "fc3": 6.2}, biases={"fc1": 8, "fc2": 4, "fc3": 0}, retrain_epochs=25,
+    bits=LENET300_BITS | {"fc1": 10.3}, biases={"fc1": 8, "fc2": 4, "fc3": 0}, retrain_epochs=25,
     rest_epochs=12,
 )  # fmt: skip
 
@@ -298,12 +293,14 @@ STUDIES = {
 }
 # A layer frozen chunk by chunk, as long trained in all, at so few slot bits that there is much to take back.
 _RUN_EPOCHS, _LAST_EPOCHS = 12, 15
-for n_runs in (1, 2, 4):
-    STUDIES[f"progressive-{n_runs}"] = Run("lenet300", replace(
+STUDIES |= {
+    f"progressive-{n_runs}": Run("lenet300", replace(
         _OF, tables={"fc1": (7, 4)}, layout="ribbon", chunk_log2=13, runs=n_runs,
         run_epochs=_RUN_EPOCHS // max(1, n_runs - 1),
         retrain_epochs=_LAST_EPOCHS + (_RUN_EPOCHS if n_runs == 1 else 0),
-    ))  # fmt: skip
+    ))
+    for n_runs in (1, 2, 4)
+}  # fmt: skip
 
 # Each table beside the same network without one.
 RUNS = (

@@ -31,9 +31,8 @@ class Recipe:
     n_inputs: int | None = None  # kept in compaction
     # Units are put in the order of their weights, those that are left out last: what is dead lies together.
     permute: bool = False
-    balance: tuple[
-        str, ...
-    ] = ()  # layers whose units are scaled before they get few values, see units.balance
+    # Layers whose units are scaled before they get few values, see units.balance.
+    balance: tuple[str, ...] = ()
     rest_codes: int = 12  # number of values of the layers that are coded
     bias_codes: int = 16  # and of the biases of each layer; 0: there are none
     codes: Mapping[str, int] = field(default_factory=dict)  # the same for layers that have their own
@@ -60,11 +59,12 @@ class Recipe:
 
 
 # Bits of a weight: of the table, and of exact records of few weights.
+LENET300_BITS = {"fc1": 9.3, "fc2": 7.4, "fc3": 6.2}
 LENET5_BITS = {"conv1": 5.5, "conv2": 6.5, "fc1": 8.5, "fc2": 5.5}
 
 RECIPES = {
     "lenet300": Recipe(
-        rounds=(Round(20, 12_500, 2e-3), Round(9, 10_500)), bits={"fc1": 9.3, "fc2": 7.4, "fc3": 6.2},
+        rounds=(Round(20, 12_500, 2e-3), Round(9, 10_500)), bits=LENET300_BITS,
         units={"fc1": 128, "fc2": 80}, n_inputs=500, permute=True, balance=("fc1",), tables={"fc1": (8, 4)},
         n_tables=40, share_epochs=6, share_rate=3e-4, retrain_epochs=15, rest_rate=3e-4,
     ),

@@ -40,9 +40,9 @@ class Sparse(nn.Module):
         """The weights that the layer computes with."""
         if self.held is None:
             return self._trained(weight)
-        return (
-            self.held if self.frozen is None else torch.where(self.frozen, self.held, self._trained(weight))
-        )
+        if self.frozen is None:
+            return self.held
+        return torch.where(self.frozen, self.held, self._trained(weight))
 
     def _trained(self, weight: torch.Tensor) -> torch.Tensor:
         masked = weight * self.mask

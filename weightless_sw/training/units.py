@@ -6,7 +6,7 @@ Neither changes what a network computes, and each is proved on real inputs.  Who
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +28,15 @@ class Block:
     shape: torch.Size  # of the full weight
     rows: torch.Tensor
     columns: torch.Tensor
+
+    @classmethod
+    def whole(cls, shape: torch.Size) -> "Block":
+        """All of a layer, where it is."""
+        return cls(shape, torch.arange(shape[0]), torch.arange(shape[1:].numel()))
+
+    def take(self, part: "Block") -> "Block":
+        """Of this block's rows and columns those that ``part`` numbers, in its order."""
+        return Block(self.shape, self.rows[part.rows], self.columns[part.columns])
 
     def expand(self, narrow: torch.Tensor) -> torch.Tensor:
         """The full weight or bias; zeros where the narrow one has nothing."""
@@ -136,16 +145,14 @@ def _outputs(network: nn.Module, inputs: Any) -> torch.Tensor:
 
 def move(
     network: nn.Module, layers: Sequence[Layer], biases: Mapping[str, Layer], readers: Readers, inputs: Any
-) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+) -> dict[str, Block]:
     """Put the units of each layer in the order of their weights and of those that read them, dead ones last.
 
     Layers with open units stay.  Returns for each layer where its rows and columns were.  Raises ValueError where the
     outputs for ``inputs`` do not stay, since something but these layers has values by unit.
     """
     before = copy.deepcopy(network)
-    were = {
-        one.name: (torch.arange(len(one.mask)), torch.arange(one.mask.flatten(1).shape[1])) for one in layers
-    }
+    were = {one.name: Block.whole(one.mask.shape) for one in layers}
     for layer in layers:
         own = readers.units(layer.name)
         if readers.open[own].any():
@@ -159,10 +166,10 @@ def move(
         _take(layer, order, None)
         if layer.name in biases:
             _take(biases[layer.name], order, None)
-        were[layer.name] = were[layer.name][0][order], were[layer.name][1]
+        were[layer.name] = replace(were[layer.name], rows=were[layer.name].rows[order])
         for one in layers:
             _take(one, None, columns[one.name])
-            were[one.name] = were[one.name][0], were[one.name][1][columns[one.name]]
+            were[one.name] = replace(were[one.name], columns=were[one.name].columns[columns[one.name]])
     if not same_outputs(before, network, inputs):
         raise ValueError(
             "the units of this network can't be moved: something that is no Linear or Conv2d layer has values by unit; "

@@ -1,5 +1,6 @@
 """Figures of the docs, measured: ``make results`` writes them to docs/results as JSON, which ``make tables`` shows."""
 
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,20 @@ def read(folder: Path) -> tuple[list[Size], list[Layout]]:
     """What :func:`main` wrote."""
     sizes, layouts = ((folder / f"{name}.json").read_bytes() for name in ("sizes", "layouts"))
     return msgspec.json.decode(sizes, type=list[Size]), msgspec.json.decode(layouts, type=list[Layout])
+
+
+def paper(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The committed results of ``weightless paper`` by run, in order of their seeds."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted((folder / "paper").glob("*.json")):
+        found = json.loads(path.read_text())
+        runs.setdefault(found["run"], []).append(found)
+    return runs
+
+
+def error(found: dict[str, Any], at: str) -> float:
+    """Share of the test images that a run gets wrong at a step."""
+    return float(found["wrong"][at] / found["test_images"])
 
 
 if __name__ == "__main__":

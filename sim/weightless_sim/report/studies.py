@@ -1,14 +1,15 @@
 """The pictures of docs/results.md, drawn from the committed results of ``weightless paper``: ``make figures``."""
 
 import json
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
+from weightless_sim.report import results
 from weightless_sim.report.plots import ACCENT, DPI, INK, MUTED, SECOND, save
 
 RESULTS = Path(__file__).parent.parent.parent.parent / "docs" / "results"
@@ -24,21 +25,26 @@ STORED = (
     ("Deep Compression, best", MUTED, "Deep Compression, best index width, trimmed where that is less"),
     ("coded record", SECOND, "coded record, exact"),
 )  # fmt: skip
-LAYERS = {"conv1": INK, "conv2": MUTED, "fc1": ACCENT, "fc2": SECOND, "fc3": "#f4a261", "biases": "#8d6a9f"}
+LAYERS = {"conv1": INK, "conv2": MUTED, "fc1": ACCENT, "fc2": SECOND, "fc3": "#f4a261", "biases": "#8d6a9f",
+          "directory": "#dee2e6"}  # fmt: skip
 
 
 @cache
-def _found() -> tuple[dict[str, Any], ...]:
-    return tuple(json.loads(path.read_text()) for path in sorted((RESULTS / "paper").glob("*.json")))
+def _runs() -> dict[str, list[dict[str, Any]]]:
+    return results.paper(RESULTS)
+
+
+def _found() -> list[dict[str, Any]]:
+    return [one for found in _runs().values() for one in found]
 
 
 def _of(run: str) -> list[dict[str, Any]]:
-    return [one for one in _found() if one["run"] == run]
+    return _runs().get(run, [])
 
 
 def _error(found: dict[str, Any], at: str = "file") -> float:
     """In per cent of the test images."""
-    return 100 * float(found["wrong"][at]) / float(found["test_images"])
+    return 100 * results.error(found, at)
 
 
 def _dress(axes: Axes, title: str, x: str, y: str) -> None:
@@ -105,13 +111,8 @@ def _knob(axes: Axes, knob: str, stands: int, title: str, x: str, ticks: tuple[f
     values = sorted(of)
     for at, color, label in AT:
         axes.plot(values, [_error(of[k], at) for k in values], "o-", color=color, ms=4, label=label)
-    axes.plot(
-        values,
-        [_error(of[k], "simplified") for k in values],
-        "--",
-        color=MUTED,
-        label="pruned, values shared",
-    )
+    before = [_error(of[k], "simplified") for k in values]
+    axes.plot(values, before, "--", color=MUTED, label="pruned, values shared")
     _dress(axes, title, x, "test error, per cent")
     axes.set_yscale("log")
     axes.set_ylim(ticks[0], ticks[-1])
@@ -193,7 +194,7 @@ def layers(path: Path) -> None:
         of = [(name, parts) for name, parts in shown if name.startswith(f"{network}-")][::-1]
         for place, (_, parts) in enumerate(of):
             left = 0
-            for layer, color in (LAYERS | {"directory": "#dee2e6"}).items():
+            for layer, color in LAYERS.items():
                 size = parts.get(layer, 0)
                 axes.barh(place, size, left=left, color=color, height=0.6)
                 left += size
@@ -201,17 +202,9 @@ def layers(path: Path) -> None:
         axes.set_yticks(range(len(of)), [name for name, _ in of], fontsize=8)
         _dress(axes, NETWORKS[network], "bytes of the file, seed 1", "")
         axes.margins(x=0.12)
-    _legend(figure, LAYERS | {"directory": "#dee2e6"})
+    handles = [Patch(color=color, label=name) for name, color in LAYERS.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
     save(figure, path)
-
-
-def _legend(figure: Figure, colors: dict[str, str]) -> None:
-    handles: Iterable[Any] = [
-        figure.axes[0].barh(0, 0, color=color, label=name) for name, color in colors.items()
-    ]
-    figure.legend(
-        handles=list(handles), loc="outside lower center", ncols=len(colors), fontsize=8, frameon=False
-    )
 
 
 PICTURES = (tradeoff, density, studies, layers)

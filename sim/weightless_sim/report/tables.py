@@ -213,16 +213,11 @@ GOALS = (
 
 
 def _paper(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """The committed results of ``weightless paper`` by run, in order of their seeds."""
-    runs: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted((folder / "docs" / "results" / "paper").glob("*.json")):
-        found = json.loads(path.read_text())
-        runs.setdefault(found["run"], []).append(found)
-    return runs
+    return results.paper(folder / "docs" / "results")
 
 
 def _error(found: dict[str, Any], at: str = "file") -> str:
-    return f"{found['wrong'][at] / found['test_images']:.2%}".replace("%", " %")
+    return f"{results.error(found, at):.2%}".replace("%", " %")
 
 
 def _median(found: Iterable[dict[str, Any]], key: Callable[[dict[str, Any]], float]) -> float:
@@ -251,7 +246,7 @@ def _medians(found: list[dict[str, Any]], goal: _Goal) -> tuple[str, str]:
     digits = 2 if _median(found, goal.ratio) < 10 else 0
     ratios = ", ".join(f"{goal.ratio(one):,.{digits}f}" for one in found)
     errors = ", ".join(_error(one).removesuffix(" %") for one in found)
-    middle = _median(found, lambda one: one["wrong"]["file"] / one["test_images"])
+    middle = _median(found, lambda one: results.error(one, "file"))
     return (
         f"**{_median(found, goal.ratio):,.{digits}f}x** ({ratios})",
         f"**{middle:.2%}**".replace("%", " %") + f" ({errors})",

@@ -344,8 +344,9 @@ def run_by_run(training, digits, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
 
     def noted(weights, tensor):
-        made.extend((tensor, once_more(weights, tensor)[0]))
-        return once_more(weights, tensor)
+        again = once_more(weights, tensor)
+        made.extend((tensor, again[0]))
+        return again
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training[0].tables, "once_more", noted)
