@@ -12,6 +12,7 @@ it and hold its length to these numbers.  The coded record and zstd's frames are
 import heapq
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,54 @@ def zstd_frames(weights: NDArray[Any]) -> bytes:
     compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
     # bytes of one kind together: the high ones of numbers below 256 are all zero
     return compressor.compress(gaps) + compressor.compress(numbers.view(np.uint8).reshape(-1, 2).T.tobytes())
+
+
+def expected_padding(density: float, width: int) -> float:
+    """Padding zeros per non-zero weight at random places: one for each whole 2^width of its gap."""
+    run = (1 - density) ** (1 << width)
+    return run / (1 - run)
+
+
+def expected_bits(n_weights: int, density: float, n_values: int) -> dict[Kind, int]:
+    """Bits of a layer in formats that are exact, for weights at random places and values that are alike often.
+
+    All is counted as in :func:`baseline_sizes`; of Deep Compression the best index width.
+    """
+    value = _width(n_values)
+    of_values = 0.0 if n_values == 1 else float(np.log2(n_values))
+    entropy = (
+        float(-density * np.log2(density) - (1 - density) * np.log2(1 - density)) if density < 1 else 0.0
+    )
+    streams = (_expected_stream(density, n_values, width) for width in _likely_widths(density))
+    bits = {
+        Kind.BITMASK: n_weights * (1 + density * value),
+        Kind.ENTROPY: n_weights * (entropy + density * of_values),
+        Kind.DEEP_COMPRESSION: INDEX_WIDTH_BITS
+        + COUNT_BITS
+        + min(n_weights * weight + tables for weight, tables in streams),
+    }
+    return {kind: int(np.ceil(one)) + CODEBOOK_ENTRY_BITS * n_values for kind, one in bits.items()}
+
+
+def _likely_widths(density: float) -> range:
+    """About the index widths with the fewest bits."""
+    likely = min(int(np.log2(1 / density)) + 3, INDEX_WIDTHS[-1])
+    return range(likely - 2, min(likely + 2, INDEX_WIDTHS.stop))
+
+
+@cache
+def _expected_stream(density: float, n_values: int, width: int) -> tuple[float, int]:
+    """(bits of a weight, bits of the tables) of gaps and values, both Huffman."""
+    n_gaps, padding = 1 << width, expected_padding(density, width)
+    gaps = density * (1 - density) ** np.arange(n_gaps) * (1 + padding)  # of all that are longer, too
+    gaps[-1] += padding
+    values = np.concatenate(([padding], np.full(n_values, 1 / n_values)))
+    bits, tables = 0.0, 0
+    for shares in (gaps, values):
+        lengths = huffman_lengths(np.rint(shares * 1e9).astype(np.int64))
+        bits += density * float((shares * lengths).sum())
+        tables += LENGTH_WIDTH_BITS + int(lengths.max()).bit_length() * lengths.size
+    return bits, tables
 
 
 def huffman_lengths(counts: ArrayLike) -> NDArray[np.int64]:

@@ -152,6 +152,22 @@ def check_options(layout: str, slot_bits: int, options: Mapping[str, int]) -> No
     _chosen(layout, slot_bits, options)
 
 
+def expected(
+    n_weights: int, n_keys: int, *, layout: str, slot_bits: int, n_codes: int, **options: int
+) -> Geometry:
+    """About the geometry of a table of ``n_keys`` weights that are not zero, at random places, as fp16 values.
+
+    ``options`` are the layout's.  Raises ValueError for what the layout does not have, and where it has no such table.
+    """
+    encoder = layouts.encoder(layouts.by_name(layout))
+    given = {**encoder.OPTIONS, **options}
+    encoder.check_options(slot_bits, given)
+    request = TableRequest(
+        n_weights=n_weights, slot_bits=slot_bits, n_codes=n_codes, value_format=ValueFormat.FP16, scale=1.0
+    )
+    return encoder.expected(n_keys, request, given)
+
+
 def _chosen(
     layout: str, slot_bits: int, options: Mapping[str, int]
 ) -> list[tuple[layouts.Encoder, dict[str, int]]]:

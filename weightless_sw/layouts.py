@@ -49,6 +49,9 @@ class Encoder(Protocol):
     ) -> Table:
         """The table in which ``keys`` have ``codes``."""
 
+    def expected(self, n_keys: int, request: TableRequest, options: Mapping[str, int]) -> Geometry:
+        """About the geometry of a table of ``n_keys`` keys at random places, without making it."""
+
 
 class Decoder(Protocol):
     """``<folder>/golden.py``, the reference, and ``<folder>/kernels.py``, the fast one."""

@@ -12,6 +12,7 @@ from weightless_sw.compiled import run_all
 from weightless_sw.progress import Progress
 from weightless_sw.ribbon import kernels
 from weightless_sw.spec import ribbon as spec
+from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import MAX_SEED, require
 from weightless_sw.spec.ribbon import Header, RibbonGeometry
 from weightless_sw.tensor import Table, TableRequest
@@ -28,6 +29,9 @@ LEAST_DEAD, DEAD_GAPS, DEAD_PARTS = 64, 16, 8
 # kept, and of the tensor's seeds the one with the smallest record.
 MANY_KEYS, FEW_KEYS = 200_000, 20_000
 SEEDS, STEPS, HIGHS = 4, 2, (HIGH, 56, 60, 44)
+# What a table takes beside a slot a key, of random keys: entries and slots that stay empty, by the key; and, by the
+# chunk, its header and the slots of its last window.
+EXCESS, CHUNK_SLOTS = 0.0045, 27
 
 OPTIONS = {
     "chunk_log2": 0,
@@ -86,6 +90,18 @@ def build(
         f"the ribbon has no table of these keys, with chunks of no size ({reason}); take the classic layout, which has "
         "(--layout classic, or auto)"
     )
+
+
+def expected(n_keys: int, request: TableRequest, options: Mapping[str, int]) -> RibbonGeometry:
+    """About the geometry of a table of ``n_keys`` keys at random places, without making it.
+
+    From a thousand keys on within 2 % of what :func:`build` makes, from ten thousand on within 1 %.
+    """
+    chunk_log2 = options["chunk_log2"] or choose_chunk_log2(request.n_weights, n_keys)
+    n_chunks = -(-request.n_weights >> chunk_log2)
+    bits = request.slot_bits * (n_keys * (1 + EXCESS) + n_chunks * CHUNK_SLOTS) + n_chunks * WORD_BITS
+    table_words = max(2 * n_chunks, round(bits / WORD_BITS))
+    return RibbonGeometry(**vars(request), chunk_log2=chunk_log2, table_words=table_words, seed=0)
 
 
 def choose_chunk_log2(n_weights: int, n_keys: int) -> int:
