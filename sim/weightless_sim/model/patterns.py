@@ -33,6 +33,20 @@ class Events:
         return (laps + more) * self.period + int(self.places[place])
 
 
+class Tile(NamedTuple):
+    """How an array takes weights: ``beats`` of a tile as they come, then none until it has a buffer free again.
+
+    It has two: a tile is used for ``busy`` cycles once it is there and the one before is done, and the next is loaded
+    meanwhile.
+    """
+
+    beats: int
+    busy: int
+
+
+NO_TILES = Tile(1, 0)  # takes every beat
+
+
 class Load(NamedTuple):
     """A record that is sent to the decoder, or only its sizes: then a model can't tell more than they do."""
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from weightless_hw.config import BEATS_WITH_SINK, DecoderConfig
-from weightless_sim.model.patterns import Events, Load, Transfers
+from weightless_sim.model.patterns import ALWAYS, Events, Load, Tile, Transfers
 from weightless_sw.spec.hash import WORD_BITS
-from weightless_sw.spec.record import DESCRIPTOR_WORDS
+from weightless_sw.spec.record import DESCRIPTOR_WORDS, Geometry
 
 CHECK_CYCLES = VERIFY_CYCLES = 2  # a comparison into a register, and what follows from it
 
@@ -24,6 +27,25 @@ def transfers(config: DecoderConfig, loads: Sequence[Load], offers: Events, take
         result.append(Transfers((first_word, last_word), (first_valid, last_beat), n_beats, held, bubbles=0))
         free = last_beat + 1
     return result
+
+
+def windows(config: DecoderConfig, load: Load, tile: Tile) -> NDArray[np.int64]:
+    """See :func:`weightless_sim.model.cycles.windows`: a beat is offered in every cycle from the first one on."""
+    (one,) = transfers(config, [load], Events(ALWAYS), Events(ALWAYS))
+    n_beats, opens, free, found = one.n_beats, 0, 0, []
+    while n_beats:
+        taken = min(tile.beats, n_beats)
+        has = max(opens, one.beats[0]) + taken
+        found.append((opens, has))
+        n_beats, opens = n_beats - taken, max(has, free)
+        free = opens + tile.busy
+    return np.array(found, np.int64)
+
+
+def steady(config: DecoderConfig, geometry: Geometry) -> tuple[float, float]:
+    """See :func:`weightless_sim.model.cycles.steady`: exact, a beat a cycle once the table is loaded."""
+    (one,) = transfers(config, [Load(geometry)], Events(ALWAYS), Events(ALWAYS))
+    return float(one.beats[0]), float(config.lanes)
 
 
 def _held(first_valid: int, n_beats: int, takes: Events) -> int:

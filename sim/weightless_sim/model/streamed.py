@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_hw.config import DecoderConfig
-from weightless_sim.model.patterns import Events, Load, Transfers
+from weightless_sim.model.patterns import ALWAYS, NO_TILES, Events, Load, Tile, Transfers
 from weightless_sim.model.stored import CHECK_CYCLES, VERIFY_CYCLES, unpack
 from weightless_sw.compiled import jit
 from weightless_sw.spec.record import DESCRIPTOR_WORDS
@@ -60,15 +60,8 @@ def transfers(config: DecoderConfig, loads: Sequence[Load], offers: Events, take
     offered, free = offers.at_or_after(0), 1
     patterns = _distances(offers), _distances(takes)
     for load in loads:
-        first = taken = max(offered, free)
-        for _ in range(DESCRIPTOR_WORDS - 1):
-            taken = offers.at_or_after(taken + 1)
-        codebook = load.geometry.sections[0]
-        offered = offers.at_or_after(taken + 1)
-        _, start, offered = unpack(
-            codebook.n_words, codebook.item_bits, offers, offered, taken + CHECK_CYCLES + 1
-        )
-        layer = _layer(config, load, patterns, start, offered)
+        first, start, offered = _head(load, offers, max(offered, free))
+        layer, _ = _layer(config, load, patterns, start, offered, NO_TILES)
         crc, last_beat = int(layer[CRC_TAKEN]), int(layer[LAST_BEAT])
         beats = int(layer[FIRST_VALID]), last_beat
         result.append(
@@ -76,6 +69,26 @@ def transfers(config: DecoderConfig, loads: Sequence[Load], offers: Events, take
         )
         offered, free = offers.at_or_after(crc + 1), max(crc + VERIFY_CYCLES, last_beat) + 1
     return result
+
+
+def windows(config: DecoderConfig, load: Load, tile: Tile) -> Ints:
+    """See :func:`weightless_sim.model.cycles.windows`."""
+    never = Events(ALWAYS)
+    _, start, offered = _head(load, never, 1)
+    return _layer(config, load, (_distances(never), _distances(never)), start, offered, tile)[1]
+
+
+def _head(load: Load, offers: Events, first: int) -> tuple[int, int, int]:
+    """(first word taken, cycle in which the codebook is loaded, next word offered), from the first word on."""
+    taken = first
+    for _ in range(DESCRIPTOR_WORDS - 1):
+        taken = offers.at_or_after(taken + 1)
+    codebook = load.geometry.sections[0]
+    offered = offers.at_or_after(taken + 1)
+    _, start, offered = unpack(
+        codebook.n_words, codebook.item_bits, offers, offered, taken + CHECK_CYCLES + 1
+    )
+    return first, start, offered
 
 
 # Bits of a ribbon, headers and entries with them, by those of its keys' codes: of random keys, from 1e4 on.
@@ -89,14 +102,30 @@ def estimate(config: Any, n_weights: int, density: float, n_codes: int, chunk_lo
     word, fill the window; before that, and between two chunks, a header, the window's words and a pair of entries
     come.  Too few by up to a fifth where both are equally fast: who waits for whom is not in it.
     """
-    word_clocks = max(1.0, config.item_bits / 32)  # per item
-    n_chunks = -(-n_weights >> chunk_log2)
+    items = density * n_weights * STORED_PER_KEY_BIT / 4
+    decode: float = max(n_weights / config.lanes, items * _word_clocks(config))
+    return _begin(config, n_weights, n_codes, chunk_log2) + decode
+
+
+def steady(config: Any, geometry: Any) -> tuple[float, float]:
+    """See :func:`weightless_sim.model.cycles.steady`; as :func:`estimate`, of the sizes of a record."""
+    items = geometry.table_words * 32 / config.item_bits
+    begin = _begin(config, geometry.n_weights, geometry.n_codes, geometry.chunk_log2)
+    return begin, min(float(config.lanes), geometry.n_weights / (items * _word_clocks(config)))
+
+
+def _word_clocks(config: Any) -> float:
+    """Cycles that an item takes at least."""
+    return max(1.0, float(config.item_bits) / 32)
+
+
+def _begin(config: Any, n_weights: int, n_codes: int, chunk_log2: int) -> float:
+    """Cycles in which no beat can come, whatever the weights: before the first one, and between chunks."""
+    word_clocks, n_chunks = _word_clocks(config), -(-n_weights >> chunk_log2)
     begin = 12 + config.WINDOW_WORDS * config.WORD_SLOTS / 4 * word_clocks + config.pair_items * word_clocks
     codebook = -(-n_codes * config.value_bits // 32) * 32 // config.value_bits
     load = 1 + DESCRIPTOR_WORDS + CHECK_CYCLES + codebook
-    items = density * n_weights * STORED_PER_KEY_BIT / 4
-    decode = max(n_weights / config.lanes, items * word_clocks)
-    return float(load + n_chunks * begin + config.fill_latency + decode)
+    return float(load + n_chunks * begin + config.fill_latency)
 
 
 def _distances(events: Events) -> Ints:
@@ -104,8 +133,11 @@ def _distances(events: Events) -> Ints:
     return np.array([events.at_or_after(cycle) - cycle for cycle in range(events.period)], np.int64)
 
 
-def _layer(config: Any, load: Load, patterns: tuple[Ints, Ints], start: int, offered: int) -> Ints:
-    """The registers after a layer that starts in cycle ``start``, when its next word is offered at ``offered``."""
+def _layer(
+    config: Any, load: Load, patterns: tuple[Ints, Ints], start: int, offered: int, tile: Tile
+) -> tuple[Ints, Ints]:
+    """The registers after a layer that starts in cycle ``start``, when its next word is offered at ``offered``; and,
+    where an array takes its beats, the windows in which it does."""
     if load.record is None:
         raise ValueError("the exact cycles of a ribbon depend on its record")
     geometry: Any = load.geometry
@@ -124,28 +156,35 @@ def _layer(config: Any, load: Load, patterns: tuple[Ints, Ints], start: int, off
     r[STATE], r[WORDS_LEFT], r[FIRST_VALID], r[LAST_BEAT], r[CRC_TAKEN] = HEAD, n_payload, -1, -1, -1
     n_beats = -(-geometry.n_weights // config.lanes)
     tables = np.array(chunks, np.int64).reshape(-1, 2), np.array(entries, np.int64).reshape(-1, 2)
-    _run(r, tables, tuple(sizes), patterns, start + 1, offered, n_beats)
-    return r
+    opened = np.zeros((-(-n_beats // tile.beats), 2), np.int64)
+    _run(r, tables, tuple(sizes), patterns, start + 1, offered, n_beats, tuple(tile), opened)
+    return r, opened
 
 
 @jit
-def _run(r, tables, sizes, patterns, cycle, offered, n_beats):  # type: ignore[no-untyped-def]
-    """Cycles until the CRC word and the last beat are taken."""
+def _run(r, tables, sizes, patterns, cycle, offered, n_beats, tile, opened):  # type: ignore[no-untyped-def]
+    """Cycles until the CRC word and the last beat are taken; of an array, too, when it opens for a tile, and has it."""
     offers, takes = patterns
-    left = n_beats
+    tile_beats, busy = tile
+    left, opens, free, k = n_beats, 0, 0, 0
     limit = cycle + STUCK
     while r[CRC_TAKEN] < 0 or r[N_BEATS] < n_beats:
         if cycle == limit:
             raise RuntimeError("no word and no beat goes on: the model of the decoder is stuck")
         ready = (r[PHASE] == TABLE and r[WORDS_LEFT] > 0 and not r[SPARE]) or r[PHASE] == CRC
         took = ready and offered <= cycle
-        takes_beat = takes[cycle % takes.size] == 0
+        takes_beat = takes[cycle % takes.size] == 0 and cycle >= opens
         left = _cycle(r, tables, sizes, took, takes_beat, cycle, left, n_beats)
         cycle += 1
         if took:
             offered = cycle + offers[cycle % offers.size]
-        if took or r[LAST_BEAT] == cycle - 1:
-            limit = cycle + STUCK
+        beat = r[LAST_BEAT] == cycle - 1
+        if took or beat:
+            limit = cycle + max(STUCK, 2 * busy)
+        if beat and (r[N_BEATS] % tile_beats == 0 or r[N_BEATS] == n_beats):
+            opened[k, 0], opened[k, 1] = opens, cycle
+            opens = max(cycle, free)
+            free, k = opens + busy, k + 1
 
 
 @jit

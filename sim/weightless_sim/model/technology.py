@@ -24,7 +24,7 @@ from weightless_sim.folders import HERE, Folders
 # What an entry is a figure of, and the unit that such figures have.
 UNITS = {
     "dram": "pJ/bit", "sram": "pJ/bit", "register": "pJ/bit", "arithmetic": "pJ", "wire": "pJ/bit/mm",
-    "decoder": "pJ/entry",
+    "decoder": "pJ/entry", "bandwidth": "GB/s",
 }  # fmt: skip
 
 
@@ -96,8 +96,28 @@ class KnownPlacement:
 
 
 @dataclass(frozen=True)
+class Synthesis:
+    """A decoder of the grid on a device, as yosys and nextpnr have it; see ``weightless_sim.plan.measure``."""
+
+    layout: str
+    lanes: int
+    slot_bits: int
+    max_codes: int
+    config: str
+    device: str
+    verilog_sha256: str
+    luts: int
+    luts_memory: int
+    flip_flops: int
+    block_rams: int
+    multipliers: int
+    tool: str
+    fmax_mhz: dict[str, float]  # by seed; empty: not placed
+
+
+@dataclass(frozen=True)
 class Reference:
-    """A figure of others: energy of one event, in the unit of its kind."""
+    """A figure of others: energy of one event, or a bandwidth, in the unit of its kind."""
 
     name: str
     kind: str  # of UNITS
@@ -140,7 +160,7 @@ def read(path: Path, origin: str = "") -> tuple[list[Entry], list[Reference]]:
                 f"{path}: {one.name}: in {one.unit!r}; figures of {one.kind} are in {UNITS[one.kind]}"
             )
         if not 0 < one.value < inf:
-            raise TechnologyError(f"{path}: {one.name}: {one.value:g} is no energy")
+            raise TechnologyError(f"{path}: {one.name}: {one.value:g} is no figure")
     if not logic and not references:
         raise TechnologyError(f"{path}: holds no [[logic]] or [[reference]] entry")
     return logic, references
@@ -209,6 +229,14 @@ def reference(known: References, name: str, kind: str = "") -> Reference:
 
 def _shipped(name: str) -> tuple[list[Entry], list[Reference]]:
     return read(Path(str(files("weightless_sim.model").joinpath("tech", name))), "shipped")
+
+
+def read_syntheses(path: Path) -> list[Synthesis]:
+    """The grid's decoders on FPGAs.  Raises TechnologyError for a file that is none of them."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Synthesis])
+    except msgspec.DecodeError as error:
+        raise TechnologyError(f"{path}: {error}") from error
 
 
 def to_toml(entry: Entry) -> str:

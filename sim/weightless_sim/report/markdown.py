@@ -3,6 +3,7 @@
 from typing import Any
 
 from weightless_sim.fpga.implementation import Area
+from weightless_sim.model.grid import ESTIMATED
 from weightless_sim.report.summary import not_characterised, summary
 from weightless_sim.shown import in_markdown
 from weightless_sim.study.energy import ON_CHIP
@@ -13,7 +14,7 @@ HOW_IN_WORDS = (
     "How: file, counted in the .wls file; encoder, of an encoding made here; counted, the format's bits added up; "
     "recorded, by who made the file; rtl_sim, RTL simulation; cycle_model; gate_sim, simulation of the netlist in a "
     "library's cells; synth and place_and_route, by yosys and nextpnr; table, CACTI's memories; published, by others; "
-    "theory, a formula."
+    "theory, a formula; estimated, between decoders of a grid that was measured."
 )
 
 
@@ -170,19 +171,26 @@ def _column(result: Report, name: str, decoder: Decoder) -> dict[str, str]:
         took = Area(**placed.area)
         column["LUT4 + as memory, FF, block RAM, multipliers"] = (
             f"{took.luts} + {took.luts_memory}, {took.flip_flops}, {took.block_rams}, {took.multipliers} "
-            f"({placed.device})"
+            f"({placed.device}{_estimated(placed.how['area'])})"
         )
         rate = placed.fmax_mhz * with_loading
-        column["MHz (weights/s with loading)"] = f"{placed.fmax_mhz:.1f} ({rate:,.0f} M)"
+        column["MHz (weights/s with loading)"] = (
+            f"{placed.fmax_mhz:.1f} ({rate:,.0f} M{_estimated(placed.how['fmax'])})"
+        )
     if decoder.energy:
         entry = decoder.energy[0]
         low, high = entry.pj_per_weight_settled, entry.pj_per_weight_glitches
-        column["pJ per weight"] = f"{low:.2f} to {high:.2f} ({entry.library})"
+        column["pJ per weight"] = f"{low:.2f} to {high:.2f} ({entry.library}{_estimated(entry.how)})"
         column["um2 without memories"] = f"{entry.area_um2:,.0f}"
         if encoding and encoding.n_nonzero:
             zeros = encoding.n_stored / encoding.n_nonzero
             column["pJ per non-zero"] = f"{low * zeros:.1f} to {high * zeros:.1f}"
     return column
+
+
+def _estimated(how: str) -> str:
+    """What is said beside a figure that nobody measured."""
+    return f", {ESTIMATED}" if how == ESTIMATED else ""
 
 
 def _energy(result: Report) -> list[str]:

@@ -2,6 +2,7 @@
 
 import shlex
 
+from weightless_sim.model.grid import ESTIMATED
 from weightless_sim.study.result import Report, Run
 from weightless_sw import inputs
 from weightless_sw.codec import EncodeReport
@@ -71,20 +72,30 @@ def _file(result: Report) -> str:
 
 def not_characterised(result: Report) -> str:
     """The command that measures the decoder's energy."""
-    return f"not characterised: run `weightless asic --for {_file(result)} --liberty FILE`"
+    return f"not characterised: {_characterise(result)}"
+
+
+def _characterise(result: Report) -> str:
+    return f"run `weightless asic --for {_file(result)} --liberty FILE`"
+
+
+def _place(result: Report) -> str:
+    return f"run `weightless fpga --for {_file(result)} --seeds 3`"
 
 
 def _fpga_line(result: Report) -> str:
     """Weights per second at the frequency that was found, decoding and with loading."""
     known = result.first_decoder().fpga
     if not known:
-        return f"not placed: run `weightless fpga --for {_file(result)} --seeds 3`"
+        return f"not placed: {_place(result)}"
     first, run = known[0], result.runs["none"]
     all_in = 1e6 * first.fmax_mhz * run.n_weights / run.cycles_rtl_sim
     older = ", of an older decoder" if first.older_decoder else ""
     rate = f"{first.weights_per_second / 1e6:,.0f} M weights/s at {first.fmax_mhz:.1f} MHz"
-    how = f"{first.device}, {first.origin}{older}"
-    return f"{rate}, {all_in / 1e6:,.0f} M with loading ({how})"
+    text = f"{rate}, {all_in / 1e6:,.0f} M with loading"
+    if first.how["fmax"] == ESTIMATED:
+        return f"{text} ({first.device}, {ESTIMATED}); to place it, {_place(result)}"
+    return f"{text} ({first.device}, {first.origin}{older})"
 
 
 def _beside_line(result: Report) -> str:
@@ -108,11 +119,15 @@ def _energy_line(result: Report) -> str:
     first = energy[0]
     low, high = first.pj_per_weight_settled, first.pj_per_weight_glitches
     text = f"{low:.1f} to {high:.1f} pJ per weight"
-    if encoding := result.encoding.get(result.layer):
+    encoding = result.encoding.get(result.layer)
+    if encoding and encoding.n_nonzero:
         density = encoding.n_nonzero / encoding.n_stored
         text += f", {low / density:.0f} to {high / density:.0f} per non-zero"
     older = ", of an older decoder" if first.older_decoder else ""
-    return f"{text} ({first.library} {first.volts} V, memory reads from CACTI, {first.origin}{older})"
+    text += f" ({first.library} {first.volts} V, memory reads from CACTI, "
+    if first.how == ESTIMATED:
+        return f"{text}{ESTIMATED}); to measure it, {_characterise(result)}"
+    return f"{text}{first.origin}{older})"
 
 
 def _false_positive_line(encoding: EncodeReport) -> str:

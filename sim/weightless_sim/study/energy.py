@@ -17,7 +17,7 @@ from weightless_sim.model.technology import KnownEntry, References, reference
 from weightless_sim.study import sizes
 from weightless_sim.study.result import Energy, EnergyRow, MultiplyAccumulate, SizeRow
 from weightless_sim.study.subject import Subject
-from weightless_sw.baselines import Kind
+from weightless_sw.baselines import Kind, expected_padding
 
 DRAMS = ("HBM2", "LPDDR4")
 ON_CHIP = "on_chip"
@@ -148,11 +148,10 @@ def winners(
     entry = reference(known, EIE).value
     found: list[tuple[float, str]] = []
     for density in map(float, DENSITIES):
-        widths = {w: 1 + _padding(density, w) for w in GAP_WIDTHS}
-        gap_bits, width = min((n * (w + value_bits), w) for w, n in widths.items())
+        gap_bits, padded = expected_gaps(density, value_bits)
         energies = {
             "table": pj_per_weight / density + bit * record_bits_per_nonzero,
-            GAP_CODED: entry * widths[width] + bit * gap_bits,
+            GAP_CODED: entry * padded + bit * gap_bits,
         }
         for name, width in DENSE:
             energies[name] = (bit or _sram_bit_pj(DENSE_SRAM_BYTES)) * width / density
@@ -162,7 +161,7 @@ def winners(
     return found
 
 
-def _padding(density: float, width: int) -> float:
-    """Padding zeros per non-zero weight at random places: one for each whole 2^width of its gap."""
-    run = (1 - density) ** (1 << width)
-    return run / (1 - run)
+def expected_gaps(density: float, value_bits: int) -> tuple[float, float]:
+    """(bits, entries) per non-zero weight of the gap code that takes the fewest bits, at random places."""
+    padded = {width: 1 + expected_padding(density, width) for width in GAP_WIDTHS}
+    return min((n * (width + value_bits), n) for width, n in padded.items())

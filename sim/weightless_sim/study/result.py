@@ -31,6 +31,7 @@ class How(StrEnum):
     CYCLE_MODEL = "cycle_model"
     GATE_SIM = "gate_sim"
     PLACE_AND_ROUTE = "place_and_route"
+    ESTIMATED = "estimated"  # between what was measured
 
 
 class RunKind(StrEnum):
@@ -246,7 +247,7 @@ class Run:
     ]
 
 
-SCHEMA: Literal["weightless-report/5"] = "weightless-report/5"
+SCHEMA: Literal["weightless-report/6"] = "weightless-report/6"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +257,7 @@ class Report:
     Sizes are bytes, rates are shares of 1, cycles are clock cycles counted from the first one after reset.
     """
 
-    schema: Literal["weightless-report/5"] = SCHEMA
+    schema: Literal["weightless-report/6"] = SCHEMA
     how: Annotated[
         dict[str, How],
         Meta(description="by field; energies and frequencies of decoders say it with each entry"),

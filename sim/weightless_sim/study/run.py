@@ -17,7 +17,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.export.verilog import to_verilog
 from weightless_sim.cosim import runner
 from weightless_sim.folders import HERE, Folders
-from weightless_sim.model import technology
+from weightless_sim.model import grid, technology
 from weightless_sim.study import energy, simulation, sizes, subject
 from weightless_sim.study.result import Decoder, File, How, Layer, Model, Provenance, Report, TableSize
 from weightless_sim.study.subject import Subject
@@ -85,12 +85,13 @@ def run(options: Options, step: Step) -> Report:
         config.name: _build(config, names, sizes.table(about.simulated[names[0]]), options, entries, step)
         for config, names in groups.items()
     }
-    characterised = next(decoder.energy for decoder in built.values() if about.layer in decoder.tables)
+    largest = next(decoder for decoder in built.values() if about.layer in decoder.tables)
+    characterised = largest.energy
     beside = None
     if characterised and about.weights:
         beside = energy.beside(about, characterised[0], measured.rows, known, options.drams)
     return Report(
-        how=HOW,
+        how=HOW | _estimated(largest),
         provenance=provenance(about.tables[about.layer].geometry.layout_digest()),
         model=_model(about),
         file=_file(about),
@@ -108,6 +109,13 @@ def run(options: Options, step: Step) -> Report:
         decoders=built,
         runs=simulation.simulate(groups, about, options.simulator, options.folders, step),
     )
+
+
+def _estimated(decoder: Decoder) -> dict[str, How]:
+    """What nobody measured of the largest table's decoder."""
+    fpga = bool(decoder.fpga) and decoder.fpga[0].how["fmax"] == How.ESTIMATED
+    energy = bool(decoder.energy) and decoder.energy[0].how == How.ESTIMATED
+    return {name: How.ESTIMATED for name, guessed in (("fpga", fpga), ("energy", energy)) if guessed}
 
 
 def _decoder(options: Options) -> dict[str, int]:
@@ -210,8 +218,9 @@ def _build(
         fill_latency_cycles=config.fill_latency,
         table_bits=config.table_bits,
         verilog=str(rtl),
-        energy=technology.of_decoder(cells.name, digest, entries),
-        fpga=technology.placed(config.name, technology.digest(verilog), options.folders),
+        energy=technology.of_decoder(cells.name, digest, entries) or grid.entries(cells),
+        fpga=technology.placed(config.name, technology.digest(verilog), options.folders)
+        or grid.placements(config),
     )
 
 

@@ -16,6 +16,14 @@ def test_between_them_it_is_interpolated():
     assert sram.read_energy_pj(8192, 32) < sram.read_energy_pj(8192, 48) < sram.read_energy_pj(8192, 64)
 
 
+def test_narrow_rows_are_read_with_others():
+    assert sram.read_energy_pj(8192, 4) == sram.read_energy_pj(8192, 8)
+
+
+def test_a_write_of_the_tables_own():
+    assert sram.write_energy_pj(1024, 64, 65) == pytest.approx(3.236)
+
+
 def test_wide_rows_are_arrays_side_by_side():
     assert sram.read_energy_pj(16384, 512) == pytest.approx(2 * sram.read_energy_pj(8192, 256))
 
@@ -24,7 +32,6 @@ def test_wide_rows_are_arrays_side_by_side():
     ("size", "message"),
     [
         ((512, 64), "an SRAM of 512 bytes is outside the table, 1024 to"),
-        ((8192, 4), "an SRAM of 4 bits wide is outside the table, 8 to 256"),
         ((8192, 64, 40), "no SRAM of 40 nm, itrs-lop; there are: 22:itrs-hp"),
     ],
 )

@@ -135,8 +135,8 @@ def test_an_own_figure_replaces_the_shipped_one(tmp_path):
     [
         ('"dram"', '"disk"', "HBM2: no kind is called 'disk'; there are: dram, sram"),
         ('"pJ/bit"', '"nJ/bit"', "HBM2: in 'nJ/bit'; figures of dram are in pJ/bit"),
-        ("value = 5", "value = -5", "-5 is no energy"),
-        ("value = 5", "value = nan", "nan is no energy"),
+        ("value = 5", "value = -5", "-5 is no figure"),
+        ("value = 5", "value = nan", "nan is no figure"),
         ("value = 5", 'value = "5"', r"reference entry 1: Expected `float`, got `str` - at `\$.value`"),
         ("value = 5", "value = 5\nvolts = true", r"got `bool` - at `\$.volts`"),
         ('source = "measured here"', "", "missing required field `source`"),

@@ -18,15 +18,15 @@ def lines(summary):
 def test_files_and_summary(result, tmp_path):
     paths = write.write(result, tmp_path)
     assert {path.name for path in paths} == {
-        "report.md", "report.json", "sizes.png", "false_positives.png", "throughput.png", "datapath.svg",
+        "report.md", "report.json", "sizes.png", "false_positives.png", "throughput.png", "datapath.svg", "energy.png",
+        "parts.png",
     }  # fmt: skip
     for path in paths:
         assert path.stat().st_size > 500
         if path.suffix == ".png":
             assert path.read_bytes().startswith(b"\x89PNG")
     text = paths[0].read_text()
-    assert not result.energy  # no entry for this small decoder
-    for name in [*(set(write.PLOTS) - {"energy.png", "parts.png", "window.png"}), "datapath.svg"]:
+    for name in [*(set(write.PLOTS) - {"window.png"}), "datapath.svg"]:
         assert f"]({name})" in text
     told = lines(summary.summary(result))
     n_stored, n_all = (result.runs[name].n_weights for name in ("none", "in turn"))
@@ -45,12 +45,13 @@ def test_summary_says_when_cycles_differ(result):
 
 def test_energy_is_said_to_be_unknown_or_where_it_is_from(result):
     file = result.file.path
+    unknown = with_decoders(result, energy=[], fpga=[])
     needed = f"not characterised: run `weightless asic --for {file} --liberty FILE`"
-    assert lines(summary.summary(result))["energy"] == needed
-    assert needed in markdown.to_markdown(result)
+    assert lines(summary.summary(unknown))["energy"] == needed
+    assert needed in markdown.to_markdown(unknown)
     source = "weightless asic; memory reads: CACTI, 22 nm itrs-hp"
     entry = replace(ENTRY, source=source, older_decoder=True)
-    told = with_decoders(result, energy=[entry])
+    told = with_decoders(result, energy=[entry], fpga=[])
     assert (
         lines(summary.summary(told))["on an FPGA"]
         == f"not placed: run `weightless fpga --for {file} --seeds 3`"
@@ -83,8 +84,25 @@ def test_energy_beside_others(result, tmp_path):
     told = with_decoders(told, energy=[ENTRY])
     paths = write.write(told, tmp_path)
     assert {tmp_path / "energy.png", tmp_path / "parts.png"} <= set(paths)
-    write.write(result, tmp_path)
+    write.write(replace(result, energy=None), tmp_path)
     assert not (tmp_path / "energy.png").exists()
+
+
+def test_what_nobody_measured_is_estimated_and_says_so(result):
+    """The small decoder of this report is no shipped one: between those of the grid."""
+    told = {what: (figure, how) for what, figure, how in summary.summary(result)}
+    for what, command in (("energy", "asic"), ("on an FPGA", "fpga")):
+        figure, how = told[what]
+        assert how == "estimated"
+        assert ", estimated); to " in figure
+        assert f"run `weightless {command} --for" in figure
+    text = markdown.to_markdown(result)
+    assert "points left out were off by" in text
+    ((name, decoder),) = result.decoders.items()
+    column = markdown._column(result, name, decoder)
+    assert column["pJ per weight"].endswith(" (NangateOpenCellLibrary, estimated)")
+    assert column["MHz (weights/s with loading)"].endswith(", estimated)")
+    assert "(ecp5-85k, estimated)" in column["LUT4 + as memory, FF, block RAM, multipliers"]
 
 
 def test_every_line_says_how_it_was_got(result):
