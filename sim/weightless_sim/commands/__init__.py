@@ -26,6 +26,10 @@ COMMANDS = {  # in the order in which help lists them: (module, text)
         "vgg",
         "Store the fully connected layers of VGG-16 in every layout and exact: bytes, seconds to encode and decode.",
     ),
+    "plan": (
+        "plan",
+        "Say what a decoder gives a network on an array and a DRAM: lanes, cycles, bytes, energy, and who does better.",
+    ),
     "rtl": ("hardware", "Write a decoder's Verilog, and what goes with it."),
     "fpga": (
         "hardware",
