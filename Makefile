@@ -10,7 +10,7 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim paper paper-quick sim-vgg test test-long check model verify-model area grid bench bench-figure tables results results-bulk fuzz fuzz-ribbon mutants key-sets hash-study figures clean
+.PHONY: help tools sim paper paper-quick sim-vgg test test-long check model verify-model area grid bench bench-figure tables results results-bulk results-plan fuzz fuzz-ribbon mutants key-sets hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make sim-vgg       a layer of VGG-16 fc6's size through 16 and 8 lanes, every weight compared, five minutes"
@@ -34,6 +34,7 @@ help:
 	@echo "make figures       draw the pictures of the docs again"
 	@echo "make results       measure the tables of README and docs/layouts.md again, to docs/results"
 	@echo "make results-bulk  stream layers of LeNet-5's and VGG-16's size through both decoders, ten minutes"
+	@echo "make results-plan  run the bundled network's layers with an array's stalls, beside the plan, three minutes"
 	@echo "make tables        fill the tables of the docs from docs/results and from shipped entries"
 	@echo "make clean         remove build/"
 
@@ -140,6 +141,9 @@ results-bulk: $(VENV)/sim.stamp
 
 results: $(VENV)/sim.stamp
 	@$(BIN)/python -m weightless_sim.report.results docs/results
+
+results-plan: $(VENV)/sim.stamp
+	@$(BIN)/python -m weightless_sim.report.results docs/results held
 
 tables: $(VENV)/sim.stamp
 	@$(BIN)/python -m weightless_sim.report.tables .

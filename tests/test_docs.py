@@ -40,12 +40,16 @@ def test_make_targets_of_the_pages_exist():
         assert set(re.findall(r"`?make ([a-z][a-z-]*)`", page.read_text())) <= targets
 
 
-SHELL = re.compile(r"^    (?:echo|weightless|make|python|apt-get|pip|git|build/venv)\b", re.M)
+SHELL = re.compile(r"^    (?:echo|mkdir|printf|weightless|make|python|apt-get|pip|git|build/venv)\b", re.M)
 # Blocks of shell that a test runs, or why none does: page, how the block begins, test or reason.
 BLOCKS = {
     ("README.md", "apt-get install"): "system packages, as root; .ci/run installs what CI lacks",
     ("README.md", "make sim"): "what .ci/run and every stranger type",
     ("README.md", "echo "): "test_your_own_weights",
+    ("architects.md", "mkdir"): "test_the_walk_through_of_the_architects_page",
+    ("architects.md", "printf"): "test_the_walk_through_of_the_architects_page",
+    ("architects.md", "python -c"): "test_the_walk_through_of_the_architects_page",
+    ("architects.md", "weightless plan lenet300_simplified"): "test_what_the_architects_page_simulates",
     ("compress.md", "python -m pip install"): "installs; tests/sim/commands/test_train.py runs the demo",
     (
         "compress.md",
@@ -110,6 +114,28 @@ def test_the_commands_of_the_integration_page(tmp_path):
     assert "fc1.weight" in shell(frames, tmp_path)
     made = {path.name for path in (tmp_path / "frames").iterdir()}
     assert made == {"000-fc1.weight.bin", "frames.json"}
+
+
+def test_the_walk_through_of_the_architects_page(tmp_path):
+    """Each block as it stands, one after the other."""
+    shapes, own, weights = (
+        block for block in blocks(ROOT / "docs" / "architects.md") if "--simulate" not in block
+    )
+    told = shell(shapes, tmp_path)
+    assert told.count("Who does best") == 5
+    assert {path.name for path in (tmp_path / "plan").iterdir()} == {"llm.csv", "resnet.json", "plots"}
+    assert len(list((tmp_path / "plan" / "plots").iterdir())) == 3
+    assert "density of conv: assumption" in (told := shell(own, tmp_path))
+    assert "density of fc: our paper" in told
+    told = shell(weights, tmp_path)
+    assert "131 k weights in 1 kinds of layers, 10.0% not zero" in told
+    assert "lenet300.wls: 266 k weights" in told
+
+
+def test_what_the_architects_page_simulates(tmp_path, need):
+    need(runner.missing("icarus"))
+    (block,) = (block for block in blocks(ROOT / "docs" / "architects.md") if "--simulate" in block)
+    assert "Simulated, the array as sink" in shell(block, tmp_path)
 
 
 def test_python_of_the_readme_runs(tmp_path, monkeypatch):

@@ -62,6 +62,10 @@ def add(commands: Any) -> None:
         help="run the layers of a file of weights through the RTL, too, stalled as the array stalls it, and compare",
     )  # fmt: skip
     command.add_argument(
+        "--plots", type=Path, metavar="FOLDER",
+        help="also draw there: roofline, energy by density, lanes against the array's size (needs matplotlib)",
+    )  # fmt: skip
+    command.add_argument(
         "--csv", action="store_true", help="print a line per layer and format instead of tables"
     )
     common.add_json(command)
@@ -133,6 +137,13 @@ def _plan(options: argparse.Namespace) -> int:
     made = answer.plan(found, asked, known)
     if options.simulate:
         made = replace(made, held=_hold(options, found, asked, known))
+    if options.plots:
+        from weightless_sim.plan import plots
+        from weightless_sim.report.plots import plain_text
+
+        with plain_text():
+            for path in plots.draw(made, known, options.plots):
+                common.remark(f"{path}: drawn")
     for remark in found.remarks:
         common.remark(remark)
     if options.json:
@@ -160,8 +171,7 @@ def _hold(options: argparse.Namespace, found: Any, asked: Any, known: Any) -> li
     if reason := runner.missing(options.simulate):
         raise runner.SimulationError(reason)
     arrays = inputs.load_tensors(options.model)
-    chosen = {layer.name: arrays[layer.name] for layer in found.layers}
-    return held.hold(chosen, asked, known, common.Steps(), options.simulate)
+    return held.hold(found, arrays, asked, known, common.Steps(), options.simulate)
 
 
 def _csv(made: Any) -> str:
@@ -233,16 +243,13 @@ def _formats(made: Any) -> Any:
             continue
         batch, energy = made.options.batch, one.energy
         decoder = one.decoder
-        lanes = busy = ""
+        lanes = ""
         if decoder:
             lanes = f"{decoder.lanes}" + (
                 f" of {decoder.lanes_needed}" if decoder.lanes_needed > decoder.lanes else ""
             )
-            busy = "yes" if one.busy else f"no, {decoder.more} of them would"
-        elif one.complete:
-            busy = "yes" if all(layer.bound == "array" for layer in one.layers) else "no, waits for DRAM"
         table.add_row(
-            one.name + ("" if one.complete else " *"), "yes" if one.exact else "no", lanes, busy,
+            one.name + ("" if one.complete else " *"), "yes" if one.exact else "no", lanes, one.feeds,
             *((f"{one.cycles / batch:,.0f}", f"{made.milliseconds[one.name]:.3g}") if one.complete else ("", "")),
             f"{one.bytes / batch:,.0f}", f"{decoder.on_chip_bits:,}" if decoder else "", _pair(energy, 1e6 * batch),
             _pair(made.pj_per_weight[one.name]), _pair(made.pj_per_nonzero[one.name]),

@@ -247,16 +247,16 @@ def node(library: str) -> int:
     return next(nm for name, nm in SRAM_NODES.items() if library.startswith(name))
 
 
-# CACTI's table ends at 4 MB: what is larger is so many arrays, of which one is read; the way to it is not counted.
-LARGEST_ARRAY, SMALLEST_ARRAY = 1 << 22, 1 << 10
+# CACTI's table ends at 4 MB: what is larger lies in several of these; one is read, the way to it is not counted.
+LARGEST_ARRAY, SMALLEST_ARRAY, WIDEST_ROW = 1 << 22, 1 << 10, 256
 
 
-def _array(block: MemoryBlock) -> tuple[int, int]:
+def _array(block: MemoryBlock) -> tuple[int, float]:
     """(bytes of an array, arrays) of one memory of a block."""
     n_bytes = ceil(block.rows * block.row_bits / 8)
-    wide = max(1, ceil(block.row_bits / 256))
-    n = ceil(n_bytes / (LARGEST_ARRAY * wide))
-    return max(SMALLEST_ARRAY * wide, ceil(n_bytes / n)), n
+    side_by_side = max(1, ceil(block.row_bits / WIDEST_ROW))
+    largest = LARGEST_ARRAY * side_by_side
+    return max(SMALLEST_ARRAY * side_by_side, min(n_bytes, largest)), max(1.0, n_bytes / largest)
 
 
 def read_pj(block: MemoryBlock, nm: int) -> float:
@@ -346,3 +346,14 @@ def placement(config: DecoderConfig) -> KnownPlacement:
 def placements(config: DecoderConfig) -> list[KnownPlacement]:
     """The same in a list; empty for a layout that the grid has not."""
     return [placement(config)] if config.GEOMETRY.NAME in {one.layout for one in syntheses()} else []
+
+
+def error(layout: str, library: str, figure: str) -> float:
+    """The largest error of a figure of :func:`entry` at a point left out."""
+    return _surface(layout, library, figure).error or 0.0
+
+
+def fpga_error(layout: str, figure: str) -> float:
+    """The largest error of a figure of :func:`on_fpga` at a point left out."""
+    surface = fmax_surface(layout) if figure == "fmax_mhz" else _fpga_surface(layout, figure)
+    return surface.error or 0.0

@@ -119,6 +119,15 @@ class Format:
         """Whether its decoder keeps the array busy in every layer."""
         return all(one.busy for one in self.layers) if self.complete else None
 
+    @property
+    def feeds(self) -> str:
+        """Whether the array is kept busy, in words: of a table by its decoder, of others by the DRAM."""
+        if not self.complete:
+            return ""
+        if self.decoder:
+            return "yes" if self.busy else f"no, {self.decoder.more} of them would"
+        return "yes" if all(one.bound == "array" for one in self.layers) else "no, waits for DRAM"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
@@ -196,6 +205,11 @@ def _dram_rate(bits: float, n_decoded: int, about: Context) -> dict[str, float]:
     return {"DRAM": about.bits_per_cycle * n_decoded / max(1.0, bits)}
 
 
+def lanes_needed(network: Network, options: Options) -> int:
+    """That keep the array busy in every layer."""
+    return lanes_for(max(options.array.needs(one.vectors * options.batch) for one in network.layers))
+
+
 def max_lanes(layout: str) -> int:
     """The most that a decoder of the layout has."""
     return max(lanes for lanes in (1 << k for k in range(9)) if layout in decoders.with_lanes(lanes))
@@ -207,8 +221,7 @@ def _table(layout: str, network: Network, about: Context) -> Format:
         "cycles": "cycle model and the array's",
         "energy": grid.ESTIMATED,
     }  # fmt: skip
-    needs = max(options.array.needs(one.vectors * options.batch) for one in network.layers)
-    needed = lanes_for(needs)
+    needed = lanes_needed(network, options)
     lanes = min(options.lanes or needed, max_lanes(layout))
     own = {"lanes": lanes} if layouts.has_option(layout, "lanes") else {}
     try:
@@ -332,12 +345,17 @@ def winners(made: Sequence[Format], metric: str, layer: int | None = None, tie: 
     return [name for name, value in values.items() if value <= best * tie]
 
 
+def at_density(network: Network, about: Context, density: float) -> list[Format]:
+    """The network in every format, were every layer as dense."""
+    layers = [replace(one, density=density) for one in network.layers]
+    return formats(replace(network, layers=layers, records={}), about)
+
+
 def crossings(network: Network, about: Context) -> dict[str, list[tuple[float, list[str]]]]:
     """By metric: [(from that density on, the best)], rising, where every layer has the same density."""
 
     def best(density: float) -> dict[str, list[str]]:
-        layers = [replace(one, density=density) for one in network.layers]
-        made = formats(replace(network, layers=layers, records={}), about)
+        made = at_density(network, about, density)
         return {metric: winners(made, metric, tie=EQUAL) for metric in METRICS}
 
     at = [(density, best(density)) for density in SWEEP]

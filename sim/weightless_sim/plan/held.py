@@ -7,7 +7,7 @@ must be what the array would have taken of it: its own windows are told from the
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from weightless_sim.model.technology import References
 from weightless_sim.plan import answer
 from weightless_sim.plan.answer import Options
 from weightless_sim.plan.array import Array
-from weightless_sim.plan.network import COUNTED, Layer, Network
+from weightless_sim.plan.network import Layer, Network
 from weightless_sw import codec, layouts
 from weightless_sw.progress import Step
 from weightless_sw.records import to_record
@@ -53,8 +53,11 @@ class Row:
     layer: str
     layout: str
     lanes: int
+    rows: int  # of the array
+    columns: int
+    vectors: int  # a tile is used for
     n_weights: int  # edges filled up
-    n_mismatches: int
+    n_mismatches: int  # of the RTL's weights
     bytes_planned: int
     bytes: int
     cycles_planned: float
@@ -113,84 +116,86 @@ def windows_of(beats: Sequence[int], tile: Tile) -> NDArray[np.int64]:
     return np.array(found, np.int64)
 
 
+class _Run(NamedTuple):
+    """A layer that is run."""
+
+    layer: Layer
+    cost: answer.LayerCost
+    scenario: Scenario
+    windows: NDArray[np.int64]
+    tile: Tile
+
+
 def hold(
-    arrays: Mapping[str, NDArray[Any]], options: Options, known: References, step: Step, simulator: str = "verilator",
-    folders: Folders = HERE,
+    network: Network, arrays: Mapping[str, NDArray[Any]], options: Options, known: References, step: Step,
+    simulator: str = "verilator", folders: Folders = HERE,
 ) -> list[Row]:  # fmt: skip
-    """Every layer of ``arrays`` in every layout that hardware reads, planned and run.
+    """Every layer of the network, whose weights ``arrays`` has, in every layout that hardware reads, planned and run.
 
     Raises HeldError where the RTL does otherwise than the cycle model, ValueError for lanes that are no whole beats of
     a tile, SimulationError.
     """
-    codes = max(len(np.unique(array[array != 0])) for array in arrays.values())
-    asked = replace(options, codes=codes)
-    layers = [
-        Layer(name, array.shape, np.count_nonzero(array) / array.size, COUNTED)
-        for name, array in arrays.items()
-    ]
-    planned = answer.plan(Network("held", layers), asked, known)
+    codes = max(len(np.unique(one[one != 0])) for one in (arrays[layer.name] for layer in network.layers))
+    planned = answer.plan(replace(network, records={}), replace(options, codes=codes), known)
     rows: list[Row] = []
     for layout in decoders.BY_NAME:
-        rows += _hold_layout(layout, arrays, planned, step, simulator, folders)
+        config, runs = _runs(layout, arrays, planned, step)
+        with step(f"simulate {config.name}, {len(runs)} layers") as progress:
+            scenarios = [one.scenario for one in runs]
+            results = runner.run_all(
+                scenarios, "plan", simulator=simulator, progress=progress, folders=folders
+            )
+        rows += [_row(*both, options) for both in zip(runs, results, strict=True)]
     return rows
 
 
-def _hold_layout(
-    layout: str, arrays: Mapping[str, NDArray[Any]], planned: answer.Plan, step: Step, simulator: str, folders: Folders
-) -> list[Row]:  # fmt: skip
+def _runs(
+    layout: str, arrays: Mapping[str, NDArray[Any]], planned: answer.Plan, step: Step
+) -> tuple[DecoderConfig, list[_Run]]:
+    """The layers encoded, and what their decoder is to be stalled with."""
     options, made = planned.options, planned.named(layout)
     if made.decoder is None:
         raise ValueError(f"{layout}: {made.why_not}")
-    lanes = made.decoder.lanes
-    if options.array.tile % lanes:
-        raise ValueError(f"a tile of {options.array.tile} weights is no whole number of beats of {lanes}")
+    lanes, array = made.decoder.lanes, options.array
+    if array.tile % lanes:
+        raise ValueError(f"a tile of {array.tile} weights is no whole number of beats of {lanes}")
     own: dict[str, Any] = {"lanes": lanes} if layouts.has_option(layout, "lanes") else {}
-    records = {}
-    with step(f"encode {len(arrays)} layers, {layout}") as progress:
-        for k, (name, array) in enumerate(arrays.items()):
-            progress(k, len(arrays), name)
+    records = []
+    with step(f"encode {len(planned.network.layers)} layers, {layout}") as progress:
+        for k, layer in enumerate(planned.network.layers):
+            progress(k, len(planned.network.layers), layer.name)
             tensor, _ = codec.encode(
-                in_tiles(array, options.array), layout=layout, order="rows", live="off", name=name, round_values=True,
-                slot_bits=options.slot_bits, **own,
+                in_tiles(arrays[layer.name], array), layout=layout, order="rows", live="off", name=layer.name,
+                round_values=True, slot_bits=options.slot_bits, **own,
             )  # fmt: skip
-            records[name] = to_record(tensor)
-    loads = [load_of(record) for record in records.values()]
+            records.append(to_record(tensor))
+    loads = [load_of(record) for record in records]
     config = decoders.for_layers([load.geometry for load in loads], lanes=lanes)
-    tiles = [
-        Tile(options.array.tile // lanes, options.array.busy(layer.vectors * options.batch))
-        for layer in planned.network.layers
-    ]
-    windows = [cycles.windows(config, load, tile) for load, tile in zip(loads, tiles, strict=True)]
-    scenarios = [
-        Scenario(config=config, records=[record], sink=to_pattern(opened))
-        for record, opened in zip(records.values(), windows, strict=True)
-    ]
-    with step(f"simulate {config.name}, {len(scenarios)} layers") as progress:
-        results = runner.run_all(scenarios, "plan", simulator=simulator, progress=progress, folders=folders)
-    return [
-        _row(name, config, scenario, result, opened, tile, cost)
-        for name, scenario, result, opened, tile, cost in zip(
-            arrays, scenarios, results, windows, tiles, made.layers, strict=True
-        )
-    ]
+    runs = []
+    for layer, cost, record, load in zip(planned.network.layers, made.layers, records, loads, strict=True):
+        tile = Tile(array.tile // lanes, array.busy(layer.vectors * options.batch))
+        windows = cycles.windows(config, load, tile)
+        scenario = Scenario(config=config, records=[record], sink=to_pattern(windows))
+        runs.append(_Run(layer, cost, scenario, windows, tile))
+    return config, runs
 
 
-def _row(
-    name: str, config: DecoderConfig, scenario: Scenario, result: CosimResult, windows: NDArray[np.int64], tile: Tile,
-    cost: answer.LayerCost,
-) -> Row:  # fmt: skip
-    (model,) = predict(config, scenario.loads, sink=scenario.sink)
+def _row(run: _Run, result: CosimResult, options: Options) -> Row:
+    config = run.scenario.config
+    (model,) = predict(config, run.scenario.loads, sink=run.scenario.sink)
     (rtl,) = result.layers
-    came = windows_of(result.output_transfers, tile)
-    both = uses(windows, tile, model), uses(came, tile, rtl)
-    if not np.array_equal(came, windows) or both[0] != both[1]:
-        tiles = [k for k, pair in enumerate(zip(came, windows, strict=True)) if not np.array_equal(*pair)]
+    came = windows_of(result.output_transfers, run.tile)
+    both = uses(run.windows, run.tile, model), uses(came, run.tile, rtl)
+    if not np.array_equal(came, run.windows) or both[0] != both[1]:
+        wrong = sum(not np.array_equal(*pair) for pair in zip(came, run.windows, strict=True))
         raise HeldError(
-            f"{name}, {config.name}: the array was fed otherwise than planned, {len(tiles)} of {len(windows)} tiles: "
+            f"{run.layer.name}, {config.name}: the array was fed otherwise than planned, {wrong} of {len(came)} tiles: "
             f"{both[1]}, not {both[0]}"
         )
     return Row(
-        layer=name, layout=config.GEOMETRY.NAME, lanes=config.lanes, n_weights=scenario.loads[0].geometry.n_weights,
-        n_mismatches=result.n_mismatches, bytes_planned=cost.bytes, bytes=len(scenario.records[0]),
-        cycles_planned=cost.cycles or 0.0, model=both[0], rtl=both[1],
+        layer=run.layer.name, layout=config.GEOMETRY.NAME, lanes=config.lanes, rows=options.array.rows,
+        columns=options.array.columns, vectors=run.layer.vectors * options.batch,
+        n_weights=run.scenario.loads[0].geometry.n_weights, n_mismatches=result.n_mismatches,
+        bytes_planned=run.cost.bytes // run.layer.count, bytes=len(run.scenario.records[0]),
+        cycles_planned=(run.cost.cycles or 0.0) / run.layer.count, model=both[0], rtl=both[1],
     )  # fmt: skip

@@ -11,7 +11,9 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from weightless_hw import decoders
-from weightless_sim.report import studies
+from weightless_sim.model import technology
+from weightless_sim.plan import plots
+from weightless_sim.report import planned, studies
 from weightless_sim.report.plots import ACCENT, DPI, INK, MUTED, SECOND, data_path, plain_text, save
 from weightless_sw import codec, inputs
 from weightless_sw.spec import ribbon
@@ -104,6 +106,11 @@ def dial(path: Path) -> None:
     save(figure, path)
 
 
+def plans(folder: Path) -> list[Path]:
+    """The pictures of a plan, of VGG-16 as docs/architects.md asks for it."""
+    return plots.draw(planned.plan_of("vgg-16"), technology.references(), folder, "plan-")
+
+
 def main(folder: Path) -> None:
     """All of them."""
     with plain_text():
@@ -113,6 +120,7 @@ def main(folder: Path) -> None:
         dial(folder / "dial.svg")
         for draw in studies.PICTURES:
             draw(folder / f"{draw.__name__}.svg")
+        plans(folder)
 
 
 if __name__ == "__main__":

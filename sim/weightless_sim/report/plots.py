@@ -37,7 +37,7 @@ def plain_text() -> Iterator[None]:
         yield
 
 
-def _plain_powers(axis: Axis) -> None:
+def plain_powers(axis: Axis) -> None:
     """Along a logarithmic axis numbers as they are: matplotlib's own are formulas, which plain_text does not draw."""
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(LogFormatter())
@@ -102,7 +102,7 @@ def false_positives(report: Report) -> Figure:
         axes.annotate(f"{z:+.1f}σ", place, textcoords="offset points", xytext=(7, 6), fontsize=7, color=INK)
     if n_codes:
         axes.set_yscale("log")
-        _plain_powers(axes.yaxis)
+        plain_powers(axes.yaxis)
     axes.set_xlim(t[0] - 0.4, t[-1] + 0.4)
     axes.set_ylabel("share of the stored zeros")
     axes.legend(frameon=False, loc="upper right")
@@ -179,7 +179,7 @@ def energy(report: Report) -> Figure:
             axes.text(high, place + shift, text, va="center", fontsize=7, color=INK)
     axes.set_yticks(range(len(rows)), [row.name for row in rows])
     axes.set_xscale("log")
-    _plain_powers(axes.xaxis)
+    plain_powers(axes.xaxis)
     axes.grid(axis="x", color=MUTED, alpha=0.3)
     axes.set_xlim(right=max(row.places[key][1] for row in rows for key, *_ in kinds))
     axes.set_xlabel(

@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from weightless_sim.model import technology
 from weightless_sim.shown import to_json
 from weightless_sim.study import subject
 from weightless_sim.study.result import SizeRow
 from weightless_sim.study.sizes import size_rows
 from weightless_sw import baselines, codec, inputs
 from weightless_sw.files import write_atomically
+from weightless_sw.progress import Progress
 
-MODEL = "lenet300_pruned"
+MODEL, BUNDLED = "lenet300_pruned", "lenet300_simplified"
 SLOT_BITS = 8
 
 
@@ -80,11 +84,38 @@ def layouts() -> list[Layout]:
     return rows
 
 
-def main(folder: Path) -> None:
-    """All of them."""
+# Arrays and batches that the bundled network is held against: each layer used once, and often enough to stall.
+HELD = ((32, 32, 1), (32, 32, 300), (16, 16, 100))
+
+
+def held() -> list[Any]:
+    """The layers of the bundled network planned, and run through the RTL with the array's stalls."""
+    from weightless_sim.plan import answer, network
+    from weightless_sim.plan import held as plan_held
+    from weightless_sim.plan.array import Array
+
+    arrays, found = inputs.load_tensors(BUNDLED), network.read(BUNDLED)
+    rows: list[Any] = []
+    for n_rows, n_columns, batch in HELD:
+        asked = answer.Options(array=Array(n_rows, n_columns), clock_hz=500e6, batch=batch)
+        rows += plan_held.hold(found, arrays, asked, technology.references(), _say)
+    return rows
+
+
+@contextmanager
+def _say(title: str) -> Iterator[Progress]:
+    print(title, flush=True)
+    yield lambda done, total, text: None
+
+
+MADE: dict[str, Callable[[], list[Any]]] = {"sizes": sizes, "layouts": layouts, "held": held}
+
+
+def main(folder: Path, names: list[str]) -> None:
+    """Those of these names."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in (("sizes", sizes()), ("layouts", layouts())):
-        write_atomically(folder / f"{name}.json", (to_json(rows) + "\n").encode())
+    for name in names:
+        write_atomically(folder / f"{name}.json", (to_json(MADE[name]()) + "\n").encode())
 
 
 def read(folder: Path) -> tuple[list[Size], list[Layout]]:
@@ -108,4 +139,4 @@ def error(found: dict[str, Any], at: str) -> float:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:] or ["sizes", "layouts"])

@@ -17,7 +17,8 @@ import numpy as np
 
 from weightless_sim.fpga.implementation import Area
 from weightless_sim.model import technology
-from weightless_sim.report import results
+from weightless_sim.report import planned, results
+from weightless_sim.report.planned import markdown_table as _table
 from weightless_sim.report.schema import schema
 from weightless_sim.shown import to_json
 from weightless_sim.study import subject
@@ -26,12 +27,6 @@ from weightless_sw.baselines import Kind, Rate
 from weightless_sw.files import write_atomically
 
 MARKED = re.compile(r"(<!-- table ([\w.-]+) -->\n).*?(<!-- end -->)", re.S)
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    names = list(head)
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (names, *rows)]
-    return "\n".join([lines[0], "|" + "---|" * len(names), *lines[1:], ""])
 
 
 def sizes(folder: Path) -> str:
@@ -318,7 +313,19 @@ def vgg16(folder: Path) -> str:
 
 TABLES: dict[str, Callable[[Path], str]] = {
     make.__name__: make
-    for make in (sizes, layouts, area, bulk, nangate45, asap7, headline, runs, choices, vgg16)
+    for make in (
+        sizes,
+        layouts,
+        area,
+        bulk,
+        nangate45,
+        asap7,
+        headline,
+        runs,
+        choices,
+        vgg16,
+        *planned.TABLES,
+    )
 }
 
 

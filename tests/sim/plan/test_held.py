@@ -15,6 +15,7 @@ from weightless_sim.model.patterns import NO_TILES, Tile
 from weightless_sim.plan import answer, held
 from weightless_sim.plan.answer import Options
 from weightless_sim.plan.array import Array
+from weightless_sim.plan.network import Layer, Network
 from weightless_sw import codec, inputs, layouts
 from weightless_sw.records import to_record
 
@@ -94,13 +95,15 @@ OPTIONS = Options(array=Array(8, 16), clock_hz=1e9, batch=40)
 def small():
     """A corner of a real layer, whose last tiles are not full."""
     weights = inputs.load_tensors("lenet300_simplified")["fc2.weight"]
-    return {"corner": weights[:60, :90]}
+    corner = weights[:60, :90]
+    layer = Layer("corner", corner.shape, np.count_nonzero(corner) / corner.size)
+    return Network("small", [layer]), {"corner": corner}
 
 
 @pytest.mark.skipif(bool(runner.missing("icarus")), reason=runner.missing("icarus"))
 def test_what_was_planned_is_what_the_rtl_does(small):
     for batch in (1, 40):
-        rows = held.hold(small, replace(OPTIONS, batch=batch), answer.known_technology(), step, "icarus")
+        rows = held.hold(*small, replace(OPTIONS, batch=batch), answer.known_technology(), step, "icarus")
         assert {row.layout for row in rows} == set(decoders.BY_NAME)
         for row in rows:
             assert row.n_mismatches == 0
@@ -128,13 +131,13 @@ def test_an_array_of_other_stalls_is_found(small, monkeypatch):
     with pytest.raises(
         held.HeldError, match=r"corner, .*: the array was fed otherwise than planned, \d+ of 48 tiles"
     ):
-        held.hold(small, OPTIONS, answer.known_technology(), step, "icarus")
+        held.hold(*small, OPTIONS, answer.known_technology(), step, "icarus")
 
 
 def test_lanes_that_are_no_part_of_a_tile(small):
     with pytest.raises(ValueError, match="a tile of 9 weights is no whole number of beats of 2"):
         held.hold(
-            small, replace(OPTIONS, array=Array(3, 3), batch=5), answer.known_technology(), step, "icarus"
+            *small, replace(OPTIONS, array=Array(3, 3), batch=5), answer.known_technology(), step, "icarus"
         )
 
 

@@ -16,6 +16,18 @@ def test_the_committed_picture_has_the_same_words(draw, tmp_path):
     """Its texts, axes and the numbers on them; shapes depend on the version of matplotlib."""
     path = tmp_path / f"{draw.__name__}.svg"
     draw(path)
+    same_words(path)
+
+
+def test_the_committed_pictures_of_plans_have_the_same_words(tmp_path):
+    paths = figures.plans(tmp_path)
+    assert [path.name for path in paths] == ["plan-roofline.svg", "plan-energy.svg", "plan-lanes.svg"]
+    for path in paths:
+        same_words(path)
+
+
+def same_words(path):
+    """Of a picture that was drawn, and of the committed one of its name."""
     new, committed = (
         sorted(line.split(">")[1] for line in text.splitlines() if "<text" in line)
         for text in (path.read_text(), (DOCS / path.name).read_text())
