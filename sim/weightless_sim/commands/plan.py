@@ -181,7 +181,7 @@ def _csv(made: Any) -> str:
     rows.writerow([
         "layer", "format", "weights", "density", "vectors", "count", "bytes", "cycles", "needs_weights_per_cycle",
         "weights_per_cycle", "bound", "decoder_keeps_array_busy", "dram_pj", "logic_pj", "memory_pj", "energy_pj",
-        "pj_per_weight", "pj_per_nonzero", "false_positives",
+        "pj_per_weight", "pj_per_nonzero", "on_chip_bits", "false_positives",
     ])  # fmt: skip
     for one in made.formats:
         for layer, cost in zip(made.network.layers, one.layers, strict=False):
@@ -190,7 +190,7 @@ def _csv(made: Any) -> str:
             rows.writerow([
                 layer.name, one.name, weights, layer.density, layer.vectors, layer.count, cost.bytes, cost.cycles,
                 cost.needs, cost.rate, cost.bound, cost.busy, cost.dram_pj, cost.logic_pj[1], cost.memory_pj, energy,
-                energy / weights, energy / nonzero, cost.false_positives,
+                energy / weights, energy / nonzero, cost.on_chip_bits, cost.false_positives,
             ])  # fmt: skip
     return text.getvalue()
 

@@ -7,6 +7,7 @@ takes its tiles, those at the edges filled up with zeros, which a table has to d
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from math import ceil, log2
@@ -63,6 +64,7 @@ class LayerCost:
     dram_pj: float
     logic_pj: Pair
     memory_pj: float
+    on_chip_bits: int = 0  # of its table, those that the decoder holds at once; of one layer
     false_positives: float = 0.0
 
     @property
@@ -210,17 +212,21 @@ def lanes_needed(network: Network, options: Options) -> int:
     return lanes_for(max(options.array.needs(one.vectors * options.batch) for one in network.layers))
 
 
+@cache
 def max_lanes(layout: str) -> int:
     """The most that a decoder of the layout has."""
     return max(lanes for lanes in (1 << k for k in range(9)) if layout in decoders.with_lanes(lanes))
 
 
+OF_TABLES = {
+    "bytes": "estimated: keys at random places; of a file's own tables counted",
+    "cycles": "cycle model of the sizes, and the array's",
+    "energy": "logic estimated, memories of CACTI",
+}
+
+
 def _table(layout: str, network: Network, about: Context) -> Format:
-    options, how = about.options, {
-        "bytes": "estimated: keys at random places",
-        "cycles": "cycle model and the array's",
-        "energy": grid.ESTIMATED,
-    }  # fmt: skip
+    options = about.options
     needed = lanes_needed(network, options)
     lanes = min(options.lanes or needed, max_lanes(layout))
     own = {"lanes": lanes} if layouts.has_option(layout, "lanes") else {}
@@ -234,7 +240,7 @@ def _table(layout: str, network: Network, about: Context) -> Format:
         ]  # fmt: skip
         config = decoders.for_layers(geometries, lanes=lanes)
     except ValueError as error:
-        return Format(name=layout, exact=False, how=how, why_not=str(error))
+        return Format(name=layout, exact=False, how=OF_TABLES, why_not=str(error))
     made = [
         _table_layer(*both, config, network, about) for both in zip(network.layers, geometries, strict=True)
     ]
@@ -247,7 +253,7 @@ def _table(layout: str, network: Network, about: Context) -> Format:
         on_chip_bits=config.on_chip_bits, memory_um2=memory, area_um2=logic.area_um2 + memory,
         fpga=grid.on_fpga(config),
     )  # fmt: skip
-    return Format(name=layout, exact=False, how=how, layers=made, decoder=decoder)
+    return Format(name=layout, exact=False, how=OF_TABLES, layers=made, decoder=decoder)
 
 
 def _table_layer(
@@ -275,18 +281,14 @@ def _table_layer(
         needs=options.array.needs(layer.vectors * options.batch), **tiles._asdict(),
         dram_pj=about.pj_per_bit * 8 * layer.count * n_bytes,
         logic_pj=(beats * settled + leaked, beats * glitches + leaked), memory_pj=memory,
+        on_chip_bits=8 * 4 * geometry.payload_words if config.keeps_table() else config.on_chip_bits,
         false_positives=zeros * options.codes / (1 << options.slot_bits),
     )  # fmt: skip
 
 
-def _plain(
-    name: str, layer: Layer, bits: float, rates: dict[str, float], about: Context, pj: float = 0.0,
-    complete: bool = True,
-) -> LayerCost:  # fmt: skip
-    """A layer whose weights come at one of ``rates``; ``pj`` are its decoder's."""
-    limited = (
-        {"decoder": float(about.options.array.columns)} | rates | _dram_rate(bits, layer.n_weights, about)
-    )
+def _plain(layer: Layer, bits: float, about: Context, pj: float = 0.0, complete: bool = True) -> LayerCost:
+    """A layer whose weights come as fast as the array and the DRAM can; ``pj`` are its decoder's."""
+    limited = {"decoder": float(about.options.array.columns)} | _dram_rate(bits, layer.n_weights, about)
     tiles = _tiles(layer, about, limited, 0.0)._asdict() | (
         {} if complete else {"busy": None, "cycles": None}
     )
@@ -299,7 +301,7 @@ def _plain(
 
 def _dense(name: str, width: int, network: Network, about: Context) -> Format:
     """Read from DRAM as they are; values are not kept on chip."""
-    layers = [_plain(name, one, width * one.n_weights, {}, about) for one in network.layers]
+    layers = [_plain(one, width * one.n_weights, about) for one in network.layers]
     how = {"bytes": "counted", "cycles": "the array's model", "energy": "DRAM reads alone"}
     return Format(name=name, exact=True, how=how, layers=layers)
 
@@ -311,7 +313,7 @@ def _gaps(network: Network, about: Context) -> Format:
     for one in network.layers:
         bits, entries = expected_gaps(one.density, value_bits)
         n = one.n_nonzero
-        layers.append(_plain(GAPS, one, bits * n, {}, about, about.eie.value * entries * n))
+        layers.append(_plain(one, bits * n, about, about.eie.value * entries * n))
     how = {
         "bytes": "estimated: random places, the best gap width, no Huffman",
         "cycles": "an entry a clock and decoder, as many decoders as the array needs, no imbalance",
@@ -323,7 +325,7 @@ def _gaps(network: Network, about: Context) -> Format:
 def _by_size(name: str, sizes: Sequence[int], network: Network, about: Context) -> Format:
     """Size and reads alone: no decoder of it was measured here."""
     both = zip(network.layers, sizes, strict=True)
-    layers = [_plain(name, one, bits, {}, about, complete=False) for one, bits in both]
+    layers = [_plain(one, bits, about, complete=False) for one, bits in both]
     how = {"bytes": "estimated: random places", "cycles": "not known", "energy": "DRAM reads alone"}
     return Format(name=name, exact=True, how=how, layers=layers, complete=False)
 

@@ -185,6 +185,15 @@ def test_energy_is_the_sum_of_its_parts():
     assert cost.dram_pj == pytest.approx(8 * 8.0 * found.bytes)
 
 
+def test_what_lies_on_chip():
+    """A classic table whole, of a ribbon the window and what comes."""
+    found = made([FC, dataclasses.replace(FC, name="sparse", density=0.01)])
+    dense, sparse = (cost.on_chip_bits for cost in found["classic"].layers)
+    assert dense > 9 * sparse
+    assert dense <= found["classic"].decoder.on_chip_bits < 1.01 * dense
+    assert {cost.on_chip_bits for cost in found["ribbon"].layers} == {found["ribbon"].decoder.on_chip_bits}
+
+
 def test_false_positives_are_expected():
     (cost,) = made([FC])["ribbon"].layers
     assert cost.false_positives == pytest.approx((FC.n_weights - FC.n_nonzero) / 16)
