@@ -36,6 +36,12 @@ def ribbon_vectors() -> Any:
 
 
 @pytest.fixture(scope="session")
+def bitmask_vectors() -> Any:
+    """The frozen vectors of the bitmask layout; a code of -1 is a zero weight there."""
+    return json.loads((ROOT / "tests" / "vectors" / "bitmask.json").read_text())
+
+
+@pytest.fixture(scope="session")
 def coded_vectors() -> Any:
     """The frozen vectors of coded records; a code of -1 is a zero weight there."""
     return json.loads((ROOT / "tests" / "vectors" / "coded.json").read_text())

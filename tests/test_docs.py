@@ -21,6 +21,7 @@ from weightless_sim.model.cycles import predict
 from weightless_sim.model.patterns import Load
 from weightless_sw import inputs
 from weightless_sw.provenance import install_line
+from weightless_sw.spec import bitmask
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.record import FORMAT_VERSION
 
@@ -213,6 +214,8 @@ def test_constants_of_the_format_page():
     page = (ROOT / "docs" / "format.md").read_text()
     assert f"version {FORMAT_VERSION}" in page
     assert f"\n{spec.digest_text()}\n" in page
+    assert f"\n{bitmask.digest_text()}\n" in page
+    assert f"0x{bitmask.DIGEST:08x}" in page
     assert f"0x{spec.DIGEST:08x}" in page
     assert f"0x{spec.DOMAIN:08x}" in page
     assert f"After {spec.ADDRESS_ROUNDS} rounds" in page

@@ -80,7 +80,7 @@ def encode(
     weights: ArrayLike,
     *,
     layout: str = AUTO,
-    slot_bits: int = 8,
+    slot_bits: int | None = None,
     value_format: ValueFormat | str = ValueFormat.FP16,
     round_values: bool = False,
     live: str = "auto",
@@ -89,12 +89,13 @@ def encode(
     progress: Progress | None = None,
     **options: int,
 ) -> tuple[EncodedTensor, EncodeReport]:
-    """Store pruned and clustered weights in a table (Reagen et al. 2018, section 3).
+    """Store pruned and clustered weights in a table (Reagen et al. 2018, section 3), or by a mask, exactly.
 
-    ``weights`` is any real array with at most ``2**slot_bits - 1`` distinct non-zero values, taken as a
-    matrix of its first dimension by all others.  Every non-zero weight decodes exactly; a zero weight that
-    is stored becomes a random one of the values with probability K / 2^t.  ``round_values`` allows codebook
-    entries that ``value_format`` holds only after rounding.
+    ``weights`` is any real array with at most ``2**slot_bits - 1`` distinct non-zero values (a bitmask: one more),
+    taken as a matrix of its first dimension by all others.  Every non-zero weight decodes exactly; a zero weight that
+    is stored becomes a random one of the values with probability K / 2^t, in a bitmask none.  ``slot_bits`` is
+    8 by default, in a bitmask the least.  ``round_values`` allows codebook entries that ``value_format`` holds
+    only after rounding.
 
     ``live="auto"`` leaves out rows and columns without a non-zero weight, and stores which, where that
     takes at most MAP_SHARE of the record's bytes.  The size stays (it depends on the keys), but each zero
@@ -105,36 +106,41 @@ def encode(
     ``chunk_log2``, ``dead_groups`` and ``n_seeds``, of which the smallest table is taken (0: chosen; with one seed a
     chunk's words depend on its own weights alone); both ``first_seed``, from which on seeds are tried: tables of
     seeds far apart have false positives at other places.  ``layout`` and ``order`` may be ``"auto"``: the smallest
-    record of all; an option then goes to the layouts that have it.
+    record of all tables; an option then goes to the layouts that have it.  A bitmask's live block is the smallest of
+    record and maps.
 
     Raises EncodeError when the weights are not finite, not clustered, or not exact in the format.
     """
     started = time.perf_counter()
-    slot_bits, options = index(slot_bits), {option: index(value) for option, value in options.items()}
+    slot_bits = None if slot_bits is None else index(slot_bits)
+    options = {option: index(value) for option, value in options.items()}
     chosen = _chosen(layout, slot_bits, options)
     if order not in (*ORDERS, AUTO):
         raise ValueError(f"order must be one of {(*ORDERS, AUTO)}, not {order!r}")
     value_format = format_named(value_format)
     array = check_weights(weights, name)
     made, refused = [], []
-    for one in ORDERS if order == AUTO else (order,):
-        arrangement = arrange(array, slot_bits, live, one)
-        flat = arrangement.gather(array)
-        keys = np.flatnonzero(flat).astype(np.uint32)
-        distinct, named = np.unique(flat[keys], return_inverse=True)
-        codebook, numbers, scale = _number(distinct, slot_bits, value_format, round_values, name)
+    distinct = np.unique(array[array != 0])
+    check_values(distinct, slot_bits, value_format, round_values, name, layout)
+    codebook, numbers, scale = number_values(distinct, value_format, round_values, name)
+    n_keys = int(np.count_nonzero(array))
+    for kind, own in chosen:
+        encoder = layouts.encoder(kind)
         request = TableRequest(
-            n_weights=flat.size,
-            slot_bits=slot_bits,
+            n_weights=array.size,
+            slot_bits=encoder.usual_slot_bits(len(codebook)) if slot_bits is None else slot_bits,
             n_codes=len(codebook),
             value_format=value_format,
             scale=scale,
         )
-        for encoder, own in chosen:
+        for arrangement in _arrangements(array, kind, request, live, order):
+            flat = arrangement.gather(array)
+            keys = np.flatnonzero(flat).astype(np.uint32)
+            codes = numbers[np.searchsorted(distinct, flat[keys])]
             try:
-                table = encoder.build(keys, numbers[named], request, own, progress)
+                table = encoder.build(keys, codes, replace(request, n_weights=flat.size), own, progress)
             except EncodeError as error:  # another layout or order may have a table of these keys
-                refused.append(f"{name}, {one}: {error}")
+                refused.append(f"{name}, {arrangement.order}: {error}")
                 continue
             made.append(
                 (EncodedTensor(arrangement, table.geometry, codebook, table.entries), table.n_attempts)
@@ -144,10 +150,38 @@ def encode(
     tensor, n_attempts = min(made, key=lambda pair: stored_bytes(pair[0]))
     seconds = time.perf_counter() - started
     order = tensor.arrangement.order
-    return tensor, _report(tensor, _choices(array, tensor, order), len(keys), n_attempts, seconds)
+    return tensor, _report(tensor, _choices(array, tensor, order), n_keys, n_attempts, seconds)
 
 
-def check_options(layout: str, slot_bits: int, options: Mapping[str, int]) -> None:
+def _arrangements(
+    array: NDArray[Any], kind: layouts.Layout, request: TableRequest, live: str, order: str
+) -> list[Arrangement]:
+    """Those to be tried.  What an exact layout takes follows from the block alone: one, the smallest."""
+    if not kind.geometry.EXACT:
+        return [
+            arrange(array, request.slot_bits, live, one) for one in (ORDERS if order == AUTO else (order,))
+        ]
+    whole = arrange(array, request.slot_bits, "off", ORDERS[0] if order == AUTO else order)
+    choices = [whole]
+    if live == "auto" and request.n_codes:
+        block = replace(live_block(array), by_columns=whole.by_columns)
+        choices += [replace(block, live_rows=None), replace(block, live_columns=None), block]
+        choices = [_as_written(one) for one in choices]
+    n_keys, encoder = int(np.count_nonzero(array)), layouts.encoder(kind)
+
+    def n_bytes(one: Arrangement) -> int:
+        geometry = encoder.expected(n_keys, replace(request, n_weights=one.n_weights), {})
+        return 4 * geometry.record_words + map_bytes(one)
+
+    return [min(choices, key=n_bytes)]
+
+
+def _as_written(one: Arrangement) -> Arrangement:
+    """A block of one row or column has one order."""
+    return replace(one, by_columns=one.by_columns and 1 not in one.block_shape)
+
+
+def check_options(layout: str, slot_bits: int | None, options: Mapping[str, int]) -> None:
     """Raise ValueError where :func:`encode` would for its ``options``."""
     _chosen(layout, slot_bits, options)
 
@@ -168,22 +202,27 @@ def expected(
     return encoder.expected(n_keys, request, given)
 
 
+def _kinds(layout: str) -> list[layouts.Layout]:
+    """Those that are asked for; of all tables, where none is."""
+    return [layouts.by_name(name) for name in (layouts.TABLES if layout == AUTO else [layout])]
+
+
 def _chosen(
-    layout: str, slot_bits: int, options: Mapping[str, int]
-) -> list[tuple[layouts.Encoder, dict[str, int]]]:
-    """The encoders that are asked for, each with its options.  Raises ValueError for an option that none has."""
-    names = list(layouts.BY_NAME) if layout == AUTO else [layout]
-    encoders = {name: layouts.encoder(layouts.by_name(name)) for name in names}
+    layout: str, slot_bits: int | None, options: Mapping[str, int]
+) -> list[tuple[layouts.Layout, dict[str, int]]]:
+    """The layouts that are asked for, each with its options.  Raises ValueError for an option that none has."""
+    kinds = _kinds(layout)
+    encoders = {kind.geometry.NAME: layouts.encoder(kind) for kind in kinds}
     for option in sorted(options):
         if not any(option in encoder.OPTIONS for encoder in encoders.values()):
             encoder = next(iter(encoders.values()))
             why = encoder.NOT_OPTIONS.get(option, f"it has: {', '.join(encoder.OPTIONS)}")
             raise ValueError(f"{layout} has no option {option}; {why}")
     chosen = []
-    for encoder in encoders.values():
+    for kind, encoder in zip(kinds, encoders.values(), strict=True):
         own = {option: options.get(option, default) for option, default in encoder.OPTIONS.items()}
-        encoder.check_options(slot_bits, own)
-        chosen.append((encoder, own))
+        encoder.check_options(encoder.usual_slot_bits(1) if slot_bits is None else slot_bits, own)
+        chosen.append((kind, own))
     return chosen
 
 
@@ -194,10 +233,25 @@ def distinct_values(weights: ArrayLike, name: str = "tensor") -> NDArray[Any]:
 
 
 def check_values(
-    distinct: NDArray[Any], slot_bits: int, value_format: ValueFormat | str, round_values: bool, name: str
-) -> None:
+    distinct: NDArray[Any], slot_bits: int | None, value_format: ValueFormat | str, round_values: bool, name: str,
+    layout: str = AUTO,
+) -> None:  # fmt: skip
     """Raise EncodeError where :func:`encode` would for weights of these ``distinct`` values."""
-    _number(distinct, slot_bits, format_named(value_format), round_values, name)
+    most = max(_most_values(kind, slot_bits) for kind in _kinds(layout))
+    if len(distinct) > most:
+        width = most.bit_length() if slot_bits is None else slot_bits
+        raise EncodeError(
+            f"{name}: {len(distinct)} distinct non-zero values, but codes of {width} bits name at most "
+            f"{most}; {CLUSTER_FIRST}, or use a larger slot_bits (up to 16)"
+        )
+    number_values(distinct, format_named(value_format), round_values, name)
+
+
+def _most_values(kind: layouts.Layout, slot_bits: int | None) -> int:
+    """That a layout names; with its usual width where none is asked for."""
+    if slot_bits is not None:
+        return kind.geometry.most_codes(slot_bits)
+    return kind.geometry.most_codes(layouts.encoder(kind).usual_slot_bits(MAX_CODES))
 
 
 @np.errstate(all="ignore")  # what overflows is found, and said
@@ -215,17 +269,6 @@ def _values(entries: NDArray[Any], scale: float) -> NDArray[np.float32]:
     """What entries of a codebook decode to."""
     values: NDArray[np.float32] = entries.astype(np.float32) * np.float32(scale)
     return values
-
-
-def _number(
-    distinct: NDArray[Any], slot_bits: int, value_format: ValueFormat, round_values: bool, name: str
-) -> tuple[NDArray[Any], NDArray[np.uint16], float]:
-    if len(distinct) >= 1 << slot_bits:
-        raise EncodeError(
-            f"{name}: {len(distinct)} distinct non-zero values, but codes of {slot_bits} bits name at most "
-            f"{(1 << slot_bits) - 1}; {CLUSTER_FIRST}, or use a larger slot_bits (up to 16)"
-        )
-    return number_values(distinct, value_format, round_values, name)
 
 
 def format_named(value_format: ValueFormat | str) -> ValueFormat:
@@ -330,14 +373,21 @@ def decode_golden(tensor: EncodedTensor) -> NDArray[np.float32]:
 def _choices(array: NDArray[Any], tensor: EncodedTensor, order: str) -> dict[str, dict[str, float]]:
     """N, map bytes and expected false positives of each choice of ``live``."""
     g = tensor.geometry
+    request = TableRequest(
+        n_weights=array.size,
+        slot_bits=g.slot_bits,
+        n_codes=g.n_codes,
+        value_format=g.value_format,
+        scale=g.scale,
+    )
     result = {}
     for live in LIVE:
-        arrangement = arrange(array, g.slot_bits, live, order)
+        (arrangement,) = _arrangements(array, layouts.by_name(g.NAME), request, live, order)
         n_zero = arrangement.n_weights - np.count_nonzero(array)
         result[live] = {
             "n_stored": arrangement.n_weights,
             "map_bytes": map_bytes(arrangement),
-            "expected_false_positives": int(n_zero) * g.n_codes / (1 << g.slot_bits),
+            "expected_false_positives": int(n_zero) * g.false_positive_rate,
         }
     return result
 
@@ -354,7 +404,7 @@ def _report(
     n_zero = g.n_weights - n_keys
     n_named = int(np.count_nonzero(layouts.fast(g).decode_codes(tensor) < g.n_codes))
     n_false = n_named - n_keys
-    expected = g.n_codes / (1 << g.slot_bits)
+    expected = g.false_positive_rate
     bits = 8 * stored_bytes(tensor)
     return EncodeReport(
         layout=g.NAME,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sw.progress import Progress
+from weightless_sw.spec.bitmask import BitmaskGeometry
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, Geometry
 from weightless_sw.spec.ribbon import RibbonGeometry
@@ -25,8 +26,13 @@ class Layout(NamedTuple):
     folder: str  # the package that holds ``encoder``, ``golden`` and ``kernels``
 
 
-LAYOUTS = (Layout(ClassicGeometry, "weightless_sw.classic"), Layout(RibbonGeometry, "weightless_sw.ribbon"))
+LAYOUTS = (
+    Layout(ClassicGeometry, "weightless_sw.classic"),
+    Layout(RibbonGeometry, "weightless_sw.ribbon"),
+    Layout(BitmaskGeometry, "weightless_sw.bitmask"),
+)
 BY_NAME = {layout.geometry.NAME: layout for layout in LAYOUTS}
+TABLES = [name for name, layout in BY_NAME.items() if not layout.geometry.EXACT]  # with false positives
 BY_NUMBER = {layout.geometry.LAYOUT: layout for layout in LAYOUTS}
 
 
@@ -35,6 +41,9 @@ class Encoder(Protocol):
 
     OPTIONS: Mapping[str, int]  # what a caller of ``encode`` may choose, and the defaults
     NOT_OPTIONS: Mapping[str, str]  # why an option of another layout is none of this one
+
+    def usual_slot_bits(self, n_codes: int) -> int:
+        """Those of a table of so many values, where nobody asks for others."""
 
     def check_options(self, slot_bits: int, options: Mapping[str, int]) -> None:
         """Raise ValueError for options that the layout does not have."""

@@ -30,7 +30,8 @@ def choose(
     tensor: Collection[str] = (),
     exclude: Collection[str] = (),
     coded: Collection[str] = (),
-    slot_bits: int = 8,
+    layout: str = codec.AUTO,
+    slot_bits: int | None = None,
     value_format: ValueFormat | str = ValueFormat.FP16,
     round_values: bool = False,
 ) -> dict[str, Place]:
@@ -46,7 +47,12 @@ def choose(
         raise InputError(f"no tensor {', '.join(unknown)} in {source}; it has: {', '.join(arrays)}")
     if both := sorted(set(tensor) & {*coded, *exclude}):
         raise InputError(f"{', '.join(both)}: asked for in a table, and not; name each once")
-    options = {"slot_bits": slot_bits, "value_format": value_format, "round_values": round_values}
+    options = {
+        "slot_bits": slot_bits,
+        "value_format": value_format,
+        "round_values": round_values,
+        "layout": layout,
+    }
     places = {name: _place(name, array, tensor, exclude, coded, options) for name, array in arrays.items()}
     unfit = [
         place.reason for name, place in places.items() if place.reason and not no_weights(name, arrays[name])
@@ -76,7 +82,7 @@ def _place(
         reason = reason or unfit(name, array, **options)
         if not reason:
             return Place("table")
-    exact = options | {"slot_bits": 16, "round_values": False}
+    exact = options | {"slot_bits": 16, "round_values": False, "layout": codec.AUTO}
     if REST in coded and not numbers and not unfit(name, array, **exact):
         return Place("coded")
     return Place("raw", reason if array.ndim >= 2 else "")
@@ -130,17 +136,18 @@ def apply_masks(arrays: dict[str, NDArray[Any]], source: str) -> None:
 
 
 def unfit(
-    name: str, array: NDArray[Any], slot_bits: int, value_format: ValueFormat | str, round_values: bool
-) -> str:
+    name: str, array: NDArray[Any], slot_bits: int | None, value_format: ValueFormat | str, round_values: bool,
+    layout: str,
+) -> str:  # fmt: skip
     """Why a table of these options can't hold the array, or should not unless it is named; empty where it can.
 
     Values are rounded only where they are clustered, each on average twice there: a dense layer is not.
     """
     try:
         distinct = codec.distinct_values(array, name)
-        codec.check_values(distinct, slot_bits, value_format, round_values, name)
+        codec.check_values(distinct, slot_bits, value_format, round_values, name, layout)
         if round_values and 2 * len(distinct) > np.count_nonzero(array):
-            codec.check_values(distinct, slot_bits, value_format, False, name)
+            codec.check_values(distinct, slot_bits, value_format, False, name, layout)
     except EncodeError as error:
         return str(error)
     return ""

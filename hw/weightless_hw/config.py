@@ -116,7 +116,7 @@ class DecoderConfig(ABC):
     def __post_init__(self) -> None:
         to_ints(self)
         require("slot_bits", self.slot_bits, 1, MAX_SLOT_BITS)
-        require("max_codes", self.max_codes, 1, (1 << self.slot_bits) - 1)
+        require("max_codes", self.max_codes, 1, self.GEOMETRY.most_codes(self.slot_bits))
         require("value_bits", self.value_bits, 8, 16)
         require("counters", self.counters, 0, 1)
         if self.value_bits not in (8, 16):

@@ -9,7 +9,7 @@ import struct
 import zlib
 from math import isfinite, prod
 
-DIGEST, RIBBON_DIGEST = 0x344C0B8B, 0xF001FAA0
+DIGEST, RIBBON_DIGEST, BITMASK_DIGEST = 0x344C0B8B, 0xF001FAA0, 0xBDB6F74C
 RAW_BYTES = {1: 4, 2: 2, 3: 8, 4: 1, 5: 1, 6: 2, 7: 4, 8: 8, 9: 1, 10: 2, 11: 4, 12: 8}
 
 
@@ -94,8 +94,8 @@ def table(record, shape, rows, columns, by_columns):
         "<4BIHHfIII", record[:28]
     )
     lanes, t = 1 << (widths & 15), (widths >> 4) + 1
-    need(layout in (1, 2) and form in (1, 2, 3) and flags == 0)
-    need(n == len(rows) * len(columns) and k < 1 << t)
+    need(layout in (1, 2, 3) and form in (1, 2, 3) and flags == 0)
+    need(n == len(rows) * len(columns) and (k <= 1 << t if layout == 3 else k < 1 << t))
     need(scale == 1 if form == 1 else isfinite(scale) and scale > 0)
     letter = " ebh"[form]
     n_book = (k * struct.calcsize(letter) + 3) // 4 * 4
@@ -108,6 +108,9 @@ def table(record, shape, rows, columns, by_columns):
     if layout == 1:
         need(lanes <= 64 and digest == DIGEST)
         codes = classic(record[28 + n_book :], n, lanes, t, seed, own)
+    elif layout == 3:
+        need(lanes == 1 and digest == BITMASK_DIGEST and seed == 0)
+        codes = bitmask(record[28 + n_book :], n, t, k, own)
     else:
         need(lanes == 1 and digest == RIBBON_DIGEST)
         codes = ribbon(record[28 + n_book :], n, t, seed, own)
@@ -133,6 +136,27 @@ def classic(payload, n, lanes, t, seed, bank_rows):
             slot = (bank * bank_rows + ((word >> 8) * bank_rows >> 24)) * lanes + (lane ^ word % lanes)
             code ^= slots >> slot * t
         codes.append(code % (1 << t))
+    return codes
+
+
+def bitmask(payload, n, t, k, n_nonzero):
+    words = list(struct.unpack(f"<{len(payload) // 4}I", payload))
+    codes, held, n_held, seen = [], 0, 0, 0
+    for first in range(0, n, 32):
+        need(words)
+        mask = words.pop(0)
+        need(mask >> min(32, n - first) == 0)
+        for bit in range(min(32, n - first)):
+            if not mask >> bit & 1:
+                codes.append(k)
+                continue
+            if n_held < t:
+                need(words)
+                held, n_held = held | words.pop(0) << n_held, n_held + 32
+            codes.append(held % (1 << t))
+            need(codes[-1] < k)
+            held, n_held, seen = held >> t, n_held - t, seen + 1
+    need(not words and not held and seen == n_nonzero and (k > 0) == (seen > 0))
     return codes
 
 

@@ -153,8 +153,8 @@ def outcome(read, data):
         return None
 
 
-def test_second_reader_agrees(data, rich_data, ribbon_data):
-    for whole in (data, rich_data, *ribbon_data):
+def test_second_reader_agrees(data, rich_data, ribbon_data, bitmask_data):
+    for whole in (data, rich_data, *ribbon_data, *bitmask_data):
         assert second_reader.read(whole) == as_second(from_bytes(whole))
         assert to_bytes(from_bytes(whole)) == whole
 
@@ -175,6 +175,21 @@ def ribbon_data():
             weights, layout="ribbon", slot_bits=slot_bits, live="off", dead_groups=dead_groups
         )
         files.append(to_bytes({"w": tensor}))
+    return files
+
+
+@pytest.fixture(scope="module")
+def bitmask_data():
+    """Small bitmasks, a file each: maps, every code in use or not, no weight, many bits."""
+    rng = np.random.default_rng(9)
+    files = []
+    for shape, density, n_values, slot_bits in (
+        ((3, 20), 0.3, 4, None), ((5, 33), 0.1, 3, 5), ((2, 32), 0.9, 2, None), ((4, 40), 0.0, 1, None),
+        ((2, 50), 0.2, 9, 16),
+    ):  # fmt: skip
+        weights = np.where(rng.random(shape) < density, rng.integers(1, n_values + 1, shape) / 4, 0)
+        weights[1] = 0
+        files.append(to_bytes({"w": codec.encode(weights, layout="bitmask", slot_bits=slot_bits)[0]}))
     return files
 
 
@@ -216,6 +231,19 @@ def test_hostile_files_with_right_checksums(rich_data, part, effort):
             end = min(end, start + 40)  # descriptor and codebook, or else the table is nearly all that is hit
         n_valid += both_readers_agree(mutate(rich_data, start, end, rng))
     assert 0.01 * n < n_valid < 0.9 * n  # both outcomes are tried
+
+
+def test_hostile_bitmasks_with_right_checksums(bitmask_data, effort):
+    """2,000 mutations of masks and codes, every second one of the descriptor, too."""
+    rng = np.random.default_rng(8)
+    n_valid = 0
+    n = 2000 * effort
+    for k in range(n):
+        whole = bitmask_data[k % len(bitmask_data)]
+        _, (start, end) = sections(whole)
+        first = start if k // len(bitmask_data) % 2 else min(start + 28, end - 4)
+        n_valid += both_readers_agree(mutate(whole, first, end, rng))
+    assert 0.02 * n < n_valid < 0.9 * n
 
 
 def test_hostile_ribbons_with_right_checksums(ribbon_data, effort):
@@ -426,7 +454,7 @@ def worked_examples():
 
 
 def test_worked_examples_of_the_format_page():
-    (classic, of_classic), (ribbon, of_ribbon) = worked_examples()
+    (classic, of_classic), (ribbon, of_ribbon), (mask, of_mask) = worked_examples()
     tensors = from_bytes(classic)
     assert list(tensors) == ["w", "b"]
     assert tensors.metadata == {"network": "x"}
@@ -436,7 +464,9 @@ def test_worked_examples_of_the_format_page():
     other = from_bytes(ribbon)
     assert other["w"].shape == (2, 20)
     assert codec.decode(other["w"]).reshape(-1).tolist() == of_ribbon
-    for data, read in ((classic, tensors), (ribbon, other)):
+    masked = from_bytes(mask)
+    assert codec.decode(masked["w"]).reshape(-1).tolist() == of_mask
+    for data, read in ((classic, tensors), (ribbon, other), (mask, masked)):
         assert second_reader.read(data) == as_second(read)
         assert to_bytes(read) == data
 

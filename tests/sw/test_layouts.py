@@ -27,10 +27,10 @@ def test_descriptors_are_read_by_their_number():
     assert layouts.read_descriptor(GEOMETRY.to_descriptor()) == GEOMETRY
 
 
-@pytest.mark.parametrize("number", [0, 3, 9, 255])
+@pytest.mark.parametrize("number", [0, 4, 9, 255])
 def test_an_unknown_layout_is_refused(number):
     data = bytes([number]) + GEOMETRY.to_descriptor()[1:]
-    message = rf"^layout {number} is unknown .*reads layout 1 \(classic\), 2 \(ribbon\)$"
+    message = rf"^layout {number} is unknown .*reads layout 1 \(classic\), 2 \(ribbon\), 3 \(bitmask\)$"
     with pytest.raises(ValueError, match=message):
         layouts.read_descriptor(data)
 

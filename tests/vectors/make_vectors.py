@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from weightless_sw import codec, records
+from weightless_sw.spec import bitmask, ribbon
 from weightless_sw.spec import classic as spec
-from weightless_sw.spec import ribbon
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.hash import DOMAIN_FILL, hash_words
 from weightless_sw.spec.record import MAX_WEIGHTS, ValueFormat
@@ -73,7 +73,13 @@ def layers() -> list[dict[str, object]]:
         values = np.arange(1, n_codes + 1) / 8
         weights[rng.choice(n, n_nonzero, replace=False)] = rng.choice(values, n_nonzero) if n_nonzero else 0
         tensor, _ = codec.encode(
-            weights, lanes=lanes, slot_bits=slot_bits, value_format=value_format, round_values=True
+            weights,
+            layout="classic",
+            order="rows",
+            lanes=lanes,
+            slot_bits=slot_bits,
+            value_format=value_format,
+            round_values=True,
         )
         table = tensor.table.tolist()
         cases.append(
@@ -102,7 +108,9 @@ def ribbon_layers() -> list[dict[str, object]]:
         weights = np.zeros(n_weights, np.float32)
         keys = rng.choice(n_weights, int(share * n_weights), replace=False)
         weights[keys] = np.resize(np.arange(1, n_codes + 1) / 8, len(keys))
-        tensor, _ = codec.encode(weights, layout="ribbon", slot_bits=slot_bits, live="off", **options)
+        tensor, _ = codec.encode(
+            weights, layout="ribbon", order="rows", slot_bits=slot_bits, live="off", **options
+        )
         g, table = tensor.geometry, tensor.table.tolist()
         assert isinstance(g, RibbonGeometry)
         case = {"name": f"t = {slot_bits}", "n_weights": n_weights, "slot_bits": slot_bits, "n_codes": g.n_codes,
@@ -123,8 +131,39 @@ def ribbon_vectors() -> dict[str, object]:
     }
 
 
+def bitmask_layers() -> list[dict[str, object]]:
+    """Words of layers of many shapes by the scalar writer; the code of a zero weight is -1.
+
+    The first 24 came from elsewhere, and are kept as they are: another writer wrote them.
+    """
+    kept = json.loads((Path(__file__).parent / "bitmask.json").read_text())["layers"][:24]
+    made = []
+    for slot_bits, n_weights, share, n_codes in (
+        (4, 500, 0.1, 9),
+        (16, 100, 0.4, 65_535),
+        (1, 70, 0.5, 2),
+        (7, 1, 1, 1),
+    ):
+        rng = np.random.default_rng([slot_bits, n_weights])
+        codes = np.where(rng.random(n_weights) < share, rng.integers(0, n_codes, n_weights), n_codes)
+        words = bitmask.write(codes.tolist(), slot_bits, n_codes)
+        signed = np.where(codes == n_codes, -1, codes).tolist()
+        made.append(
+            {
+                "slot_bits": slot_bits,
+                "n_weights": n_weights,
+                "n_codes": n_codes,
+                "codes": signed,
+                "words": words,
+            }
+        )
+    return [*kept, *made]
+
+
 def main() -> None:
-    """Write classic.json and ribbon.json beside this file."""
+    """Write classic.json, ribbon.json and bitmask.json beside this file."""
+    text = json.dumps({"digest": bitmask.DIGEST, "layers": bitmask_layers()}).replace("}, {", "},\n{")
+    (Path(__file__).parent / "bitmask.json").write_text(text + "\n")
     text = json.dumps(ribbon_vectors()).replace("}, {", "},\n{")
     (Path(__file__).parent / "ribbon.json").write_text(text + "\n")
     vectors = {

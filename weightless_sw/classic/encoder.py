@@ -22,6 +22,7 @@ PEELING_THRESHOLD = 1.2219
 SEARCH_KEYS = 2_000_000
 AT_ONCE_KEYS = 20_000  # of the seeds that one thread tries; a thread for each takes longer than a small table
 MAX_OVERHEAD = 8.0
+USUAL_SLOT_BITS = 8
 
 OPTIONS = {"lanes": 8, "first_seed": 0}  # seeds are tried from there on
 NOT_OPTIONS = {
@@ -29,6 +30,11 @@ NOT_OPTIONS = {
     "n_seeds": "it tries seeds until one makes a table of the size that is wanted",
     "dead_groups": "a zero weight anywhere may come out as another",
 }
+
+
+def usual_slot_bits(n_codes: int) -> int:
+    """Eight: of four values one zero in 64 comes back as another, and retraining hides that."""
+    return USUAL_SLOT_BITS
 
 
 def check_options(slot_bits: int, options: Mapping[str, int]) -> None:

@@ -19,6 +19,7 @@ from weightless_sw.tensor import Table, TableRequest
 
 CHUNK_KEYS = 1 << 14  # or more: what begins and ends a chunk then costs 0.2 %
 USUAL_CHUNK_LOG2 = 16
+USUAL_SLOT_BITS = 8
 # The corridor of the fill: slots occupied ahead of the window's start.
 LOW, HIGH = 8, 52  # fuller is smaller by little, and slower: segments contradict
 FALL, TRIES = 6, 5  # a segment with a contradiction is planned again, emptier
@@ -56,6 +57,11 @@ class _Plan(NamedTuple):
     dead_groups: int
     highs: tuple[int, ...]  # the corridor's upper ends, all of them tried
     steps: int  # seeds that are tried at least
+
+
+def usual_slot_bits(n_codes: int) -> int:
+    """Eight: of four values one zero in 64 comes back as another, and retraining hides that."""
+    return USUAL_SLOT_BITS
 
 
 def check_options(slot_bits: int, options: Mapping[str, int]) -> None:

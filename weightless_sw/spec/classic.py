@@ -20,7 +20,7 @@ from typing import ClassVar
 from weightless_sw.spec import hash as spec_hash
 from weightless_sw.spec import record
 from weightless_sw.spec.hash import WORD_BITS, hash_words
-from weightless_sw.spec.record import COMMON_FIELDS, Field, Geometry, Section, require
+from weightless_sw.spec.record import COMMON_FIELDS, Field, Section, TableGeometry, require
 
 LAYOUT = 1
 ADDRESS_ROUNDS = 6  # rounds until the state names rows and lane offsets
@@ -45,7 +45,7 @@ def check_widths(lanes: int, slot_bits: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassicGeometry(Geometry):
+class ClassicGeometry(TableGeometry):
     """A geometry of three banks of ``bank_rows`` rows of ``lanes`` slots."""
 
     LAYOUT: ClassVar[int] = LAYOUT

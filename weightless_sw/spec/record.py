@@ -110,6 +110,7 @@ class Geometry(ABC):
 
     LAYOUT: ClassVar[int]  # the layout's number in a descriptor
     NAME: ClassVar[str]
+    EXACT: ClassVar[bool]  # whether a zero weight comes back as one
     FIELDS: ClassVar[tuple[Field, ...]]  # of the descriptor: COMMON_FIELDS and the layout's own
 
     n_weights: int  # N, of the live block
@@ -123,12 +124,22 @@ class Geometry(ABC):
         to_ints(self)
         require("n_weights", self.n_weights, 1, MAX_WEIGHTS)
         require("slot_bits", self.slot_bits, 1, MAX_SLOT_BITS)
-        require("n_codes", self.n_codes, 0, (1 << self.slot_bits) - 1)
+        require("n_codes", self.n_codes, 0, self.most_codes(self.slot_bits))
         require("seed", self.seed, 0, MAX_SEED)
         if not isinstance(self.value_format, ValueFormat):
             raise ValueError(f"value_format must be a ValueFormat, not {self.value_format!r}")
         if not 0 < self.scale < float("inf") or self.scale != round_to_float32(self.scale):
             raise ValueError(f"scale must be a positive, finite 32-bit float, not {self.scale!r}")
+
+    @classmethod
+    @abstractmethod
+    def most_codes(cls, slot_bits: int) -> int:
+        """The largest number of values that codes of ``slot_bits`` bits name."""
+
+    @property
+    def false_positive_rate(self) -> float:
+        """The share of zero weights that come back as others, as theory has it."""
+        return 0.0 if self.EXACT else self.n_codes / (1 << self.slot_bits)
 
     @classmethod
     @abstractmethod
@@ -230,6 +241,18 @@ class Geometry(ABC):
     def as_dict(self) -> dict[str, Any]:
         """The fields, for reports."""
         return asdict(self) | {"value_format": self.value_format.name}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableGeometry(Geometry):
+    """Of a table in which every weight has a code: what a zero weight's is nobody chose, and one must be no value's."""
+
+    EXACT: ClassVar[bool] = False
+
+    @classmethod
+    def most_codes(cls, slot_bits: int) -> int:
+        """One less than there are codes."""
+        return (1 << slot_bits) - 1
 
 
 def words_for_bits(n_bits: int) -> int:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple
 from weightless_sw.spec import hash as spec_hash
 from weightless_sw.spec import record
 from weightless_sw.spec.hash import WORD_BITS, hash_words
-from weightless_sw.spec.record import COMMON_FIELDS, Field, Geometry, Section, require, words_for_bits
+from weightless_sw.spec.record import COMMON_FIELDS, Field, Section, TableGeometry, require, words_for_bits
 
 LAYOUT = 2
 ROUNDS = 4
@@ -48,7 +48,7 @@ MIN_CHUNK_LOG2, MAX_CHUNK_LOG2 = 13, 22
 
 
 @dataclass(frozen=True, kw_only=True)
-class RibbonGeometry(Geometry):
+class RibbonGeometry(TableGeometry):
     """A geometry of chunks of ``2 ** chunk_log2`` weights, which take ``table_words`` 32-bit words together."""
 
     LAYOUT: ClassVar[int] = LAYOUT

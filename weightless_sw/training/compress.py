@@ -108,6 +108,7 @@ def compress(
     loss: learn.Loss | None = None,
     metric: Callable[[Any, Any], int] | None = None,
     optimizer: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,
+    hardware: bool = False,
 ) -> Compressed:
     """Simplify a trained ``network``, encode the layers of ``recipe.tables``, retrain the rest around them.
 
@@ -117,9 +118,11 @@ def compress(
     step with a title and shows its progress.  What is reached is kept in the folder ``checkpoints`` after every step;
     the same call goes on from there, with the same result where the training loader is a :class:`learn.Batches`,
     whose place is kept, too; with ``keep`` all stays there, and a recipe that begins like this one goes on from where
-    they part.  Biases that are zero are not among the tensors.  Raises, before any training, ValueError for a recipe
-    that names what the network does not have, for units that can't be left out, and for weights that other libraries
-    compute; EncodeError when a layer can't be encoded.
+    they part.  Biases that are zero are not among the tensors.  With ``hardware`` layers that are in no table are
+    bitmasks, which a decoder reads as fast, in the place of coded records, which are smaller.
+
+    Raises, before any training, ValueError for a recipe that names what the network does not have, for units that
+    can't be left out, and for weights that other libraries compute; EncodeError when a layer can't be encoded.
     """
     task = learn.Task(optimizer=optimizer)
     if loss is not None:
@@ -129,7 +132,8 @@ def compress(
     if task.metric is None and None in recipe.tables.values():
         raise ValueError("t and K of a table are chosen by errors: give a metric, or name them in `tables`")
     run = _Run(network, train_loader, validation_loader, recipe, step, task)
-    return run.compress(checkpoints, keep)
+    made = run.compress(checkpoints, keep)
+    return replace(made, tensors=stored.for_hardware(made.tensors)) if hardware else made
 
 
 class _Step(NamedTuple):

@@ -169,7 +169,7 @@ def by_density(weights: NDArray[np.float32], progress: Progress) -> list[AtDensi
     for k, density in enumerate(DENSITIES):
         progress(k, len(DENSITIES), f"{density:.1%} of the weights")
         few, _ = simplify(weights, density=density, n_codes=n_codes)
-        reports = {one: codec.encode(few, layout=one, slot_bits=slot_bits)[1] for one in layouts.BY_NAME}
+        reports = {one: codec.encode(few, layout=one, slot_bits=slot_bits)[1] for one in layouts.TABLES}
         found.append(AtDensity(
             n_weights=few.size, n_nonzero=int(np.count_nonzero(few)),
             bytes={one: report.bytes for one, report in reports.items()} | _rivals(few),

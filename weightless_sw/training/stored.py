@@ -12,7 +12,10 @@ from torch.nn.utils import parametrize
 from weightless_sw import codec, container
 from weightless_sw.codebook import EncodeError
 from weightless_sw.metadata import BIAS, WEIGHT
+from weightless_sw.tensor import CodedTensor
 from weightless_sw.training import sparse
+
+EXACT = "bitmask"  # the layout
 
 
 def first_names(network: nn.Module) -> dict[str, str]:
@@ -43,6 +46,18 @@ def smaller(array: NDArray[Any], name: str = "tensor") -> container.Tensor:
     except EncodeError:
         return array
     return coded if container.stored_bytes(coded) < array.nbytes else array
+
+
+def for_hardware(tensors: container.Tensors) -> container.Tensors:
+    """The same weights in layouts that a decoder reads at a constant rate: what is no table as a bitmask, exactly.
+
+    Of two or more dimensions; what has too many values for one, and biases, stay as they are.
+    """
+    made = container.Tensors(tensors, tensors.metadata)
+    for name, tensor in tensors.items():
+        if isinstance(tensor, CodedTensor) and len(tensor.shape) > 1:
+            made[name], _ = codec.encode(codec.decode(tensor), layout=EXACT, name=name)
+    return made
 
 
 def restore(network: nn.Module, tensors: Mapping[str, container.Tensor]) -> list[str]:

@@ -150,11 +150,9 @@ def _add_encode(commands: Any) -> None:
         "(default: as it suits)",
     )  # fmt: skip
     command.add_argument(
-        "--slot-bits",
-        type=int,
-        default=common.SIZE,
-        help="bits per slot (t), 1 to 16; more than log2 of the values",
-    )
+        "--slot-bits", type=int,
+        help="bits per slot (t), 1 to 16; more than log2 of the values (default: 8; bitmask: log2 of the values)",
+    )  # fmt: skip
     command.add_argument(
         "--live", choices=arrangement.LIVE, default="auto",
         help="auto: leave out rows and columns without a weight, where a map of them is worth it",
@@ -206,7 +204,8 @@ def _chosen(options: argparse.Namespace, weights: inputs.Arrays) -> dict[str, pl
     value_format, round_values = codec.FORMATS[options.value_format], not options.exact_values
     chosen = places.choose(
         weights, options.input, tensor=options.tensor, exclude=options.exclude, coded=options.coded,
-        slot_bits=options.slot_bits, value_format=value_format, round_values=round_values,
+        layout=options.layout or codec.AUTO, slot_bits=options.slot_bits, value_format=value_format,
+        round_values=round_values,
     )  # fmt: skip
     for name, place in chosen.items():
         if place.reason:

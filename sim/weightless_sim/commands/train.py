@@ -50,7 +50,11 @@ def _add_compress(commands: Any) -> None:
         default=0.5,
         help="validation error in %% that --auto may add to the dense network's",
     )
-    common.add_encoding(command, layouts.BY_NAME)
+    common.add_encoding(command, layouts.TABLES)
+    command.add_argument(
+        "--hardware", action="store_true",
+        help="store layers that are in no table as bitmasks, which a decoder reads, not in coded records",
+    )  # fmt: skip
     add_data(command)
     common.add_json(command)
 
@@ -74,15 +78,19 @@ def _compress(options: argparse.Namespace) -> int:
         auto=options.auto, error_limit=options.limit / 100, **common.typed(options, "layout", "order"),
     )  # fmt: skip
     result = job.result
-    n_bytes = container.write(options.output, result.tensors, job.metadata)
+    tensors, smaller = result.tensors, len(container.to_bytes(result.tensors, job.metadata))
+    if options.hardware:
+        tensors = need_torch("stored").for_hardware(tensors)
+    n_bytes = container.write(options.output, tensors, job.metadata)
     if options.simplified:
-        arrays = {name: codec.decode(tensor) for name, tensor in result.tensors.items()}
+        arrays = {name: codec.decode(tensor) for name, tensor in tensors.items()}
         arrays |= {f"{name}.weight": array for name, array in result.simplified.items()}
         inputs.save_tensors(options.simplified, arrays)
     rows = [(m.step, m.loss, m.error) for m in result.history]
     if options.json:
         validation = [{"step": step, "loss": loss, "error": error} for step, loss, error in rows]
         printed = {"file": str(options.output), "bytes": n_bytes, "metadata": job.metadata}
+        printed |= {"bytes_with_coded_records": smaller}
         found = {"validation": validation, "candidates": result.candidates, "tables": result.tables}
         common.print_json(printed | found)
         return 0
@@ -95,7 +103,8 @@ def _compress(options: argparse.Namespace) -> int:
     errors = ", ".join(f"{at} {n / job.n_test:.2%}" for at, n in job.wrong.items())
     console.print(f"test error ({job.n_test:,} images): {errors}")
     ratio = job.dense_bytes / n_bytes
-    console.print(f"{options.output}: {n_bytes:,} bytes of {job.dense_bytes:,} ({ratio:.1f}x)")
+    beside = f"; {smaller:,} with coded records" if options.hardware else ""
+    console.print(f"{options.output}: {n_bytes:,} bytes of {job.dense_bytes:,} ({ratio:.1f}x{beside})")
     return 0
 
 

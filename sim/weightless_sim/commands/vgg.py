@@ -148,8 +148,9 @@ def _rows(name: str, origin: str, weights: NDArray[np.float32], step: common.Ste
             if stored_as == "coded":
                 tensor: container.Tensor = codec.encode_coded(weights, name=name)
             else:
+                width = SLOT_BITS if stored_as in layouts.TABLES else None
                 tensor, _ = codec.encode(
-                    weights, layout=stored_as, order="rows", slot_bits=SLOT_BITS, name=name, progress=progress
+                    weights, layout=stored_as, order="rows", slot_bits=width, name=name, progress=progress
                 )
             tensor = _read_back(tensor)
             encoded = time.perf_counter()

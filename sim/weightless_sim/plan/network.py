@@ -232,11 +232,11 @@ def _from_tables(path: Path) -> Network:
         source = COUNTED
         if isinstance(tensor, EncodedTensor):
             geometry = tensor.geometry
-            wrong = geometry.n_codes / (1 << geometry.slot_bits)
+            wrong = geometry.false_positive_rate
             n_nonzero = max(1.0, (n_nonzero - wrong * geometry.n_weights) / (1 - wrong))
             source = "told from the table, its expected false positives taken off"
             records[name] = {geometry.NAME: container.stored_bytes(tensor)}
-            if geometry.n_weights > largest:
+            if geometry.n_weights > largest and not geometry.EXACT:
                 largest = geometry.n_weights
                 sizes = {"slot_bits": geometry.slot_bits, "codes": geometry.n_codes}
         elif isinstance(tensor, CodedTensor):

@@ -76,11 +76,16 @@ def layouts() -> list[Layout]:
                 layer=name, n_weights=array.size, n_nonzero=n_nonzero, layout=layout, bytes=report.record_bytes,
                 c=bits / (SLOT_BITS * n_nonzero), n_false_positives=report.n_false_positives,
             ))  # fmt: skip
+        masked = codec.encode(array, layout="bitmask", live="off", round_values=True)[1]
         exact = codec.encode_coded(array, live="off", round_values=True)
-        rows.append(Layout(
-            layer=name, n_weights=array.size, n_nonzero=n_nonzero, layout="coded, exact", bytes=exact.record_bytes,
-            c=None, n_false_positives=0,
-        ))  # fmt: skip
+        for layout, n_bytes in (
+            ("bitmask, exact", masked.record_bytes),
+            ("coded, exact", exact.record_bytes),
+        ):
+            rows.append(Layout(
+                layer=name, n_weights=array.size, n_nonzero=n_nonzero, layout=layout, bytes=n_bytes, c=None,
+                n_false_positives=0,
+            ))  # fmt: skip
     return rows
 
 

@@ -112,7 +112,10 @@ def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Prog
             progress(k, len(about.weights), f"{name}, {layout}")
             if layout not in reports:
                 reports[layout] = codec.encode(
-                    array, layout=layout, slot_bits=geometry.slot_bits, round_values=True
+                    array,
+                    layout=layout,
+                    round_values=True,
+                    slot_bits=geometry.slot_bits if layout in layouts.TABLES else None,
                 )[1]
             rows.append(_layout_row(name, geometry, reports[layout]))
         rows.append(
@@ -127,11 +130,12 @@ def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Prog
 def _layout_row(name: str, geometry: Geometry, made: EncodeReport) -> LayoutRow:
     """A layer in one layout; the codebook takes in each what it takes in the table's ``geometry``."""
     bits = 8 * (made.record_bytes - 4 * geometry.codebook_section.n_words)
+    is_table = made.layout in layouts.TABLES
     return LayoutRow(
         layer=name,
         layout=made.layout,
         bytes=made.bytes,
-        overhead=bits / (geometry.slot_bits * max(1, made.n_nonzero)),
+        overhead=bits / (geometry.slot_bits * max(1, made.n_nonzero)) if is_table else None,
         n_false_positives=made.n_false_positives,
         false_positives_per_nonzero=made.false_positives_per_nonzero,
         bits_per_weight=made.bits_per_weight,

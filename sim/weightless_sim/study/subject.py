@@ -93,7 +93,7 @@ def from_arrays(
         tensor=tensor,
         exclude=exclude,
         round_values=round_values,
-        **{name: value for name, value in options.items() if name == "slot_bits"},
+        **{name: value for name, value in options.items() if name in ("slot_bits", "layout")},
     )
     names = [name for name, place in chosen.items() if place.kind == "table"]
     if not names:

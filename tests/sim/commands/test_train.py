@@ -50,6 +50,14 @@ def test_compress_then_evaluate(quick, tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     assert (result["network"], result["test_images"]) == ("digits", 360)
     assert result["wrong"] == wrong["retrained"]
+    smaller = path.stat().st_size
+    assert cli.main(["compress", "digits", "-o", str(path), "--hardware"]) == 0
+    printed = capsys.readouterr().out.replace("\n", "")
+    assert f"{path.stat().st_size:,} bytes of 202,440" in printed
+    assert f"; {smaller:,} with coded records" in printed
+    assert container.read(path)["fc2.weight"].geometry.NAME == "bitmask"
+    assert cli.main(["evaluate", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["wrong"] == wrong["retrained"]
     assert cli.main(["evaluate", str(path), "--network", "lenet300"]) == cli.EXIT_USAGE
     assert "not the tensors of this network" in capsys.readouterr().err
 

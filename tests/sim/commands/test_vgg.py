@@ -23,13 +23,13 @@ def test_every_layer_in_every_format(small, tmp_path, capsys):
     rows = json.loads(capsys.readouterr().out)
     assert rows == json.loads((tmp_path / "x.json").read_text())
     assert [(row["layer"], row["stored_as"]) for row in rows] == [
-        (layer, form) for layer in ("fc6", "fc8") for form in ("classic", "ribbon", "coded")
+        (layer, form) for layer in ("fc6", "fc8") for form in ("classic", "ribbon", "bitmask", "coded")
     ]
     assert {row["weights_of"] for row in rows} == {"synthetic"}
     for row in rows:
         assert row["n_nonzero"] == {"fc6": 1000, "fc8": 300}[row["layer"]]
         assert row["ratio"] == pytest.approx(4 * row["n_weights"] / row["bytes"])
-        assert (row["n_false_positives"] == 0) == (row["stored_as"] == "coded")
+        assert (row["n_false_positives"] == 0) == (row["stored_as"] in ("bitmask", "coded"))
     assert cli.main(["vgg16", "fc8"]) == 0
     assert "synthetic" in capsys.readouterr().out
 

@@ -57,14 +57,18 @@ def test_sizes_are_those_of_the_file(result):
 
 def test_layouts_stand_side_by_side(result):
     rows = {(row.layer, row.layout): row for row in result.layouts}
-    assert set(rows) == {(layer, name) for layer in "ab" for name in ("classic", "ribbon", "coded record")}
+    assert set(rows) == {
+        (layer, name) for layer in "ab" for name in ("classic", "ribbon", "bitmask", "coded record")
+    }
     for layer in "ab":
         encoding = result.encoding[layer]
         classic, ribbon = rows[layer, "classic"], rows[layer, "ribbon"]
         assert classic.bytes == encoding.record_bytes + encoding.map_bytes
         assert classic.n_false_positives == encoding.n_false_positives
         assert ribbon.overhead > 1
-        assert rows[layer, "coded record"].n_false_positives == 0
+        for exact in ("bitmask", "coded record"):
+            assert rows[layer, exact].n_false_positives == 0
+            assert rows[layer, exact].overhead is None
     assert (
         rows["a", "ribbon"].overhead < rows["a", "classic"].overhead
     )  # 200 keys; a block of words is much of 40

@@ -84,6 +84,32 @@ def test_the_file_is_small_and_its_table_has_the_layers_weights(compressed):
     assert len(np.unique(weights[weights != 0])) <= 4
 
 
+def test_for_hardware_the_rest_is_bitmasks(compressed, stored):
+    """The same weights; biases as they were."""
+    made = stored.for_hardware(compressed.tensors)
+    assert list(made) == list(compressed.tensors)
+    assert made.metadata == compressed.tensors.metadata
+    layouts = {name: tensor.geometry.NAME for name, tensor in made.items() if name.endswith(".weight")}
+    assert layouts.pop("fc1.weight") in ("classic", "ribbon")
+    assert layouts == {"fc2.weight": "bitmask", "fc3.weight": "bitmask"}
+    for name, tensor in compressed.tensors.items():
+        assert np.array_equal(codec.decode(made[name]), codec.decode(tensor))
+        if name.endswith(".bias"):
+            assert made[name] is tensor
+    assert len(container.to_bytes(made)) > len(container.to_bytes(compressed.tensors))
+
+
+def test_a_run_for_hardware(training, digits):
+    """Asked for at once; the state of the run is the same."""
+    compress = training[0]
+    network, loader, validation, _ = digits
+    recipe = dataclasses.replace(
+        recipes.RECIPES["digits"], prune_epochs=1, share_epochs=1, retrain_epochs=1, rest_epochs=1
+    )
+    made = compress.compress(network, loader, validation, recipe, hardware=True)
+    assert {made.tensors[f"fc{k}.weight"].geometry.NAME for k in (2, 3)} == {"bitmask"}
+
+
 def test_what_it_was_on_the_way_is_kept(compressed, training, digits):
     _, learn, networks = training
     network = networks.build("digits", seed=9)

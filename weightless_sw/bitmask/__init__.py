@@ -1,0 +1,1 @@
+"""The bitmask layout in software: encoder, golden decoder, fast kernels."""
