@@ -39,6 +39,7 @@ class Rate(StrEnum):
     """What a decoder of a format does in hardware."""
 
     CONSTANT = "constant rate, any number of weights per clock"
+    WORDS = "constant rate, at most 32 / (1 + p t) weights per clock"  # a word a clock; p: density, t: bits of a code
     ONE = "one non-zero per clock"
     SERIAL = "serial"
     NONE = "none: no format"
@@ -317,7 +318,7 @@ def _bitmask(support: _Support) -> Size:
     value = _width(support.n_values)
     bits = support.n_weights + support.n_nonzero * value + support.codebook_bits
     how = f"a bit per weight, {value} bits per non-zero weight, fp16 codebook"
-    return Size("bitmask and codes", Kind.BITMASK, bits, support.codebook_bits, how, Rate.CONSTANT)
+    return Size("bitmask and codes", Kind.BITMASK, bits, support.codebook_bits, how, Rate.WORDS)
 
 
 def _csr(support: _Support) -> Size:

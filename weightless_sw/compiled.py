@@ -1,9 +1,9 @@
 """How kernels are compiled, by numba, and run: kept on disk, apart for every state of the specification.
 
-numba's cache notices a change of a kernel's own file, but not of the specification whose constants it
-compiles in: so the folder is named after the specification's text.  Kernels are serial and let go of Python's lock;
-what runs on all cores is cut into chunks for threads of our own.  numba's own threads would not live through a fork,
-and an interrupt inside a kernel would come out of it as an error: here the main thread only waits.
+numba's cache notices a change of a kernel's own file, but not of the specification whose constants it compiles in, nor
+of kernels of other files that it calls: so the folder is named after the text of both.  Kernels are serial and let go
+of Python's lock; what runs on all cores is cut into chunks for threads of our own.  numba's own threads would not live
+through a fork, and an interrupt inside a kernel would come out of it as an error: here the main thread only waits.
 """
 
 import os
@@ -41,10 +41,22 @@ def _cache_folder() -> Path | None:
 CACHE = _cache_folder()
 
 
+def _folder_of(function: Callable[..., Any]) -> Path | None:
+    """Where what is compiled of it is kept."""
+    kernels = (
+        one.py_func
+        for one in function.__globals__.values()
+        if isinstance(one, nb.core.registry.CPUDispatcher)
+    )
+    files = {one.__code__.co_filename for one in kernels} - {function.__code__.co_filename}
+    text = b"".join(Path(name).read_bytes() for name in sorted(files))
+    return CACHE and CACHE / f"{zlib.crc32(text):08x}" if files else CACHE
+
+
 def jit(function: Callable[..., Any]) -> Any:
     """``function`` compiled."""
     before = nb.config.CACHE_DIR  # read as a function is decorated; other packages keep theirs
-    nb.config.CACHE_DIR = str(CACHE or "")
+    nb.config.CACHE_DIR = str(_folder_of(function) or "")
     try:
         return nb.njit(cache=CACHE is not None, nogil=True)(function)
     finally:

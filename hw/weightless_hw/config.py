@@ -22,6 +22,7 @@ from weightless_sw.spec.record import (
 # Ways of loading.
 STORED = "stored"  # the whole table is loaded, and its CRC right, before the first beat
 STREAMED = "streamed"  # beats come while words do, and the CRC word behind them
+MASKED = "masked"  # so they do, with a mask before the codes of its weights
 
 
 class Stage(NamedTuple):
@@ -100,10 +101,9 @@ class DecoderConfig(ABC):
     """
 
     GEOMETRY: ClassVar[type[Geometry]]  # of the layers it decodes
-    LOADING: ClassVar[str]  # STORED or STREAMED
-    DEAD_BEATS: ClassVar[bool] = (
-        False  # whether the pipeline says of a beat that it is zeros, whatever its slots
-    )
+    LOADING: ClassVar[str]  # STORED, STREAMED or MASKED
+    # Whether the codebook's entries of no code are filled before the payload comes: beats may follow at once.
+    FILLS_FIRST: ClassVar[bool] = False
     # In which cycles the data path holds, as a Unit's enable: every decoder has a part ``pipeline`` that is told.
     HELD: ClassVar[tuple[tuple[str, ...], ...]] = (("~pipeline.en",),)
 
@@ -249,6 +249,16 @@ class DecoderConfig(ABC):
         return self.lanes
 
     @property
+    def dead_bits(self) -> int:
+        """Bits by which the pipeline says of a beat, or of each lane, that it is zero, whatever its code."""
+        return 0
+
+    @property
+    def n_codes_bits(self) -> int:
+        """Of the number of codes of a layer that it serves."""
+        return self.GEOMETRY.most_codes(self.slot_bits).bit_length()
+
+    @property
     def payload_bits(self) -> int:
         """Bits that count the words of the largest payload."""
         return 32
@@ -259,16 +269,17 @@ class DecoderConfig(ABC):
         return {
             "value_format": max(ValueFormat).bit_length(),
             "n_weights": 32,
-            "n_codes": self.slot_bits,
+            "n_codes": self.n_codes_bits,
             "seed": 16,
             "scale": 32,
         }
 
-    def code_stages(self, xor: str) -> tuple[Stage, ...]:
-        """Of a data path, the stages that every decoder ends with; ``xor`` says what is masked."""
+    def code_stages(self, xor: str, chosen: str = "code < K ?") -> tuple[Stage, ...]:
+        """Of a data path, the stages that every decoder ends with; ``xor`` says what is masked, ``chosen`` what is a
+        value."""
         return (
             Stage("xor", xor, 1),
-            Stage("codebook", "code < K ?\nvalue : 0", 1),
+            Stage("codebook", f"{chosen}\nvalue : 0", 1),
             Stage("output", f"{self.lanes} weights,\nlast", 1),
         )
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from weightless_hw.bitmask.config import BitmaskConfig
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.config import DecoderConfig
 from weightless_hw.ribbon.config import RibbonConfig
@@ -25,6 +26,7 @@ class DecoderKind(NamedTuple):
 DECODERS = (
     DecoderKind(ClassicConfig, "weightless_hw.classic.decoder"),
     DecoderKind(RibbonConfig, "weightless_hw.ribbon.decoder"),
+    DecoderKind(BitmaskConfig, "weightless_hw.bitmask.decoder"),
 )
 BY_NAME = {kind.config.GEOMETRY.NAME: kind for kind in DECODERS}
 

@@ -83,7 +83,7 @@ class RegisterFile(wiring.Component):
             "phase": self.phase,
             "errors": errors,
             "n_weights": self.fields.n_weights,
-            "n_codes": self.fields.n_codes[: self.config.slot_bits],
+            "n_codes": self.fields.n_codes[: self.config.n_codes_bits],
             "scale": self.fields.scale,
             "record_crc": self.record_crc,
         }

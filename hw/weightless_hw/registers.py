@@ -53,12 +53,13 @@ STREAM_ERRORS = LoadError.HEADER | LoadError.ENTRY | LoadError.COVER | LoadError
 # What each of them says.
 WHY = {
     LoadError.LAYOUT: "the record is of a layout that this decoder does not read",
-    LoadError.WIDTHS: "its lanes or slot bits are not the decoder's; ribbon: or no chunk has that size",
+    LoadError.WIDTHS: "its lanes or slot bits are not the decoder's; ribbon: or no chunk has that size; bitmask: or it "
+    "has a seed",
     LoadError.VALUE_FORMAT: "its values are not of the decoder's width, or of no known format",
     LoadError.FLAGS: "a flag is set that the decoder does not know",
-    LoadError.N_WEIGHTS: "it has no weights",
+    LoadError.N_WEIGHTS: "it has no weights; bitmask: or fewer than are not zero",
     LoadError.BANK_ROWS: "classic: it has no rows, or more than a bank holds",
-    LoadError.N_CODES: "it has more codes than the codebook holds",
+    LoadError.N_CODES: "it has more codes than the codebook holds; bitmask: or codes and no weights, or weights alone",
     LoadError.NOT_RESIDENT: "a resident record, and the table of no whole record is loaded",
     LoadError.DIGEST: "it was written for another form of the layout",
     LoadError.PAYLOAD_WORDS: "its payload has another number of words than its sizes need",
@@ -66,9 +67,11 @@ WHY = {
     LoadError.LONG: "the CRC word was not last",
     LoadError.CRC: "the CRC word is not that of the words before it",
     LoadError.RESIDENT_MISMATCH: "a resident record, and the loaded table is another layer's",
-    LoadError.HEADER: "streamed: a chunk without entries, or of words that are no whole blocks",
-    LoadError.ENTRY: "streamed: an entry of no groups, of more words than groups, or behind the last group",
-    LoadError.COVER: "streamed: the entries of a chunk end before its last group",
+    LoadError.HEADER: "ribbon: a chunk without entries, or of words that are no whole blocks",
+    LoadError.ENTRY: "ribbon: an entry of no groups, of more words than groups, or behind the last group; bitmask: a "
+    "code of no value",
+    LoadError.COVER: "ribbon: the entries of a chunk end before its last group; bitmask: not as many bits of masks are "
+    "set as it says",
     LoadError.WORDS: "streamed: words that nobody calls for, or that are missing",
     LoadError.PADDING: "streamed: bits that must be zero are not",
 }

@@ -44,6 +44,15 @@ GROUPS = {  # pytest's arguments
         "-k",
         "ribbon and icarus and (stall_matrix or next_record) or width",
     ],
+    # The bitmask's.
+    "bitmask": [RUNNER, "-k", "icarus and bitmask and stall_matrix"],
+    "bad bitmask": [RUNNER, "-k", "bitmask and (alone or icarus and next_record)"],
+    "any bitmask": [
+        RUNNER,
+        "tests/sim/cosim/test_bitmask.py",
+        "-k",
+        "bitmask and icarus and (stall_matrix or next_record) or width",
+    ],
 }
 FRAME = "hw/weightless_hw/frame.py"
 FILE = "hw/weightless_hw/register_file.py"
@@ -59,6 +68,9 @@ CLASSIC = "hw/weightless_hw/classic/config.py"
 RIBBON_LOAD = "hw/weightless_hw/ribbon/load.py"
 RIBBON_STAGES = "hw/weightless_hw/ribbon/stages.py"
 RIBBON = "hw/weightless_hw/ribbon/decoder.py"
+BITMASK_LOAD = "hw/weightless_hw/bitmask/load.py"
+BITMASK_STAGES = "hw/weightless_hw/bitmask/stages.py"
+BITMASK = "hw/weightless_hw/bitmask/decoder.py"
 AXI = "hw/weightless_hw/export/axi.py"
 PACKAGES = "hw/weightless_hw/export/packages.py"
 REGISTERS = "hw/weightless_hw/registers.py"
@@ -439,6 +451,82 @@ MUTANTS = [
         "Const(1).replicate(lane_bytes) for lane in beat.lane_valid",
         "axi",
     ),
+    # The bitmask: words.
+    Mutant(
+        BITMASK_LOAD, "more.eq(self.called > self.spare)", "more.eq(self.called >= self.spare)", "bitmask"
+    ),
+    Mutant(
+        BITMASK_LOAD,
+        "self.called - self.spare + WORD_BITS - 1",
+        "self.called - self.spare + WORD_BITS",
+        "bitmask",
+    ),
+    Mutant(
+        BITMASK_LOAD, "self.spare.eq(self.spare - self.called)", "self.spare.eq(~self.called + 1)", "bitmask"
+    ),
+    Mutant(BITMASK_LOAD, "came.ready.eq(~self.waits | moves)", "came.ready.eq(moves)", "bitmask"),
+    Mutant(BITMASK_LOAD, "self.is_last.eq(blocks == 2)", "self.is_last.eq(blocks == 1)", "bitmask"),
+    Mutant(
+        BITMASK_LOAD,
+        "self.is_last.eq(n_weights <= MASK_BITS)",
+        "self.is_last.eq(n_weights < MASK_BITS)",
+        "any bitmask",
+    ),
+    Mutant(
+        BITMASK_LOAD,
+        "Mux(tail == 0, 0, Const(~0, MASK_BITS) << tail)",
+        "Const(~0, MASK_BITS) << tail",
+        "any bitmask",
+    ),
+    Mutant(BITMASK_LOAD, "self.pads.eq(self.is_last & self.outside)", "self.pads.eq(0)", "bad bitmask"),
+    Mutant(BITMASK_LOAD, "(self.spare >= k)", "(self.spare > k)", "bad bitmask"),
+    Mutant(BITMASK_LOAD, "self.at_end & (set_left != 0)", "self.at_end & set_left[-1]", "bad bitmask"),
+    Mutant(BITMASK_LOAD, "self.whole & self.has_word", "Const(0)", "bad bitmask"),
+    Mutant(BITMASK_LOAD, "self.running & no_word & self.ended", "Const(0)", "bad bitmask"),
+    Mutant(
+        BITMASK_LOAD,
+        "with m.If(self.names_none):",
+        "with m.If(self.names_none & self.looked_at):",
+        "bad bitmask",
+    ),
+    Mutant(BITMASK_LOAD, "begun & no_word & self.looked_at", "begun & no_word", "any bitmask"),
+    # Masks and codes.
+    Mutant(BITMASK_STAGES, "count != n_masks", "count != n_masks - 1", "bitmask"),
+    Mutant(BITMASK_STAGES, "(moves & (beats == 0))", "(moves & (beats == 1))", "bitmask"),
+    Mutant(BITMASK_STAGES, "low + [low[-1] + one for one in high[1:]]", "low + high[1:]", "bitmask"),
+    Mutant(BITMASK_STAGES, "filled >= self.used", "filled > self.used", "bitmask"),
+    Mutant(
+        BITMASK_STAGES, "filled <= (n_words - 1) * per_word", "filled < (n_words - 1) * per_word", "bitmask"
+    ),
+    Mutant(BITMASK_STAGES, "Mux(self.go, more - self.used, more)", "more - self.used", "bitmask"),
+    Mutant(
+        BITMASK_STAGES, "filled.eq(0), place.eq(0), place_in.eq(0)", "filled.eq(0), place.eq(0)", "bitmask"
+    ),
+    Mutant(BITMASK_STAGES, "count.eq(0), place_in.eq(0)", "count.eq(0)", "any bitmask"),
+    # Beats.
+    Mutant(BITMASK, ">= self.n_codes", "> self.n_codes", "bad bitmask"),
+    Mutant(BITMASK, "steps & (masks.n_set > lane)", "steps & (masks.n_set >= lane + 2)", "bitmask"),
+    Mutant(BITMASK, "(self.en & ~aligned.dead[lane])", "~aligned.dead[lane]", "bitmask"),
+    Mutant(BITMASK, "has_aligned.eq(0), goes_on.eq(0)", "goes_on.eq(0)", "bad bitmask"),
+    Mutant(
+        BITMASK,
+        "closing.eq(index.valid | found), found.eq(0)",
+        "closing.eq(index.valid), found.eq(0)",
+        "bad bitmask",
+    ),
+    Mutant(
+        BITMASK,
+        "closing.eq(index.valid | found), found.eq(0)",
+        "closing.eq(index.valid | found)",
+        "bad bitmask",
+    ),
+    Mutant(
+        BITMASK,
+        "fresh.eq(is_looked_at & self.en & ~found & ~bad)",
+        "fresh.eq(is_looked_at & self.en)",
+        "bad bitmask",
+    ),
+    Mutant(BITMASK, "self.names_none.eq(found & (whole != 0))", "self.names_none.eq(found)", "bad bitmask"),
     Mutant(AXI, "Mux(strobes[k], data.word_select(k, 8), 0)", "data.word_select(k, 8)", "axi"),
     Mutant(
         AXI, "Mux(strobes[k], data.word_select(k, 8), 0)", "Mux(strobes[0], data.word_select(k, 8), 0)", "axi"

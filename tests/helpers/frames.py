@@ -21,7 +21,7 @@ def record(config, n_weights, n_nonzero, n_values, seed=0):
     layout = config.GEOMETRY.NAME
     options = layouts.encoder(layouts.by_name(layout)).OPTIONS
     tensor, _ = codec.encode(
-        weights, layout=layout, slot_bits=config.slot_bits, round_values=True,
+        weights, layout=layout, slot_bits=config.slot_bits, round_values=True, live="off",
         value_format=ValueFormat.FP16 if config.value_bits == 16 else ValueFormat.FIXED8,
         **{name: value for name, value in vars(config).items() if name in options},
     )  # fmt: skip

@@ -103,6 +103,10 @@ class BitmaskGeometry(Geometry):
         ):
             raise ValueError(f"a code of {self.n_codes} or more, which names no value")
 
+    def masks(self, table: Sequence[int]) -> list[int]:
+        """The mask words.  Raises ValueError where they do not agree with the table."""
+        return split(table, self)[0]
+
     def codes(self, table: Sequence[int]) -> Iterator[int]:
         """The code of every weight, ``n_codes`` for a zero one.  Raises ValueError as :meth:`check_table`."""
         self.check_table(table)

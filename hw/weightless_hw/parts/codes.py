@@ -27,7 +27,7 @@ def slots_layout(config: DecoderConfig) -> data.StructLayout:
         "masks": words * mask_bits(config),
         "last": 1,
     }
-    return data.StructLayout(members | ({"dead": 1} if config.DEAD_BEATS else {}))
+    return data.StructLayout(members | ({"dead": config.dead_bits} if config.dead_bits else {}))
 
 
 def mask_bits(config: DecoderConfig) -> int:
@@ -47,7 +47,7 @@ class CodebookLoader(wiring.Component):
     ----------
     start : unsigned(1), in
         Begins a codebook.
-    n_codes : unsigned(slot_bits), in
+    n_codes : unsigned(n_codes_bits), in
         Its entries, from ``start`` on.
     fill : unsigned(1), in
         It is taken: entries of no code become zeros, where they are filled.
@@ -65,7 +65,7 @@ class CodebookLoader(wiring.Component):
             {
                 "start": In(1),
                 "fill": In(1),
-                "n_codes": In(config.slot_bits),
+                "n_codes": In(config.n_codes_bits),
                 "i": In(stream.Signature(32)),
                 "entry": Out(entry_layout(config)),
                 "done": Out(1),
@@ -98,6 +98,8 @@ class CodebookLoader(wiring.Component):
         if self.config.zero_filled:
             filling = Signal()
             m.d.comb += write.eq(filling & (items.o.valid | ~any_left))
+            if self.config.FILLS_FIRST:
+                m.d.comb += self.done.eq(~any_left & ~items.o.valid & ~filling)
             item = Mux(addr < self.n_codes, item, 0)
             with m.If(write & addr.all()):
                 m.d.sync += filling.eq(0)
@@ -177,7 +179,7 @@ class CodeStage(wiring.Component):
     ----------
     i : Stream(slots_layout(config)), in
         What the pipeline gives; ``i.ready`` is a register, and low for as long as the spare entry is full.
-    n_codes : unsigned(slot_bits), in
+    n_codes : unsigned(n_codes_bits), in
         K; a code below it names a value.
     tail_lanes : unsigned(lanes), in
         The lanes of the last beat that hold weights.
@@ -194,7 +196,7 @@ class CodeStage(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(slots_layout(config))),
-                "n_codes": In(config.slot_bits),
+                "n_codes": In(config.n_codes_bits),
                 "tail_lanes": In(config.lanes),
                 "entry": In(entry_layout(config)),
                 "o": Out(stream.Signature(beat_layout(config))),
@@ -238,7 +240,7 @@ class CodeStage(wiring.Component):
             chosen.eq(Mux(spare_full, spare, arrived)),
         ]
         hits = Signal(config.lanes)
-        m.d.comb += hits.eq(Cat(self._is_hit(codes[lane]) for lane in range(config.lanes)))
+        m.d.comb += hits.eq(Cat(self._is_hit(codes[lane], lane) for lane in range(config.lanes)))
         with m.If(self.i.ready):
             m.d.sync += [
                 valid.eq(self.i.valid),
@@ -262,11 +264,14 @@ class CodeStage(wiring.Component):
         self._drive_beat(m, moves, looked_up, chosen, codebook)
         return m
 
-    def _is_hit(self, code: Value) -> Value:
-        """Whether a code names an entry; of those that are filled with zeros any may be named."""
+    def _is_hit(self, code: Value, lane: int) -> Value:
+        """Whether a code names an entry; of those that are filled with zeros any may be named.  Where each lane says
+        that it is dead, a code of the others does."""
+        if self.config.GEOMETRY.EXACT:
+            return ~self.i.payload.dead[lane]
         upper = code[self.config.code_addr_bits :]
         hit = ~upper.any() if self.config.zero_filled else code < self.n_codes
-        return hit & ~self.i.payload.dead if self.config.DEAD_BEATS else hit
+        return hit & ~self.i.payload.dead if self.config.dead_bits else hit
 
     def _drive_beat(self, m: Module, moves: Value, looked_up: Value, chosen: Any, codebook: Codebook) -> None:
         """Zero what is no weight.  Where lanes have enables, a value that is zero, and stays so, is not clocked."""

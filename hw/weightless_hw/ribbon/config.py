@@ -27,7 +27,6 @@ class RibbonConfig(DecoderConfig):
 
     GEOMETRY: ClassVar[type[Geometry]] = RibbonGeometry
     LOADING: ClassVar[str] = STREAMED
-    DEAD_BEATS: ClassVar[bool] = True
 
     rounds_per_stage: int = option(1, "hash rounds between two registers, 1 to 4")
     window_registers: int = option(0, "1: the window is registers, for ASICs; 0: it is small memories")
@@ -71,6 +70,11 @@ class RibbonConfig(DecoderConfig):
     def memories(self) -> tuple[MemoryBlock, ...]:
         """None: the window is as small as a codebook."""
         return ()
+
+    @property
+    def dead_bits(self) -> int:
+        """One: whole groups are."""
+        return 1
 
     @property
     def lane_enables(self) -> bool:

@@ -9,7 +9,8 @@ from weightless_sim.commands import common
 from weightless_sw import inputs, layouts
 
 WORKLOAD, TENSOR = "lenet300_pruned", "fc1.weight"
-FORM = ("rounds_per_stage", "window_registers")  # of a decoder that a table leaves open
+OF_CELLS = ("window_registers", "lane_registers")  # what an FPGA's form differs in
+FORM = ("rounds_per_stage", *OF_CELLS)  # of a decoder that a table leaves open
 
 
 def add(commands: Any) -> None:
@@ -71,7 +72,7 @@ def _workload(options: argparse.Namespace) -> tuple[Any, Any, int | None, str]:
 
 def _as_cells(config: Any, form: dict[str, Any]) -> Any:
     """In the form that cells take, or in that which was asked for."""
-    return config if "window_registers" in form else config.for_cells()
+    return config if any(name in form for name in OF_CELLS) else config.for_cells()
 
 
 def _asic(options: argparse.Namespace) -> int:

@@ -161,8 +161,15 @@ def _rows(name: str, origin: str, weights: NDArray[np.float32], step: common.Ste
             **about, stored_as=stored_as, bytes=n_bytes, ratio=4 * weights.size / n_bytes,
             n_false_positives=int(np.count_nonzero(decoded)) - about["n_nonzero"],
             encode_seconds=encoded - begun, decode_seconds=seconds,
-            decoder=Rate.SERIAL if stored_as == "coded" else Rate.CONSTANT,
+            decoder=_rate(stored_as),
         )  # fmt: skip
+
+
+def _rate(stored_as: str) -> Rate:
+    """Of its decoder in hardware."""
+    if stored_as == "coded":
+        return Rate.SERIAL
+    return Rate.WORDS if layouts.by_name(stored_as).geometry.EXACT else Rate.CONSTANT
 
 
 def _read_back(tensor: container.Tensor) -> container.Tensor:

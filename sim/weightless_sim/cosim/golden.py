@@ -232,7 +232,7 @@ class RegisterModel:
         if self.n_descriptor_words < DESCRIPTOR_WORDS:
             return None
         value = self._fields()[name]
-        return value & (1 << self.config.slot_bits) - 1 if name == "n_codes" else value
+        return value & (1 << self.config.n_codes_bits) - 1 if name == "n_codes" else value
 
     def _fields(self) -> dict[str, int]:
         return unpack_fields(self.config.GEOMETRY.FIELDS, to_bytes(self.words))

@@ -10,21 +10,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_hw.config import STORED, STREAMED, DecoderConfig
-from weightless_sim.model import stored, streamed
+from weightless_hw.config import MASKED, STORED, STREAMED, DecoderConfig
+from weightless_sim.model import masked, stored, streamed
 from weightless_sim.model.patterns import ALWAYS, Events, Load, Pattern, Tile, Transfers
 from weightless_sw.spec.record import Geometry
 
 # The ways in which decoders load, a line each: (decoder, loads, offers, takes) -> the transfers of each layer.
 Model = Callable[[DecoderConfig, Sequence[Load], Events, Events], list[Transfers]]
-MODELS: dict[str, Model] = {STORED: stored.transfers, STREAMED: streamed.transfers}
+MODELS: dict[str, Model] = {
+    STORED: stored.transfers,
+    STREAMED: streamed.transfers,
+    MASKED: masked.transfers,
+}
 WINDOWS: dict[str, Callable[[DecoderConfig, Load, Tile], NDArray[np.int64]]] = {
     STORED: stored.windows,
     STREAMED: streamed.windows,
+    MASKED: masked.windows,
 }
 STEADY: dict[str, Callable[[DecoderConfig, Geometry], tuple[float, float]]] = {
     STORED: stored.steady,
     STREAMED: streamed.steady,
+    MASKED: masked.steady,
+}
+ESTIMATES: dict[str, Callable[[DecoderConfig, Geometry, float], float]] = {
+    STREAMED: streamed.estimate,
+    MASKED: masked.estimate,
 }
 
 
@@ -101,6 +111,15 @@ def steady(config: DecoderConfig, geometry: Geometry) -> tuple[float, float]:
     if misfits := config.misfits(geometry):
         raise ValueError("the decoder refuses this layer: " + "; ".join(misfits))
     return STEADY[config.LOADING](config, geometry)
+
+
+def estimate(config: DecoderConfig, geometry: Geometry, density: float) -> float | None:
+    """Cycles from reset to the last transfer of one layer, without stalls, where they depend on its record.
+
+    Of its sizes alone, that of the payload left out; ``density`` is the share of weights that are not zero.  None where
+    sizes are all that counts.
+    """
+    return ESTIMATES[config.LOADING](config, geometry, density) if config.LOADING in ESTIMATES else None
 
 
 # A cycle of a run is in one of these; names as a report has them, and in words.

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig, MemoryBlock
 from weightless_sim.model import sram, technology
 from weightless_sim.model.technology import Entry, KnownEntry, KnownPlacement, Synthesis
@@ -137,6 +138,13 @@ def syntheses() -> tuple[Synthesis, ...]:
 def libraries() -> list[str]:
     """Those that the grid has."""
     return sorted({entry.library for entry in cells()})
+
+
+@cache
+def layouts() -> tuple[str, ...]:
+    """Whose decoders it has, in cells and on an FPGA; in the order of ``decoders``."""
+    both = {one.layout for one in cells()} & {one.layout for one in syntheses()}
+    return tuple(name for name in decoders.BY_NAME if name in both)
 
 
 def _codes(entry: Entry) -> int:

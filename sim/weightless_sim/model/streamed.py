@@ -1,10 +1,11 @@
 """Cycles of a decoder that decodes a ribbon while it comes: exact from a record, estimated from its sizes.
 
 The exact model is the decoder's control, cycle by cycle, without its data: who waits for whom (docs/hardware.md).  Its
-registers are named as those of ``weightless_hw.ribbon``, and are numbers in an array.
+registers are named as those of ``weightless_hw.ribbon``, and are numbers in an array.  Those from ARRIVED on, words
+that wait, frame, code stage and an array as sink are the same for all that stream.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_sim.model.patterns import ALWAYS, NO_TILES, Events, Load, Tile, Transfers
 from weightless_sim.model.stored import CHECK_CYCLES, VERIFY_CYCLES, unpack
 from weightless_sw.compiled import jit
+from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import DESCRIPTOR_WORDS
 
 Ints = NDArray[np.int64]
@@ -33,6 +35,10 @@ ARRIVED, SPARE_FULL, LOOKED_UP, OFFERED = range(36, 40)
 # The frame's reader; and what is counted.
 WORDS_LEFT, PHASE, N_BEATS, HELD, BUBBLES, FIRST_VALID, LAST_BEAT, CRC_TAKEN = range(40, 48)
 N_REGISTERS = 48
+# What the bench knows: the cycle, when the next word is offered; of an array, from when on it takes beats, when it has
+# a buffer free again, and its tile's number; a cycle in which something must have gone on.
+NOW, NEXT_WORD, OPENS, FREE, TILE, LIMIT = range(6)
+N_CLOCKS = 6
 IDLE, HEAD, BEGIN, IN_BLOCKS, IN_PAIR, IN_ENTRIES, END, DONE = range(8)
 TABLE, CRC, OVER = range(3)
 STUCK = 1_000_000  # cycles without a transfer
@@ -54,31 +60,45 @@ class Sizes(NamedTuple):
     beats: int  # of a group
 
 
+# (decoder, load, (patterns of words, of beats), start, next word offered, tile) -> (registers behind a layer, windows).
+Layer = Callable[[DecoderConfig, Load, tuple[Ints, Ints], int, int, Tile], tuple[Ints, Ints]]
+
+
 def transfers(config: DecoderConfig, loads: Sequence[Load], offers: Events, takes: Events) -> list[Transfers]:
     """The transfers of ``loads``, one after another; see :func:`weightless_sim.model.cycles.transfers`."""
-    result = []
-    offered, free = offers.at_or_after(0), 1
-    patterns = _distances(offers), _distances(takes)
-    for load in loads:
-        first, start, offered = _head(load, offers, max(offered, free))
-        layer, _ = _layer(config, load, patterns, start, offered, NO_TILES)
-        crc, last_beat = int(layer[CRC_TAKEN]), int(layer[LAST_BEAT])
-        beats = int(layer[FIRST_VALID]), last_beat
-        result.append(
-            Transfers((first, crc), beats, int(layer[N_BEATS]), int(layer[HELD]), int(layer[BUBBLES]))
-        )
-        offered, free = offers.at_or_after(crc + 1), max(crc + VERIFY_CYCLES, last_beat) + 1
-    return result
+    return transfers_of(_layer, config, loads, offers, takes)
 
 
 def windows(config: DecoderConfig, load: Load, tile: Tile) -> Ints:
     """See :func:`weightless_sim.model.cycles.windows`."""
+    return windows_of(_layer, config, load, tile)
+
+
+def transfers_of(
+    layer: Layer, config: DecoderConfig, loads: Sequence[Load], offers: Events, takes: Events
+) -> list[Transfers]:
+    """As :func:`transfers`, of a decoder whose cycles behind the codebook ``layer`` knows."""
+    result = []
+    offered, free = offers.at_or_after(0), 1
+    patterns = _distances(offers), _distances(takes)
+    for load in loads:
+        first, start, offered = _head(config, load, offers, max(offered, free))
+        r, _ = layer(config, load, patterns, start, offered, NO_TILES)
+        crc, last_beat = int(r[CRC_TAKEN]), int(r[LAST_BEAT])
+        beats = int(r[FIRST_VALID]), last_beat
+        result.append(Transfers((first, crc), beats, int(r[N_BEATS]), int(r[HELD]), int(r[BUBBLES])))
+        offered, free = offers.at_or_after(crc + 1), max(crc + VERIFY_CYCLES, last_beat) + 1
+    return result
+
+
+def windows_of(layer: Layer, config: DecoderConfig, load: Load, tile: Tile) -> Ints:
+    """As :func:`windows`."""
     never = Events(ALWAYS)
-    _, start, offered = _head(load, never, 1)
-    return _layer(config, load, (_distances(never), _distances(never)), start, offered, tile)[1]
+    _, start, offered = _head(config, load, never, 1)
+    return layer(config, load, (_distances(never), _distances(never)), start, offered, tile)[1]
 
 
-def _head(load: Load, offers: Events, first: int) -> tuple[int, int, int]:
+def _head(config: DecoderConfig, load: Load, offers: Events, first: int) -> tuple[int, int, int]:
     """(first word taken, cycle in which the codebook is loaded, next word offered), from the first word on."""
     taken = first
     for _ in range(DESCRIPTOR_WORDS - 1):
@@ -88,23 +108,39 @@ def _head(load: Load, offers: Events, first: int) -> tuple[int, int, int]:
     _, start, offered = unpack(
         codebook.n_words, codebook.item_bits, offers, offered, taken + CHECK_CYCLES + 1
     )
+    if config.FILLS_FIRST and config.zero_filled:
+        start += (1 << config.code_addr_bits) - codebook.n_words * WORD_BITS // codebook.item_bits
     return first, start, offered
+
+
+def registers(n_payload: int) -> Ints:
+    """Those of a layer of so many words, before its first one."""
+    r = np.zeros(N_REGISTERS, np.int64)
+    r[WORDS_LEFT], r[FIRST_VALID], r[LAST_BEAT], r[CRC_TAKEN] = n_payload, -1, -1, -1
+    return r
+
+
+def clocks(start: int, offered: int) -> Ints:
+    """What the bench knows in the first cycle of the payload."""
+    clock = np.zeros(N_CLOCKS, np.int64)
+    clock[NOW], clock[NEXT_WORD], clock[LIMIT] = start + 1, offered, start + 1 + STUCK
+    return clock
 
 
 # Bits of a ribbon, headers and entries with them, by those of its keys' codes: of random keys, from 1e4 on.
 STORED_PER_KEY_BIT = 1.02
 
 
-def estimate(config: Any, n_weights: int, density: float, n_codes: int, chunk_log2: int) -> float:
-    """Cycles from reset to the last transfer of one layer, without stalls, of its sizes alone.
+def estimate(config: Any, geometry: Any, density: float) -> float:
+    """See :func:`weightless_sim.model.cycles.estimate`.
 
-    ``density`` is the share of weights that are not zero.  A beat a clock, or as fast as four slots a clock, and a
+    A beat a clock, or as fast as four slots a clock, and a
     word, fill the window; before that, and between two chunks, a header, the window's words and a pair of entries
     come.  Too few by up to a fifth where both are equally fast: who waits for whom is not in it.
     """
-    items = density * n_weights * STORED_PER_KEY_BIT / 4
-    decode: float = max(n_weights / config.lanes, items * _word_clocks(config))
-    return _begin(config, n_weights, n_codes, chunk_log2) + decode
+    items = density * geometry.n_weights * STORED_PER_KEY_BIT / 4
+    decode: float = max(geometry.n_weights / config.lanes, items * _word_clocks(config))
+    return _begin(config, geometry.n_weights, geometry.n_codes, geometry.chunk_log2) + decode
 
 
 def steady(config: Any, geometry: Any) -> tuple[float, float]:
@@ -152,39 +188,53 @@ def _layer(
         slots=config.WORD_SLOTS, dead=config.DEAD, chunk_beats=(1 << geometry.chunk_log2) // config.lanes,
         groups=config.groups, beats=config.beats,
     )  # fmt: skip
-    r = np.zeros(N_REGISTERS, np.int64)
-    r[STATE], r[WORDS_LEFT], r[FIRST_VALID], r[LAST_BEAT], r[CRC_TAKEN] = HEAD, n_payload, -1, -1, -1
+    r = registers(n_payload)
+    r[STATE] = HEAD
     n_beats = -(-geometry.n_weights // config.lanes)
     tables = np.array(chunks, np.int64).reshape(-1, 2), np.array(entries, np.int64).reshape(-1, 2)
     opened = np.zeros((-(-n_beats // tile.beats), 2), np.int64)
-    _run(r, tables, tuple(sizes), patterns, start + 1, offered, n_beats, tuple(tile), opened)
+    _run(r, tables, tuple(sizes), patterns, clocks(start, offered), n_beats, tuple(tile), opened)
     return r, opened
 
 
 @jit
-def _run(r, tables, sizes, patterns, cycle, offered, n_beats, tile, opened):  # type: ignore[no-untyped-def]
+def _run(r, tables, sizes, patterns, clock, n_beats, tile, opened):  # type: ignore[no-untyped-def]
     """Cycles until the CRC word and the last beat are taken; of an array, too, when it opens for a tile, and has it."""
-    offers, takes = patterns
-    tile_beats, busy = tile
-    left, opens, free, k = n_beats, 0, 0, 0
-    limit = cycle + STUCK
+    left = n_beats
     while r[CRC_TAKEN] < 0 or r[N_BEATS] < n_beats:
-        if cycle == limit:
-            raise RuntimeError("no word and no beat goes on: the model of the decoder is stuck")
-        ready = (r[PHASE] == TABLE and r[WORDS_LEFT] > 0 and not r[SPARE]) or r[PHASE] == CRC
-        took = ready and offered <= cycle
-        takes_beat = takes[cycle % takes.size] == 0 and cycle >= opens
-        left = _cycle(r, tables, sizes, took, takes_beat, cycle, left, n_beats)
-        cycle += 1
-        if took:
-            offered = cycle + offers[cycle % offers.size]
-        beat = r[LAST_BEAT] == cycle - 1
-        if took or beat:
-            limit = cycle + max(STUCK, 2 * busy)
-        if beat and (r[N_BEATS] % tile_beats == 0 or r[N_BEATS] == n_beats):
-            opened[k, 0], opened[k, 1] = opens, cycle
-            opens = max(cycle, free)
-            free, k = opens + busy, k + 1
+        took, takes_beat = offered(r, clock, patterns)
+        left = _cycle(r, tables, sizes, took, takes_beat, clock[NOW], left, n_beats)
+        passed(r, clock, patterns, took, n_beats, tile, opened)
+
+
+@jit
+def offered(r, clock, patterns):  # type: ignore[no-untyped-def]
+    """Whether a word is taken in this cycle, and whether a beat is, if there is one."""
+    if clock[NOW] == clock[LIMIT]:
+        raise RuntimeError("no word and no beat goes on: the model of the decoder is stuck")
+    takes = patterns[1]
+    ready = (r[PHASE] == TABLE and r[WORDS_LEFT] > 0 and not r[SPARE]) or r[PHASE] == CRC
+    takes_beat = takes[clock[NOW] % takes.size] == 0 and clock[NOW] >= clock[OPENS]
+    return ready and clock[NEXT_WORD] <= clock[NOW], takes_beat
+
+
+@jit
+def passed(r, clock, patterns, took, n_beats, tile, opened):  # type: ignore[no-untyped-def]
+    """The cycle is over."""
+    offers = patterns[0]
+    tile_beats, busy = tile
+    clock[NOW] += 1
+    cycle = clock[NOW]
+    if took:
+        clock[NEXT_WORD] = cycle + offers[cycle % offers.size]
+    beat = r[LAST_BEAT] == cycle - 1
+    if took or beat:
+        clock[LIMIT] = cycle + max(STUCK, 2 * busy)
+    if beat and (r[N_BEATS] % tile_beats == 0 or r[N_BEATS] == n_beats):
+        opened[clock[TILE], 0], opened[clock[TILE], 1] = clock[OPENS], cycle
+        clock[OPENS] = max(cycle, clock[FREE])
+        clock[FREE] = clock[OPENS] + busy
+        clock[TILE] += 1
 
 
 @jit
@@ -203,15 +253,14 @@ def _cycle(r, tables, sizes, took, takes_beat, cycle, left, n_beats):  # type: i
     quiet = not r[ACTIVE] and r[VALID] & (1 << n_hash) - 1 == 0
     begin, block_done = r[STATE] == BEGIN, r[BLOCK_DONE]
     arrives = r[VALID] >> n_hash & 1
-    r[HELD] += not en
-    r[BUBBLES] += r[FIRST_VALID] >= 0 and r[N_BEATS] < n_beats and not r[OFFERED]
+    count(r, n_beats)
     pops = _segments(r, tables[1], sizes, issued and part == beats - 1, begin)
     reads = _chunks(r, tables, sizes, took, quiet, freed)
     r[KEPT] += r[CAME] - pops
     r[NEXT_TAKEN] += pops
     r[CAME] = reads
     r[NEXT_READ] += reads
-    _code_stage(r, arrives, takes_beat, cycle)
+    code_stage(r, arrives, takes_beat, cycle)
     r[AHEAD] += (block_words if block_done else 0) - (moves if issued else 0)
     if en:
         r[VALID] = (r[VALID] << 1 | (1 if goes else 0)) & (1 << n_hash + 1) - 1
@@ -291,11 +340,7 @@ def _chunks(r, tables, sizes, took, quiet, freed):  # type: ignore[no-untyped-de
         r[BITS] = 0
     if r[PHASE] != TABLE:
         took = False
-    r[WORDS_LEFT] -= 1 if took else 0
-    if wants_word or not r[WORD]:
-        r[WORD], r[SPARE] = r[SPARE] or took, 0
-    elif took:
-        r[SPARE] = 1
+    skid(r, took, wants_word)
     ends = steps and at_end
     r[BLOCK_DONE] = ends and has_room
     if state != BEGIN:
@@ -346,7 +391,24 @@ def _next_state(r, tables, sizes, wanted, has_pair, is_header):  # type: ignore[
 
 
 @jit
-def _code_stage(r, arrives, takes_beat, cycle):  # type: ignore[no-untyped-def]
+def count(r, n_beats):  # type: ignore[no-untyped-def]
+    """Whether the pipeline holds in this cycle, and whether a beat is missing."""
+    r[HELD] += r[SPARE_FULL]
+    r[BUBBLES] += r[FIRST_VALID] >= 0 and r[N_BEATS] < n_beats and not r[OFFERED]
+
+
+@jit
+def skid(r, took, wants_word):  # type: ignore[no-untyped-def]
+    """Words that wait for the reader of the payload."""
+    r[WORDS_LEFT] -= 1 if took else 0
+    if wants_word or not r[WORD]:
+        r[WORD], r[SPARE] = r[SPARE] or took, 0
+    elif took:
+        r[SPARE] = 1
+
+
+@jit
+def code_stage(r, arrives, takes_beat, cycle):  # type: ignore[no-untyped-def]
     """Codes that arrive, the spare ones, the codebook, the output."""
     arrived, spare = r[ARRIVED], r[SPARE_FULL]
     offered = r[OFFERED]

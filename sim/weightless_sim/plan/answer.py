@@ -169,12 +169,13 @@ def check(options: Options) -> None:
 def formats(network: Network, about: Context) -> list[Format]:
     """The network in every format: the layouts that hardware reads, dense, and exact ones of others."""
     options = about.options
-    made = [_table(layout, network, about) for layout in decoders.BY_NAME]
+    made = [_table(layout, network, about) for layout in grid.layouts()]
     made += [_dense(name, width, network, about) for name, width in DENSE]
     made.append(_gaps(network, about))
     sizes = [baselines.expected_bits(one.n_weights, one.density, options.codes) for one in network.layers]
     for name, kind in ((HUFFMAN, Kind.DEEP_COMPRESSION), (BITMASK, Kind.BITMASK), (CODER, Kind.ENTROPY)):
-        made.append(_by_size(name, [bits[kind] for bits in sizes], network, about))
+        if name not in grid.layouts():
+            made.append(_by_size(name, [bits[kind] for bits in sizes], network, about))
     return made
 
 
@@ -234,13 +235,13 @@ def _table(layout: str, network: Network, about: Context) -> Format:
         geometries = [
             codec.expected(
                 options.array.tiles(one) * options.array.tile, one.n_nonzero, layout=layout,
-                slot_bits=options.slot_bits, n_codes=options.codes, **own,
+                slot_bits=_slot_bits(layout, options), n_codes=options.codes, **own,
             )
             for one in network.layers
         ]  # fmt: skip
         config = decoders.for_layers(geometries, lanes=lanes)
     except ValueError as error:
-        return Format(name=layout, exact=False, how=OF_TABLES, why_not=str(error))
+        return Format(name=layout, exact=_is_exact(layout), how=OF_TABLES, why_not=str(error))
     made = [
         _table_layer(*both, config, network, about) for both in zip(network.layers, geometries, strict=True)
     ]
@@ -253,7 +254,18 @@ def _table(layout: str, network: Network, about: Context) -> Format:
         on_chip_bits=config.on_chip_bits, memory_um2=memory, area_um2=logic.area_um2 + memory,
         fpga=grid.on_fpga(config),
     )  # fmt: skip
-    return Format(name=layout, exact=False, how=OF_TABLES, layers=made, decoder=decoder)
+    return Format(name=layout, exact=_is_exact(layout), how=OF_TABLES, layers=made, decoder=decoder)
+
+
+def _is_exact(layout: str) -> bool:
+    return layouts.by_name(layout).geometry.EXACT
+
+
+def _slot_bits(layout: str, options: Options) -> int:
+    """Those of a table are told; of codes as few as there can be."""
+    if not _is_exact(layout):
+        return options.slot_bits
+    return layouts.encoder(layouts.by_name(layout)).usual_slot_bits(options.codes)
 
 
 def _table_layer(
@@ -282,7 +294,7 @@ def _table_layer(
         dram_pj=about.pj_per_bit * 8 * layer.count * n_bytes,
         logic_pj=(beats * settled + leaked, beats * glitches + leaked), memory_pj=memory,
         on_chip_bits=8 * 4 * geometry.payload_words if config.keeps_table() else config.on_chip_bits,
-        false_positives=zeros * options.codes / (1 << options.slot_bits),
+        false_positives=zeros * geometry.false_positive_rate,
     )  # fmt: skip
 
 

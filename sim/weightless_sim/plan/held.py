@@ -17,7 +17,7 @@ from weightless_hw.config import DecoderConfig
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import CosimResult, Scenario, load_of
 from weightless_sim.folders import HERE, Folders
-from weightless_sim.model import cycles
+from weightless_sim.model import cycles, grid
 from weightless_sim.model.cycles import LayerCycles, predict
 from weightless_sim.model.patterns import Pattern, Tile
 from weightless_sim.model.technology import References
@@ -138,7 +138,7 @@ def hold(
     codes = max(len(np.unique(one[one != 0])) for one in (arrays[layer.name] for layer in network.layers))
     planned = answer.plan(replace(network, records={}), replace(options, codes=codes), known)
     rows: list[Row] = []
-    for layout in decoders.BY_NAME:
+    for layout in grid.layouts():
         config, runs = _runs(layout, arrays, planned, step)
         with step(f"simulate {config.name}, {len(runs)} layers") as progress:
             scenarios = [one.scenario for one in runs]
@@ -166,7 +166,7 @@ def _runs(
             progress(k, len(planned.network.layers), layer.name)
             tensor, _ = codec.encode(
                 in_tiles(arrays[layer.name], array), layout=layout, order="rows", live="off", name=layer.name,
-                round_values=True, slot_bits=options.slot_bits, **own,
+                round_values=True, slot_bits=made.decoder.logic.slot_bits, **own,
             )  # fmt: skip
             records.append(to_record(tensor))
     loads = [load_of(record) for record in records]

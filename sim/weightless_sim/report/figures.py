@@ -114,7 +114,11 @@ def plans(folder: Path) -> list[Path]:
 def main(folder: Path) -> None:
     """All of them."""
     with plain_text():
-        for layout, name in (("classic", "datapath.svg"), ("ribbon", "ribbon.svg")):
+        for layout, name in (
+            ("classic", "datapath.svg"),
+            ("ribbon", "ribbon.svg"),
+            ("bitmask", "bitmask.svg"),
+        ):
             save(data_path(decoders.configure(layout)), folder / name)
         window(folder / "window.svg")
         dial(folder / "dial.svg")

@@ -65,7 +65,7 @@ def sizes(report: Report) -> Figure:
     places = np.arange(len(shown))
     for place, row in zip(places, shown, strict=True):
         color = MUTED if row.lossless else ACCENT
-        fill = color if row.decoder == Rate.CONSTANT else "white"
+        fill = color if row.decoder in (Rate.CONSTANT, Rate.WORDS) else "white"
         axes.barh(place, row.bytes, color=fill, edgecolor=color, height=0.65)
         label = f" {row.bytes:,} B, {row.bits_per_weight:.3f} bit/weight"
         label += ": smallest at a constant rate" if row.smallest_at_constant_rate else ""
@@ -74,7 +74,7 @@ def sizes(report: Report) -> Figure:
     axes.set_xlim(0, max(row.bytes for row in shown))
     axes.set_xlabel(
         f"bytes; {dense.name}, not shown: {dense.bytes:,}\n"
-        "filled: a constant rate, any number of weights per clock\nred: with false positives",
+        "filled: a constant rate, whatever is zero\nred: with false positives",
         fontsize=8,
     )
     return figure
@@ -240,7 +240,7 @@ def storages(rows: list[Stored], layer: str) -> Figure:
     figure, axes = _figure(f"{layer} of the same network, stored", 0.6 * len(rows) + 1.4)
     for place, row in enumerate(rows[::-1]):
         color = MUTED if row.lossless else ACCENT
-        fill = color if row.decoder == Rate.CONSTANT else "white"
+        fill = color if row.decoder in (Rate.CONSTANT, Rate.WORDS) else "white"
         axes.barh(place, row.bytes, color=fill, edgecolor=color, height=0.6)
         text = f" {row.bytes:,} B; test error {row.error:.2%}"
         axes.text(row.bytes, place, text, va="center", fontsize=8, color=INK)

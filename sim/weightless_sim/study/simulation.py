@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 from weightless_hw.config import DecoderConfig
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import CosimResult, Scenario, stall_patterns
 from weightless_sim.folders import Folders
-from weightless_sim.model import streamed
-from weightless_sim.model.cycles import by_state, predict
+from weightless_sim.model.cycles import by_state, estimate, predict
 from weightless_sim.study.result import Run, RunKind, Window
 from weightless_sim.study.subject import Subject
 from weightless_sw import records
@@ -79,16 +77,10 @@ def simulate(groups: Groups, about: Subject, simulator: str, folders: Folders, s
 
 def _estimate(plan: Plan, scenario: Scenario, about: Subject) -> float | None:
     """The cycles that can be told without the record, where they depend on it."""
-    if (
-        plan.config.keeps_table()
-        or plan.stall != "none"
-        or len(plan.layers) > 1
-        or plan.layers[0] not in about.reports
-    ):
+    if plan.stall != "none" or len(plan.layers) > 1 or plan.layers[0] not in about.reports:
         return None
-    geometry: Any = scenario.loads[0].geometry
-    density = about.reports[plan.layers[0]].n_nonzero / geometry.n_weights
-    return streamed.estimate(plan.config, geometry.n_weights, density, geometry.n_codes, geometry.chunk_log2)
+    geometry = scenario.loads[0].geometry
+    return estimate(plan.config, geometry, about.reports[plan.layers[0]].n_nonzero / geometry.n_weights)
 
 
 def _window(plan: Plan, config: DecoderConfig, about: Subject, cycles: list[int]) -> Window | None:

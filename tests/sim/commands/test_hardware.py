@@ -47,6 +47,7 @@ def test_every_parameter_is_an_option(tmp_path, layout):
         "value_bits": 8,
         "rounds_per_stage": 3,
         "window_registers": 1,
+        "lane_registers": 1,
         "counters": 0,
     }
     assert set(values) == set(decoders.options())

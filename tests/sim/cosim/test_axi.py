@@ -6,6 +6,7 @@ import pytest
 from cocotb_tools.runner import get_results, get_runner
 from frames import record, refused
 
+from weightless_hw.bitmask.config import BitmaskConfig
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export.verilog import to_verilog
 from weightless_hw.ribbon.config import RibbonConfig
@@ -19,6 +20,7 @@ CONFIGS = {
     "one byte": ClassicConfig(lanes=1, slot_bits=8, max_bank_rows=120, max_codes=16, value_bits=8),
     "16 bytes": ClassicConfig(lanes=8, slot_bits=9, max_bank_rows=40, max_codes=40),
     "ribbon": RibbonConfig(lanes=4, slot_bits=9, max_codes=40),
+    "bitmask": BitmaskConfig(lanes=4, slot_bits=9, max_codes=40),
 }
 
 

@@ -32,10 +32,10 @@ from weightless_sw.tensor import EncodedTensor
 
 STORING = {name: config for name, config in CONFIGS.items() if config.keeps_table()}
 ONE_EACH = {
-    name: CONFIGS[name] for name in ("paper's table", "ribbon")
+    name: CONFIGS[name] for name in ("paper's table", "ribbon", "bitmask")
 }  # for what is the bench's, or a layout's
 # Of those that Verilator builds, which takes long: the others in `make test-long`.
-VERILATED = [name for name in CONFIGS if name == "paper's table" or name.startswith("ribbon")]
+VERILATED = [name for name in CONFIGS if name in ("paper's table", "bitmask") or name.startswith("ribbon")]
 
 
 def pairs(configs, effort):
@@ -99,7 +99,7 @@ def test_stall_matrix(config, simulator):
 
 
 def test_a_source_that_delays_the_last_word(config, simulator):
-    """By 150 cycles: a layer that streams may be out by then, one that is stored has not begun."""
+    """By 800 cycles: a layer that streams may be out by then, one that is stored has not begun."""
     scenarios, ends, records = [], [], [layers(config)[0]]
     for sink in (stall_patterns(seed=3)[name][1] for name in ("none", "sink")):
         loads = [load_of(records[0])]
@@ -107,7 +107,7 @@ def test_a_source_that_delays_the_last_word(config, simulator):
         # The latest pause that still delays a word delays the CRC word alone.
         source = next(
             pausing(end, end - back)
-            for back in range(40)
+            for back in range(1000)
             if predict(config, loads, pausing(end, end - back), sink)[0].last_word > end + 50
         )
         scenarios.append(Scenario(config=config, records=records, source=source, sink=sink, count=True))
@@ -117,9 +117,9 @@ def test_a_source_that_delays_the_last_word(config, simulator):
 
 
 def pausing(end, begin):
-    """A source that does nothing for 150 cycles, of one that would take up to ``end``."""
-    source = np.ones(end + 500, np.bool_)
-    source[begin : begin + 150] = False
+    """A source that does nothing for 800 cycles, of one that would take up to ``end``."""
+    source = np.ones(end + 1000, np.bool_)
+    source[begin : begin + 800] = False
     return source
 
 

@@ -6,8 +6,7 @@ from rooms import CONFIGS, ribbon
 
 from weightless_hw.ribbon.config import RibbonConfig
 from weightless_sim.cosim.scenario import load_of
-from weightless_sim.model import streamed
-from weightless_sim.model.cycles import predict
+from weightless_sim.model.cycles import estimate, predict
 from weightless_sim.model.patterns import Load
 from weightless_sw import codec, records
 
@@ -39,7 +38,7 @@ def test_the_estimate_is_near_the_exact_model(n_weights, density, slot_bits, off
     geometry, load = encoded(n_weights, density, slot_bits, **({"chunk_log2": 13} if density == 0.1 else {}))
     config = RibbonConfig.for_layers([geometry])
     exact = predict(config, [load])[0].end
-    about = streamed.estimate(config, n_weights, density, geometry.n_codes, geometry.chunk_log2)
+    about = estimate(config, geometry, density)
     assert about == pytest.approx(exact, rel=off)
 
 

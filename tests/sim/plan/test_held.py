@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from weightless_hw import decoders
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import load_of
-from weightless_sim.model import cycles
+from weightless_sim.model import cycles, grid
 from weightless_sim.model.cycles import LayerCycles, predict
 from weightless_sim.model.patterns import NO_TILES, Tile
 from weightless_sim.plan import answer, held
@@ -104,7 +104,7 @@ def small():
 def test_what_was_planned_is_what_the_rtl_does(small):
     for batch in (1, 40):
         rows = held.hold(*small, replace(OPTIONS, batch=batch), answer.known_technology(), step, "icarus")
-        assert {row.layout for row in rows} == set(decoders.BY_NAME)
+        assert {row.layout for row in rows} == set(grid.layouts())
         for row in rows:
             assert row.n_mismatches == 0
             assert row.rtl == row.model

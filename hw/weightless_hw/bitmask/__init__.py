@@ -1,0 +1,1 @@
+"""The bitmask decoder: masks say which weights are not zero, codes follow in order."""
