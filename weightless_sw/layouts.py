@@ -124,3 +124,11 @@ def read_descriptor(data: bytes) -> Geometry:
         known = ", ".join(f"{row.geometry.LAYOUT} ({row.geometry.NAME})" for row in LAYOUTS)
         raise ValueError(f"layout {number} is unknown to this version, which reads layout {known}")
     return BY_NUMBER[number].geometry.from_descriptor(data)
+
+
+def slot_bits_of(name: str, geometry: Geometry) -> int:
+    """Slot bits of a layer in another layout: tables have the same, what is exact has its least."""
+    kind = by_name(name)
+    if not (geometry.EXACT or kind.geometry.EXACT):
+        return geometry.slot_bits
+    return encoder(kind).usual_slot_bits(geometry.n_codes)

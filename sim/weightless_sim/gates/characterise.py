@@ -234,6 +234,7 @@ def _entry(config: DecoderConfig, result: Characterisation) -> technology.Entry:
             for name, part in settled.parts.items()
         },
         accuracy=f"wire {result.wire_ff:g} fF a net assumed; no clock tree, no placement, no buffers",
+        density=None if result.density is None else round(result.density, 4),
     )  # fmt: skip
 
 

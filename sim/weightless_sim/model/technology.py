@@ -60,6 +60,7 @@ class Entry:
     source: str  # the command, and where the memories' figures come from
     accuracy: str  # what is not in it
     parts: dict[str, tuple[float, float]]  # logic_settled_pj and logic_glitches_pj by part of the decoder
+    density: float | None = None  # share of the workload's weights that are not zero, where it is known
     origin: str = "shipped"  # or the file
 
     def pj_per_weight(self) -> tuple[float, float]:
@@ -241,7 +242,11 @@ def read_syntheses(path: Path) -> list[Synthesis]:
 
 def to_toml(entry: Entry) -> str:
     """The entry as :func:`read` takes it."""
-    row = {name: value for name, value in asdict(entry).items() if name not in ("origin", "parts")}
+    row = {
+        name: value
+        for name, value in asdict(entry).items()
+        if name not in ("origin", "parts") and value is not None
+    }
     lines = [f"{name} = {json.dumps(value)}" for name, value in row.items()]
     parts = [f"{json.dumps(name)} = {json.dumps(pair)}" for name, pair in entry.parts.items()]
     return "\n".join(["[[logic]]", *lines, "[logic.parts]", *parts, ""])

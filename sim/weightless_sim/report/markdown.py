@@ -88,12 +88,14 @@ def size_in_words(result: Report) -> str:
     *others, table, _ = result.sizes
     smaller = [row for row in others if row.bytes <= table.bytes and row.decoder != Rate.NONE]
     encoding = result.encoding[result.layer]
-    text = f"The table costs {encoding.n_false_positives:,} false positives, "
-    text += f"{encoding.false_positives_per_nonzero:.3f} per non-zero weight; all other rows are exact. "
+    ours, text = ("bitmask", "All rows are exact. ") if table.lossless else ("table", "")
+    if not table.lossless:
+        text = f"The table costs {encoding.n_false_positives:,} false positives, "
+        text += f"{encoding.false_positives_per_nonzero:.3f} per non-zero weight; all other rows are exact. "
     if not smaller:
-        return text + "None of them is smaller than the table."
+        return text + f"None of them is smaller than the {ours}."
     names = ", ".join(f"{row.name} ({row.bytes:,} bytes; {row.decoder})" for row in smaller)
-    return text + f"Smaller than the table, without any error: {names}."
+    return text + f"Smaller than the {ours}, without any error: {names}."
 
 
 def _false_positives(result: Report) -> list[str]:

@@ -131,6 +131,8 @@ def _energy_line(result: Report) -> str:
 
 
 def _false_positive_line(encoding: EncodeReport) -> str:
+    if not encoding.expected_false_positive_rate:
+        return "none: every weight is exact"
     rate, expected, sigma = (
         encoding.false_positive_rate, encoding.expected_false_positive_rate, encoding.false_positive_sigma
     )  # fmt: skip

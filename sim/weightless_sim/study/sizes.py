@@ -34,9 +34,10 @@ def measure(about: Subject, step: Step) -> Sizes:
     """All of them; what the study has encoded already is not encoded again."""
     if not about.weights:
         return Sizes([], [], [])
-    layer = about.layer
-    with step("false positives against slot bits") as progress:
-        points = _sweep(about.weights[layer], about.tables[layer], about.reports[layer], progress)
+    layer, points = about.layer, list[SweepPoint]()
+    if not about.tables[layer].geometry.EXACT:
+        with step("false positives against slot bits") as progress:
+            points = _sweep(about.weights[layer], about.tables[layer], about.reports[layer], progress)
     with step("sizes of other formats") as progress:
         coded = _coded_sizes(about.weights, progress)
         rows = size_rows(about.weights[layer], about.tables[layer], coded[layer])
@@ -89,20 +90,21 @@ def size_rows(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size)
     )
     rows = [row(one.name, one.kind, one.bytes, one.how, one.decoder, lossless=True) for one in others]
     ours = "in the .wls file: the record (descriptor, codebook, table) and the maps of live rows and columns"
-    rows.append(
-        row(f"Weightless table, t = {g.slot_bits}", Kind.TABLE, table(tensor).bytes, ours, Rate.CONSTANT)
-    )
+    name, rate = ("bitmask", Rate.WORDS) if g.EXACT else ("table", Rate.CONSTANT)
+    n_bytes, exact = table(tensor).bytes, g.EXACT
+    rows.append(row(f"Weightless {name}, t = {g.slot_bits}", Kind.TABLE, n_bytes, ours, rate, lossless=exact))
     constant = [one for one in rows if one.decoder in (Rate.CONSTANT, Rate.WORDS)]
     smallest = min(constant, key=lambda one: one.bytes)
-    payload = f"{g.n_slots:,} slots of {g.slot_bits} bits"
+    n_entries, bits = g.table_entries if g.EXACT else (g.n_slots, g.slot_bits)
+    payload = f"{n_entries:,} {'words' if g.EXACT else 'slots'} of {bits} bits"
     rows.append(
-        row("its payload alone", Kind.PAYLOAD, -(-g.n_slots * g.slot_bits // 8), payload, Rate.CONSTANT)
+        row("its payload alone", Kind.PAYLOAD, -(-n_entries * bits // 8), payload, rate, lossless=exact)
     )
     return [replace(one, smallest_at_constant_rate=one is smallest) for one in rows]
 
 
 def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Progress) -> list[LayoutRow]:
-    """Every layer in each layout at the same slot bits, and in an exact coded record."""
+    """Every layer in each layout, tables at the same slot bits, and in an exact coded record."""
     rows = []
     for k, (name, array) in enumerate(about.weights.items()):
         geometry, exact = about.tables[name].geometry, coded[name]
@@ -110,14 +112,10 @@ def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Prog
         reports = {about.reports[one].layout: about.reports[one] for one in made}
         for layout in layouts.BY_NAME:
             progress(k, len(about.weights), f"{name}, {layout}")
+            width = layouts.slot_bits_of(layout, geometry)
             if layout not in reports:
-                reports[layout] = codec.encode(
-                    array,
-                    layout=layout,
-                    round_values=True,
-                    slot_bits=geometry.slot_bits if layout in layouts.TABLES else None,
-                )[1]
-            rows.append(_layout_row(name, geometry, reports[layout]))
+                reports[layout] = codec.encode(array, layout=layout, round_values=True, slot_bits=width)[1]
+            rows.append(_layout_row(name, geometry, width, reports[layout]))
         rows.append(
             LayoutRow(
                 layer=name, layout=exact.name, bytes=exact.bytes, overhead=None, n_false_positives=0,
@@ -127,7 +125,7 @@ def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Prog
     return rows
 
 
-def _layout_row(name: str, geometry: Geometry, made: EncodeReport) -> LayoutRow:
+def _layout_row(name: str, geometry: Geometry, width: int, made: EncodeReport) -> LayoutRow:
     """A layer in one layout; the codebook takes in each what it takes in the table's ``geometry``."""
     bits = 8 * (made.record_bytes - 4 * geometry.codebook_section.n_words)
     is_table = made.layout in layouts.TABLES
@@ -135,7 +133,7 @@ def _layout_row(name: str, geometry: Geometry, made: EncodeReport) -> LayoutRow:
         layer=name,
         layout=made.layout,
         bytes=made.bytes,
-        overhead=bits / (geometry.slot_bits * max(1, made.n_nonzero)) if is_table else None,
+        overhead=bits / (width * max(1, made.n_nonzero)) if is_table else None,
         n_false_positives=made.n_false_positives,
         false_positives_per_nonzero=made.false_positives_per_nonzero,
         bits_per_weight=made.bits_per_weight,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sim.study.result import Accuracy
-from weightless_sw import codec, container, inputs, places
+from weightless_sw import codec, container, inputs, layouts, places
 from weightless_sw.codec import EncodeReport
 from weightless_sw.metadata import read_errors
 from weightless_sw.progress import Progress
@@ -132,7 +132,7 @@ def beside(about: Subject, layout: str, progress: Progress, **options: Any) -> S
             f"--beside {layout} encodes {layer} once more: name its weights with --weights FILE"
         )
     encoded, report = codec.encode(
-        about.weights[layer], layout=layout, slot_bits=about.tables[layer].geometry.slot_bits,
+        about.weights[layer], layout=layout, slot_bits=layouts.slot_bits_of(layout, about.tables[layer].geometry),
         round_values=True, name=layer, progress=progress, **options,
     )  # fmt: skip
     name = f"{layer} as {layout}"

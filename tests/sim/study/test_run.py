@@ -13,7 +13,7 @@ from weightless_sim.shown import to_json
 from weightless_sim.study import run as study
 from weightless_sim.study import simulation
 from weightless_sim.study.result import RunKind
-from weightless_sw import inputs
+from weightless_sw import codec, container, inputs, layouts
 
 
 def schema():
@@ -104,6 +104,26 @@ def test_the_largest_layer_beside_itself_in_another_layout(small_model, step, tm
     assert "## Decoders side by side" in text and "| table | a | a as classic |" in text
     (line,) = (figure for what, figure, _ in summary(result) if what == "beside it")
     assert line.startswith(f"a as classic: {classic[1].table.bytes:,} bytes, ")
+
+
+def test_each_layer_of_a_file_on_the_decoder_of_its_layout(small_model, step, tmp_path, need):
+    """All three in one file; then an exact one alone: no false positives to show, and every size is exact."""
+    need(runner.missing("icarus"))
+    array = inputs.load_tensors(str(small_model))["a"]
+    names = tuple(layouts.BY_NAME)
+    tensors = {name: codec.encode(array[: 8 + 4 * k], layout=name)[0] for k, name in enumerate(names)}
+    container.write(tmp_path / "three.wls", tensors)
+    asked = study.Options(model=str(tmp_path / "three.wls"), build=tmp_path, simulator="icarus")
+    result = study.run(asked, step)
+    assert {one.layout: one.tables for one in result.decoders.values()} == {name: [name] for name in names}
+    assert {name for run in result.runs.values() for name in run.layers} >= set(names)
+    exact = study.run(dataclasses.replace(asked, model=str(small_model), sizes={"layout": "bitmask"}), step)
+    jsonschema.validate(json.loads(to_json(exact)), schema())
+    assert exact.false_positives == []
+    assert all(row.lossless for row in exact.sizes)
+    assert "none: every weight is exact" in [figure for _, figure, _ in summary(exact)]
+    assert "All rows are exact." in to_markdown(exact)
+    assert exact.runs["none"].cycles_estimated == pytest.approx(exact.runs["none"].cycles_rtl_sim, rel=0.05)
 
 
 def test_what_is_beside_must_be_another_layout_of_known_weights(small_model, step, tmp_path, need):
