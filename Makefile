@@ -10,7 +10,7 @@ DATA := $(if $(WEIGHTLESS_MNIST),--data $(WEIGHTLESS_MNIST))
 HERE := $(VENV)/at-$(shell pwd -P | cksum | cut -d' ' -f1)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help tools sim paper paper-quick sim-vgg test test-long check model verify-model area grid bench bench-figure tables results results-bulk results-plan fuzz fuzz-ribbon mutants key-sets hash-study figures clean
+.PHONY: help tools sim paper paper-quick sim-vgg test test-long check model verify-model area grid rivals bench bench-figure tables results results-bulk results-plan fuzz fuzz-ribbon mutants key-sets hash-study figures clean
 help:
 	@echo "make sim           simulate the decoding of the bundled model, write build/report/"
 	@echo "make sim-vgg       a layer of VGG-16 fc6's size through 16 and 8 lanes, every weight compared, five minutes"
@@ -24,6 +24,7 @@ help:
 	@echo "make area          LUTs, flip-flops, RAMs and MHz of 1, 8 and 64 lanes on ECP5"
 	@echo "make grid          measure the decoders that estimates stand on, in the background, an hour and a half:"
 	@echo "                   NANGATE45=FILE and ASAP7='FILES' name the libraries; it goes on where it was"
+	@echo "make rivals        measure what docs/rivals.md compares, in the same way, an hour and a half"
 	@echo "make bench         encode and decode speed, side by side with peers"
 	@echo "make bench-figure  draw the plot of speed in docs/layouts.md again, two minutes"
 	@echo "make fuzz          random decoders and layers on Icarus, five minutes"
@@ -109,6 +110,12 @@ grid: $(VENV)/dev.stamp
 	@nohup nice $(BIN)/python -m weightless_sim.plan.measure sim/weightless_sim/model/tech --fpga \
 	  $(if $(NANGATE45),--liberty $(NANGATE45)) $(if $(ASAP7),--liberty $(ASAP7)) > build/grid.log 2>&1 &
 	@echo "Running in the background: build/grid.log says how far it is."
+
+rivals: $(VENV)/dev.stamp
+	@mkdir -p build
+	@nohup nice $(BIN)/python -m weightless_sim.plan.measure docs/results --rivals --fpga \
+	  $(if $(NANGATE45),--liberty $(NANGATE45)) $(if $(ASAP7),--liberty $(ASAP7)) > build/rivals.log 2>&1 &
+	@echo "Running in the background: build/rivals.log says how far it is."
 
 bench: $(VENV)/dev.stamp
 	@$(BIN)/python tests/benchmarks/bench_codec.py

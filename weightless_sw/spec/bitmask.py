@@ -65,6 +65,11 @@ class BitmaskGeometry(Geometry):
         return {"n_nonzero": fields["n_nonzero"]}
 
     @property
+    def density(self) -> float:
+        """The share of weights that are not zero."""
+        return self.n_nonzero / self.n_weights
+
+    @property
     def n_masks(self) -> int:
         """Mask words."""
         return -(-self.n_weights // MASK_BITS)

@@ -141,6 +141,11 @@ class Geometry(ABC):
         """The share of zero weights that come back as others, as theory has it."""
         return 0.0 if self.EXACT else self.n_codes / (1 << self.slot_bits)
 
+    @property
+    def density(self) -> float | None:
+        """The share of weights that are not zero; None where a record does not tell."""
+        return None
+
     @classmethod
     @abstractmethod
     def layout_digest(cls) -> int:

@@ -25,6 +25,7 @@ from weightless_sim.model.technology import Entry, KnownEntry, KnownPlacement, S
 
 ESTIMATED = "estimated"
 GRID_ENTRIES = 16  # of the codebook, in the grid itself
+USUAL_DENSITY = 0.04  # of its workload; decoders that stream were run with others, too
 SRAM_NODES = {"Nangate": 45, "asap7": 22}  # of the memories beside a library's cells
 SRAM_CELL = "itrs-lop"
 Point = tuple[int, int, int]  # lanes, slot bits, entries of the codebook
@@ -152,40 +153,77 @@ def _codes(entry: Entry) -> int:
 
 
 @cache
-def _cells_of(layout: str, library: str) -> dict[Point, Entry]:
+def _cells_of(layout: str, library: str, density: float = USUAL_DENSITY) -> dict[Point, Entry]:
     return {
         (one.lanes, one.slot_bits, codebook_entries(_codes(one))): one
         for one in cells()
-        if one.layout == layout and one.library == library
+        if one.layout == layout and one.library == library and _density(one) == density
     }
 
 
+def _density(entry: Entry) -> float:
+    return USUAL_DENSITY if entry.density is None else round(entry.density, 2)
+
+
 @cache
-def _surface(layout: str, library: str, figure: str, k: int = -1) -> Surface:
+def _densities(layout: str, library: str) -> list[float]:
+    """Those of the workloads, rising."""
+    return sorted({_density(one) for one in cells() if (one.layout, one.library) == (layout, library)})
+
+
+@cache
+def _surface(layout: str, library: str, figure: str, k: int = -1, density: float = USUAL_DENSITY) -> Surface:
     """Of an Entry's field, or, with ``k``, of one of a part's two energies."""
 
     def of(entry: Entry) -> float:
         return float(getattr(entry, figure)) if k < 0 else entry.parts.get(figure, (0.0, 0.0))[k]
 
-    return Surface({point: of(entry) for point, entry in _cells_of(layout, library).items()})
+    return Surface({point: of(entry) for point, entry in _cells_of(layout, library, density).items()})
+
+
+def _told(layout: str, library: str, figure: str, where: Point, density: float, k: int = -1) -> Estimate:
+    """A figure there, on a straight line between the densities that were run; what a codebook adds is the usual's."""
+    shares = _densities(layout, library)
+    usual = _surface(layout, library, figure, k).at(*where)
+    if len(shares) == 1:
+        return usual
+    lanes, slot_bits, _ = where
+    there = lanes, slot_bits, GRID_ENTRIES
+    surfaces = [_surface(layout, library, figure, k, share) for share in shares]
+    value = _line(shares, [one.at(*there).value for one in surfaces], density)
+    codebook = usual.value - _surface(layout, library, figure, k).at(*there).value
+    inside = usual.inside and shares[0] <= density <= shares[-1]
+    return Estimate(max(value + codebook, 0.0), inside, error(layout, library, figure, k))
+
+
+def _density_errors(layout: str, library: str, figure: str, k: int) -> list[float]:
+    """Of each point between two densities, left out."""
+    shares = _densities(layout, library)
+    planes = [_surface(layout, library, figure, k, share).plane for share in shares]
+    return [
+        abs(_line(shares[i - 1 : i + 2 : 2], [planes[i - 1][at], planes[i + 1][at]], shares[i]) / value - 1)
+        for i in range(1, len(shares) - 1)
+        for at, value in planes[i].items()
+        if value
+    ]
 
 
 CLOCK_HZ = 1e9  # at which leakage by the cycle is given
 
 
 @cache
-def _logic(layout: str, library: str, where: Point) -> dict[str, Estimate]:
+def _logic(layout: str, library: str, where: Point, density: float) -> dict[str, Estimate]:
     figures = ("logic_settled_pj", "logic_glitches_pj", "leakage_pj", "area_um2", "cells", "flip_flops")
-    return {name: _surface(layout, library, name).at(*where) for name in figures}
+    return {name: _told(layout, library, name, where, density) for name in figures}
 
 
-def logic(config: DecoderConfig, library: str) -> tuple[float, float, float]:
+def logic(config: DecoderConfig, library: str, density: float = USUAL_DENSITY) -> tuple[float, float, float]:
     """pJ of a beat, settled and with glitches, and of leakage in a cycle at CLOCK_HZ; memories apart.
 
-    Raises as :func:`entry`.
+    ``density`` is the share of weights that are not zero.  Raises as :func:`entry`.
     """
     _known(config, library)
-    found = _logic(config.GEOMETRY.NAME, library, _where(config))
+    found = _logic(config.GEOMETRY.NAME, library, _where(config), density)
     return tuple(found[name].value for name in ("logic_settled_pj", "logic_glitches_pj", "leakage_pj"))  # type: ignore[return-value]
 
 
@@ -202,19 +240,19 @@ def _known(config: DecoderConfig, library: str) -> dict[Point, Entry]:
     return known
 
 
-def entry(config: DecoderConfig, library: str) -> KnownEntry:
-    """The decoder's logic in the cells of a library, estimated.
+def entry(config: DecoderConfig, library: str, density: float = USUAL_DENSITY) -> KnownEntry:
+    """The decoder's logic in the cells of a library, estimated, with weights of that density.
 
     Raises ValueError for a library or a layout that the grid has not.
     """
     layout, known, where = config.GEOMETRY.NAME, _known(config, library), _where(config)
-    found = _logic(layout, library, where)
+    found = _logic(layout, library, where, density)
     first = next(iter(known.values()))
     names = {name for one in known.values() for name in one.parts}
     parts = {
         name: (
-            _surface(layout, library, name, 0).at(*where).value,
-            _surface(layout, library, name, 1).at(*where).value,
+            _told(layout, library, name, where, density, 0).value,
+            _told(layout, library, name, where, density, 1).value,
         )
         for name in sorted(names)
     }
@@ -228,8 +266,8 @@ def entry(config: DecoderConfig, library: str) -> KnownEntry:
         leakage_pj=found["leakage_pj"].value, area_um2=found["area_um2"].value, cells=round(found["cells"].value),
         flip_flops=round(found["flip_flops"].value), how=ESTIMATED,
         source=f"between decoders of the grid that weightless asic measured; memory reads: {sram.SOURCE}, "
-               f"{node(library)} nm {SRAM_CELL}",
-        accuracy=_accuracy(found["logic_glitches_pj"], found["area_um2"]) + f"; {first.accuracy}", parts=parts,
+               f"{node(library)} nm {SRAM_CELL}", density=density, parts=parts,
+        accuracy=_accuracy(found["logic_glitches_pj"], found["area_um2"]) + f"; {first.accuracy}",
     )  # fmt: skip
     return KnownEntry(
         **vars(made),
@@ -238,10 +276,10 @@ def entry(config: DecoderConfig, library: str) -> KnownEntry:
     )
 
 
-def entries(config: DecoderConfig) -> list[KnownEntry]:
+def entries(config: DecoderConfig, density: float = USUAL_DENSITY) -> list[KnownEntry]:
     """The same in each library of the grid; empty for a layout that it has not."""
     layout = config.GEOMETRY.NAME
-    return [entry(config, library) for library in libraries() if _cells_of(layout, library)]
+    return [entry(config, library, density) for library in libraries() if _cells_of(layout, library)]
 
 
 def _accuracy(energy: Estimate, area: Estimate) -> str:
@@ -356,9 +394,12 @@ def placements(config: DecoderConfig) -> list[KnownPlacement]:
     return [placement(config)] if config.GEOMETRY.NAME in {one.layout for one in syntheses()} else []
 
 
-def error(layout: str, library: str, figure: str) -> float:
-    """The largest error of a figure of :func:`entry` at a point left out."""
-    return _surface(layout, library, figure).error or 0.0
+@cache
+def error(layout: str, library: str, figure: str, k: int = -1) -> float:
+    """The largest error of a figure of :func:`entry` at a point left out, of lanes, slot bits or densities."""
+    shares = _densities(layout, library)
+    found = [_surface(layout, library, figure, k, share).error or 0.0 for share in shares]
+    return max([*found, *_density_errors(layout, library, figure, k)], default=0.0)
 
 
 def fpga_error(layout: str, figure: str) -> float:

@@ -282,7 +282,7 @@ def _table_layer(
         bandwidth = {}
     tiles = _tiles(layer, about, rates | bandwidth, overhead)
     beats = layer.count * -(-geometry.n_weights // config.lanes)
-    settled, glitches, leakage = grid.logic(config.for_cells(), options.library)
+    settled, glitches, leakage = grid.logic(config.for_cells(), options.library, layer.density)
     leaked = leakage * tiles.cycles * grid.CLOCK_HZ / options.clock_hz
     memory = beats * sum(one.n * grid.read_pj(one, nm) for one in config.memories)
     rows = 4 * geometry.payload_words * 8 / max(1, sum(one.row_bits for one in config.memories[:1]))

@@ -5,7 +5,7 @@ Logic in the cells of each library goes to ``tech/grid.toml``, LUTs, flip-flops 
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from weightless_hw.export.verilog import to_verilog
 from weightless_sim.fpga import families
 from weightless_sim.fpga.implementation import Implementation
 from weightless_sim.gates import characterise, liberty
-from weightless_sim.model import technology
+from weightless_sim.model import grid, technology
 from weightless_sim.model.technology import Entry, Synthesis
 from weightless_sim.shown import to_json
 from weightless_sw import codec, inputs, layouts
@@ -29,7 +29,11 @@ WORKLOAD, TENSOR = "lenet300_pruned", "fc1.weight"
 LANES = {"classic": (1, 4, 16, 64), "ribbon": (1, 4, 16), "bitmask": (1, 4, 16)}
 SLOT_BITS, CODES = (4, 8, 12), 15  # what the workload has; that many fit four bits
 CODE_POINTS = ((16, 8, 3), (4, 8, 63))  # (lanes, slot bits, codes): what a codebook of another size takes
-DENSITIES = (0.01, 0.15, 0.4)  # beside the workload's: an exact layout works on what is not zero
+DENSITIES = (
+    0.01,
+    0.15,
+    0.4,
+)  # beside the workload's: a decoder that streams works on, and waits for, what comes
 RIVALS, RIVAL_LANES = (("classic", 8), ("ribbon", 8), ("bitmask", 8), ("bitmask", 4)), (1, 2, 4, 8, 16)
 FPGA, PLACED_SLOT_BITS, PLACED_LANES, SEEDS, MAX_BANK_ROWS = "ecp5-85k", 8, 16, 3, 512
 MORE_SEEDS = {8: 5}  # of a rival, by lanes
@@ -59,17 +63,18 @@ def points() -> Iterator[Point]:
         point._replace(density=density)
         for point in grid
         for density in DENSITIES
-        if layouts.by_name(point.layout).geometry.EXACT
+        if not decoders.BY_NAME[point.layout].config.keeps_table()
     ]
     grid += [Point(layout, *point) for layout in LANES for point in CODE_POINTS]
     yield from sorted(grid, key=lambda point: point.lanes)
 
 
 def rivals() -> Iterator[Point]:
-    """The decoders that are compared, at each density."""
+    """The decoders that are compared, at each density; where a table is stored, each is another, and one does."""
     for lanes in RIVAL_LANES:
         for layout, slot_bits in RIVALS:
-            for density in (None, *DENSITIES):
+            stored = decoders.BY_NAME[layout].config.keeps_table()
+            for density in (None, *(() if stored and lanes != RIVAL_LANES[3] else DENSITIES)):
                 yield Point(layout, lanes, slot_bits, CODES, density)
 
 
@@ -98,8 +103,18 @@ def said(point: Point) -> str:
     return f"{TENSOR} of {WORKLOAD}" + (f", {point.codes} values" if point.codes != CODES else "")
 
 
-def measure_cells(files: tuple[Path, ...], path: Path, chosen: Iterable[Point]) -> None:
-    """Points in the cells of a library, appended to ``path`` as they come; those of this Verilog are skipped."""
+def _key(entry: Entry) -> tuple[str, str, str]:
+    """What was run."""
+    return entry.verilog_sha256, entry.library, entry.workload
+
+
+def measure_cells(
+    files: tuple[Path, ...], path: Path, chosen: Iterable[Point], others: Sequence[Entry] = ()
+) -> None:
+    """Points in the cells of a library, appended to ``path`` as they come; those of this Verilog are skipped.
+
+    What ``others`` have is taken from there.
+    """
     wire, node = next(pair for name, pair in ASSUMED.items() if name.lower() in files[0].name.lower())
     options = characterise.Options(files, clock_gates=True, wire_ff=wire, sram_node_nm=node)
     library = liberty.read(files).name
@@ -108,9 +123,14 @@ def measure_cells(files: tuple[Path, ...], path: Path, chosen: Iterable[Point]) 
         own = {} if layouts.has_option(point.layout, "lanes") else {"lanes": point.lanes}
         config = decoders.for_layers([table.geometry], **own).for_cells()
         what = said(point)
-        known = {(entry.verilog_sha256, entry.library, entry.workload) for entry in read_cells(path)}
+        known = set(map(_key, read_cells(path)))
         digest = technology.digest(to_verilog(config))
         if (digest, library, what) in known:
+            continue
+        if taken := next((one for one in others if _key(one) == (digest, library, what)), None):
+            write_atomically(
+                path, (path.read_bytes() if path.exists() else b"") + technology.to_toml(taken).encode()
+            )
             continue
         print(f"{library}: {config.name}, {what}", flush=True)
         made = characterise.run(config, table, n_nonzero, options, lambda *_: None, what)
@@ -181,8 +201,9 @@ def main() -> None:
     parser.add_argument("--fpga", action="store_true", help="synthesise and place")
     options = parser.parse_args()
     name, chosen, seeds = ("rivals", rivals, rival_seeds) if options.rivals else ("grid", points, seeds_of)
+    others = grid.cells() if options.rivals else ()
     for files in options.liberty:
-        measure_cells(tuple(files), options.folder / f"{name}.toml", chosen())
+        measure_cells(tuple(files), options.folder / f"{name}.toml", chosen(), others)
     if options.fpga:
         measure_fpga(options.folder / f"{name}.json", chosen(), seeds)
 

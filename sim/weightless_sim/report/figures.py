@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from weightless_hw import decoders
 from weightless_sim.model import technology
 from weightless_sim.plan import plots
-from weightless_sim.report import planned, studies
+from weightless_sim.report import planned, rivals, studies
 from weightless_sim.report.plots import ACCENT, DPI, INK, MUTED, SECOND, data_path, plain_text, save
 from weightless_sw import codec, inputs
 from weightless_sw.spec import ribbon
@@ -125,6 +125,7 @@ def main(folder: Path) -> None:
         for draw in studies.PICTURES:
             draw(folder / f"{draw.__name__}.svg")
         plans(folder)
+        rivals.lanes(folder / "rivals.svg")
 
 
 if __name__ == "__main__":

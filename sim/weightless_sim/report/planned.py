@@ -152,7 +152,7 @@ def estimates(folder: Path) -> str:
 def left_out(folder: Path) -> str:
     """How far points of the grid are from what their neighbours say of them: the largest error of each figure."""
     rows = []
-    for layout in ("classic", "ribbon"):
+    for layout in grid.layouts():
         for library in grid.libraries():
             errors = [
                 grid.error(layout, library, name)

@@ -17,7 +17,7 @@ import numpy as np
 
 from weightless_sim.fpga.implementation import Area
 from weightless_sim.model import technology
-from weightless_sim.report import planned, results
+from weightless_sim.report import planned, results, rivals
 from weightless_sim.report.planned import markdown_table as _table
 from weightless_sim.report.schema import schema
 from weightless_sim.shown import to_json
@@ -325,6 +325,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
         choices,
         vgg16,
         *planned.TABLES,
+        *rivals.TABLES,
     )
 }
 

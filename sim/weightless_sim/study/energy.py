@@ -2,21 +2,26 @@
 
 On chip: reads of the SRAM that the layer lies in, and the decoder's logic where it is known.  From DRAM: the bits
 of the file times the DRAM's energy per bit come on top (of a dense layer: instead, it is not kept on chip).  Counts
-are exact for the layer; what is published and what is measured is said with each row.
+are exact for the layer; what is published and what is measured is said with each row.  A record that streams lies
+nowhere: its decoder's logic is all, in a table as in the exact layout beside it.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil, log2
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sim.model import sram
+from weightless_hw import decoders
+from weightless_hw.config import DecoderConfig
+from weightless_sim.model import grid, sram
 from weightless_sim.model.technology import KnownEntry, References, reference
 from weightless_sim.study import sizes
 from weightless_sim.study.result import Energy, EnergyRow, MultiplyAccumulate, SizeRow
 from weightless_sim.study.subject import Subject
+from weightless_sw import codec, container, layouts
 from weightless_sw.baselines import Kind, expected_padding
 
 DRAMS = ("HBM2", "LPDDR4")
@@ -26,6 +31,43 @@ DENSE = (("dense int8", 8), ("dense fp16", 16))
 GAP_CODED, EIE = "gap-coded, as EIE", "EIE entry"
 GAP_WIDTHS = range(2, 11)
 DENSITIES = np.arange(1, 201) / 200
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A layer in the exact layout that hardware reads, and its decoder, of as many lanes as the table's."""
+
+    name: str
+    config: DecoderConfig
+    library: str
+    n_stored: int
+    n_bits: int  # record and maps
+    density: float  # of what is stored
+    sram_bits: int  # that are read from SRAM where the table's are
+
+    def pj_per_weight(self, density: float) -> tuple[float, float]:
+        """Of its decoder, at a density: settled, with glitches."""
+        settled, glitches, leakage = grid.logic(self.config.for_cells(), self.library, density)
+        return (settled + leakage) / self.config.lanes, (glitches + leakage) / self.config.lanes
+
+    def bits_per_nonzero(self, density: float) -> float:
+        """Of a record at that density."""
+        return 1 / density + self.config.slot_bits
+
+
+def in_exact_layout(array: NDArray[Any], entry: KnownEntry) -> Exact | None:
+    """The layer beside its table, whose decoder ``entry`` is; None where the grid has no decoder of such a layout."""
+    exact = [name for name in grid.layouts() if layouts.by_name(name).geometry.EXACT]
+    if not exact or entry.library not in grid.libraries():
+        return None
+    tensor, _ = codec.encode(array, layout=exact[0], round_values=True)
+    lanes = max(n for n in (1, 2, 4, 8, 16) if n <= entry.lanes)
+    config = decoders.for_layers([tensor.geometry], lanes=lanes)
+    n_bits = 8 * container.stored_bytes(tensor)
+    return Exact(
+        name=exact[0], config=config, library=entry.library, n_stored=tensor.geometry.n_weights, n_bits=n_bits,
+        density=np.count_nonzero(array) / tensor.geometry.n_weights, sram_bits=n_bits if entry.memory_pj else 0,
+    )  # fmt: skip
 
 
 def beside(
@@ -41,17 +83,19 @@ def beside(
         return None
     per_weight = entry.pj_per_weight_settled, entry.pj_per_weight_glitches
     # Of each kind the last row: of the live block, where there is one.
-    exact = (Kind.DEEP_COMPRESSION, Kind.BITMASK)
-    others = {str(kind): 8 * row.bytes for kind in exact for row in rows if row.kind == kind}
+    exact = None if tensor.geometry.EXACT else in_exact_layout(array, entry)
+    unknown = (Kind.DEEP_COMPRESSION,) if exact else (Kind.DEEP_COMPRESSION, Kind.BITMASK)
+    others = {str(kind): 8 * row.bytes for kind in unknown for row in rows if row.kind == kind}
     how = entry.how + (", of an older decoder" if entry.older_decoder else "")
     n_bits = 8 * sizes.table(tensor).bytes
     asked = n_bits / n_nonzero, gap_value_bits(array), known
     add, multiply = (reference(known, name) for name in ("fp16 add", "fp16 multiply"))
     return Energy(
-        rows=compare(array, tensor.geometry.n_weights, n_bits, per_weight, how, others, known, drams),
+        rows=compare(array, tensor.geometry.n_weights, n_bits, per_weight, how, others, known, drams, exact),
         drams=list(drams),
         winners={
-            place or ON_CHIP: [winners(pj, *asked, place) for pj in per_weight] for place in ("", *drams)
+            place or ON_CHIP: [winners(pj, *asked, place, exact, k) for k, pj in enumerate(per_weight)]
+            for place in ("", *drams)
         },
         gap_coded=reference(known, EIE),
         multiply_accumulate=MultiplyAccumulate(pj=add.value + multiply.value, of=[add, multiply]),
@@ -67,10 +111,12 @@ def compare(
     other_bits: dict[str, int],
     known: References,
     drams: Sequence[str] = DRAMS,
+    exact: Exact | None = None,
 ) -> list[EnergyRow]:
     """Rows of pJ per non-zero weight of ``array``.
 
     ``n_stored`` weights of it are in a table of ``record_bits``, decoded at ``pj_per_weight`` (settled, with glitches).
+    ``exact`` is the layer in an exact layout of ours, its decoder estimated between those that were measured.
     ``other_bits`` are the sizes of exact formats whose decoder's logic is not known: their reads alone are counted.
     Values are (low, high), the same where there is one figure.  Raises ValueError for an unknown DRAM.
     """  # fmt: skip
@@ -97,18 +143,28 @@ def compare(
         row(GAP_CODED, (eie.value * entries / n,) * 2, bits,
             f"{entries:,} entries of {width} bit gaps, {entries - n:,} of them padding; {bits:,} bits", eie.how),
     ]  # fmt: skip
+    if exact:
+        read = _sram_bit_pj(_sram_bytes(exact.n_bits)) * exact.sram_bits
+        low, high = ((pj * exact.n_stored + read) / n for pj in exact.pj_per_weight(exact.density))
+        counts = f"{exact.n_stored:,} weights decoded, {exact.n_bits:,} bits; {exact.config.name}"
+        rows.append(row(exact.name, (low, high), exact.n_bits, counts, grid.ESTIMATED))
     for name, width in DENSE:
         read = _sram_bit_pj(DENSE_SRAM_BYTES) * width * n_all / n
         counts = f"{n_all:,} weights of {width} bits; 1 MB of SRAM"
         rows.append(row(name, (read, read), width * n_all, counts, "table", is_kept=False))
     for name, size in other_bits.items():
-        read = _sram_bit_pj(max(1024, 1 << ceil(log2(size / 8)))) * size / n
+        read = _sram_bit_pj(_sram_bytes(size)) * size / n
         left = f"{max(0.0, table[0] - read):.0f} to {max(0.0, table[1] - read):.0f} pJ per non-zero"
         counts = (
             f"{size:,} bits; its decoder's logic is not known, the table takes less where that is over {left}"
         )
         rows.append(row(f"{name}, reads alone", (read, read), size, counts, "table", complete=False))
     return rows
+
+
+def _sram_bytes(n_bits: int) -> int:
+    """Of the SRAM that holds them."""
+    return max(1024, 1 << ceil(log2(n_bits / 8)))
 
 
 def _sram_bit_pj(n_bytes: int) -> float:
@@ -137,13 +193,19 @@ def gap_value_bits(array: NDArray[Any]) -> int:
 
 
 def winners(
-    pj_per_weight: float, record_bits_per_nonzero: float, value_bits: int, known: References, dram: str = ""
+    pj_per_weight: float,
+    record_bits_per_nonzero: float,
+    value_bits: int,
+    known: References,
+    dram: str = "",
+    exact: Exact | None = None,
+    delay_model: int = 0,
 ) -> list[tuple[float, str]]:
     """What takes the least energy per non-zero weight at which density: [(from that density on, name)], rising.
 
-    Of the table, gap-coded entries, and dense, on chip or with ``dram``, for weights at random places in an array of
-    which every index is decoded; the rest as in :func:`compare`.
-    """
+    Of the table, gap-coded entries, dense, and the ``exact`` layout (settled, or 1: with glitches), on chip or with
+    ``dram``, for weights at random places in an array of which every index is decoded; the rest as in :func:`compare`.
+    """  # fmt: skip
     bit = reference(known, dram, "dram").value if dram else 0.0
     entry = reference(known, EIE).value
     found: list[tuple[float, str]] = []
@@ -153,6 +215,11 @@ def winners(
             "table": pj_per_weight / density + bit * record_bits_per_nonzero,
             GAP_CODED: entry * padded + bit * gap_bits,
         }
+        if exact:
+            bits = exact.bits_per_nonzero(density)
+            logic = exact.pj_per_weight(density)[delay_model]
+            read = _sram_bit_pj(_sram_bytes(exact.n_bits)) if exact.sram_bits else 0.0
+            energies[exact.name] = logic / density + (read + bit) * bits
         for name, width in DENSE:
             energies[name] = (bit or _sram_bit_pj(DENSE_SRAM_BYTES)) * width / density
         best = min(energies, key=lambda name: energies[name])

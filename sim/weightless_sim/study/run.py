@@ -19,13 +19,14 @@ from weightless_sim.cosim import runner
 from weightless_sim.folders import HERE, Folders
 from weightless_sim.model import grid, technology
 from weightless_sim.study import energy, simulation, sizes, subject
-from weightless_sim.study.result import Decoder, File, How, Layer, Model, Provenance, Report, TableSize
+from weightless_sim.study.result import Decoder, File, How, Layer, Model, Provenance, Report
 from weightless_sim.study.subject import Subject
 from weightless_sw import codec, inputs, layouts
 from weightless_sw import provenance as package
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress, Step
 from weightless_sw.spec.record import FORMAT_VERSION
+from weightless_sw.tensor import EncodedTensor
 
 # How figures were got, by the field of the report; those of decoders say it with each entry.
 HOW = {
@@ -82,7 +83,7 @@ def run(options: Options, step: Step) -> Report:
         _check_decoders(about, progress)
     measured = sizes.measure(about, step)
     built = {
-        config.name: _build(config, names, sizes.table(about.simulated[names[0]]), options, entries, step)
+        config.name: _build(config, names, about.simulated[names[0]], options, entries, step)
         for config, names in groups.items()
     }
     largest = next(decoder for decoder in built.values() if about.layer in decoder.tables)
@@ -195,7 +196,7 @@ def _groups(about: Subject, options: Options) -> dict[DecoderConfig, list[str]]:
 def _build(
     config: DecoderConfig,
     names: list[str],
-    table: TableSize,
+    first: EncodedTensor,
     options: Options,
     entries: list[technology.Entry],
     step: Step,
@@ -214,11 +215,12 @@ def _build(
         layout=config.GEOMETRY.NAME,
         config=vars(config),
         tables=names,
-        table=table,
+        table=sizes.table(first),
         fill_latency_cycles=config.fill_latency,
         table_bits=config.table_bits,
         verilog=str(rtl),
-        energy=technology.of_decoder(cells.name, digest, entries) or grid.entries(cells),
+        energy=technology.of_decoder(cells.name, digest, entries)
+        or grid.entries(cells, first.geometry.density or grid.USUAL_DENSITY),
         fpga=technology.placed(config.name, technology.digest(verilog), options.folders)
         or grid.placements(config),
     )

@@ -108,13 +108,15 @@ def bad_payloads(config):
 
     last = place(n_masks - 1)
     set_places = np.flatnonzero(codes < n_codes)
-    fewer = codes.copy()
+    fewer, more = codes.copy(), codes.copy()
     fewer[set_places[3]] = n_codes  # the descriptor says one less
+    more[np.flatnonzero(codes == n_codes)[3]] = 0  # or one more
     n_spare = -t * len(set_places) % 32
     bad = {
         "a bit behind the last weight": (of(flipped(last, 1 << n % 32)), LoadError.PADDING),
         "the highest bit of the last mask": (of(flipped(last, 1 << 31)), LoadError.PADDING),
         "a bit more than there are": (of(good, fewer), LoadError.COVER),
+        "a bit less than there are": (of(good, more), LoadError.COVER),
         "a word missing": (of(good[:-1]), LoadError.WORDS),
         "all but a mask missing": (of(good[:1]), LoadError.WORDS),
         "a mask missing": (of(good[:last]), LoadError.WORDS),

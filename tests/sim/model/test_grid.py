@@ -8,12 +8,19 @@ from weightless_sim.plan import measure
 
 
 def test_every_point_was_measured():
-    points = {(p.layout, p.lanes, p.slot_bits, grid.codebook_entries(p.codes)) for p in measure.points()}
+    asked = {
+        (p.density or grid.USUAL_DENSITY, p.layout, p.lanes, p.slot_bits, grid.codebook_entries(p.codes))
+        for p in measure.points()
+    }
+    points = {point for density, *point in asked if density == grid.USUAL_DENSITY for point in [tuple(point)]}
     for library in ("NangateOpenCellLibrary", "asap7sc7p5t_RVT_TT_nldm"):
-        for layout in measure.LANES:
-            assert {(layout, *p) for p in grid._cells_of(layout, library)} == {
-                p for p in points if p[0] == layout
-            }
+        found = {
+            (density, layout, *p)
+            for layout in measure.LANES
+            for density in grid._densities(layout, library)
+            for p in grid._cells_of(layout, library, density)
+        }
+        assert found == asked
     found = {(s.layout, s.lanes, s.slot_bits, grid.codebook_entries(s.max_codes)) for s in grid.syntheses()}
     assert found == points
     for one in grid.syntheses():
@@ -32,13 +39,13 @@ def test_block_rams_are_those_of_the_synthesis():
         assert grid.ecp5_rams(config.memories) == one.block_rams
 
 
-@pytest.mark.parametrize("layout", ["classic", "ribbon"])
+@pytest.mark.parametrize("layout", measure.LANES)
 def test_at_its_points_the_grid_is_what_was_measured(layout):
     for known in grid.cells():
         if known.layout != layout or grid._codes(known) != 15:
             continue
         config = decoders.configure(layout, lanes=known.lanes, slot_bits=known.slot_bits, max_codes=15)
-        told = grid.entry(config, known.library)
+        told = grid.entry(config, known.library, grid._density(known))
         assert told.how == "estimated"
         for name in (
             "logic_settled_pj",
@@ -61,6 +68,20 @@ def test_between_points_on_straight_lines():
     assert surface.at(2, 8, 16).inside
     assert not surface.at(32, 8, 16).inside
     assert not surface.at(2, 13, 16).inside
+
+
+@pytest.mark.parametrize("layout", ["ribbon", "bitmask"])
+def test_a_decoder_that_streams_works_on_what_comes(layout):
+    """Between two densities a straight line; of a stored table's decoder one density was run."""
+    config = decoders.configure(layout, lanes=4, slot_bits=8, max_codes=15)
+    for library in grid.libraries():
+        at = {p: grid.logic(config, library, p)[0] for p in (0.01, 0.04, 0.15, 0.275, 0.4)}
+        assert list(at.values()) == sorted(at.values())
+        assert at[0.275] == pytest.approx((at[0.15] + at[0.4]) / 2)
+        assert at[0.4] > 1.3 * at[0.01]
+        classic = decoders.configure("classic", lanes=4)
+        assert grid.logic(classic, library, 0.01) == grid.logic(classic, library, 0.4)
+        assert "outside the grid" in grid.entry(config, library, 0.9).accuracy
 
 
 def test_a_point_left_out_shows_its_error():

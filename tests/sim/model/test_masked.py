@@ -1,11 +1,15 @@
 """The model of the bitmask's decoder; that it is exact, each run of the bench asserts (tests/sim/cosim)."""
 
+import zlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 from rooms import CONFIGS, bitmask
 
 from weightless_hw.bitmask.config import BitmaskConfig
 from weightless_sim.cosim.scenario import load_of
+from weightless_sim.model import masked, streamed
 from weightless_sim.model.cycles import estimate, predict, steady
 from weightless_sim.model.patterns import Load
 from weightless_sw import codec, records
@@ -43,3 +47,11 @@ def test_every_weight_has_its_beat():
         assert layer.n_beats == -(-load.geometry.n_weights // CONFIG.lanes)
         assert layer.stalled == 0
         assert layer.first_word == 1
+
+
+def test_compiled_code_is_kept_apart_by_what_it_calls():
+    """The kernel calls some of another file: what was compiled before those changed must not be taken."""
+    own, called = (Path(kernel._cache.cache_path).parent for kernel in (masked._run, streamed.code_stage))
+    assert own != called
+    text = Path(streamed.__file__).read_bytes()
+    assert f"{zlib.crc32(text):08x}" in str(own)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weightless_sim.report import figures, studies
+from weightless_sim.report import figures, rivals, studies
 from weightless_sw.spec import ribbon
 
 DOCS = Path("docs")
@@ -24,6 +24,11 @@ def test_the_committed_pictures_of_plans_have_the_same_words(tmp_path):
     assert [path.name for path in paths] == ["plan-roofline.svg", "plan-energy.svg", "plan-lanes.svg"]
     for path in paths:
         same_words(path)
+
+
+def test_the_committed_picture_of_rivals_has_the_same_words(tmp_path):
+    rivals.lanes(tmp_path / "rivals.svg")
+    same_words(tmp_path / "rivals.svg")
 
 
 def same_words(path):
