@@ -67,7 +67,9 @@ def _workload(options: argparse.Namespace) -> tuple[Any, Any, int | None, str]:
     name = max(tables, key=lambda name: tables[name].geometry.n_weights)
     configs = decoders.serve({name: tensor.geometry for name, tensor in tables.items()}, **given, **form)
     config = next(one for one in configs if not one.misfits(tables[name].geometry))
-    return _as_cells(config, form), tables[name], None, f"{name} of {options.file.name}"
+    geometry = tables[name].geometry
+    n_nonzero = None if geometry.density is None else round(geometry.density * geometry.n_weights)
+    return _as_cells(config, form), tables[name], n_nonzero, f"{name} of {options.file.name}"
 
 
 def _as_cells(config: Any, form: dict[str, Any]) -> Any:

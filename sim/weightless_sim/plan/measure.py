@@ -70,11 +70,14 @@ def points() -> Iterator[Point]:
 
 
 def rivals() -> Iterator[Point]:
-    """The decoders that are compared, at each density; where a table is stored, each is another, and one does."""
+    """The decoders that are compared, at each density; where a table is stored each is another, and few are run: its
+    memories are too small for CACTI at the lowest."""
     for lanes in RIVAL_LANES:
         for layout, slot_bits in RIVALS:
-            stored = decoders.BY_NAME[layout].config.keeps_table()
-            for density in (None, *(() if stored and lanes != RIVAL_LANES[3] else DENSITIES)):
+            densities: tuple[float, ...] = DENSITIES
+            if decoders.BY_NAME[layout].config.keeps_table():
+                densities = DENSITIES[1:] if lanes in MORE_SEEDS else ()
+            for density in (None, *densities):
                 yield Point(layout, lanes, slot_bits, CODES, density)
 
 

@@ -11,6 +11,7 @@ from statistics import median
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from weightless_hw import decoders
 from weightless_sim.model import grid, technology
@@ -153,6 +154,51 @@ def rivals_best(folder: Path) -> str:
     return markdown_table(("what", "cells", "the least, by density"), rows)
 
 
+def _errors(found: Sequence[tuple[float, float]]) -> str:
+    """Of (measured, told) pairs."""
+    off = [told / measured - 1 for measured, told in found if measured]
+    return f"{min(off):+.0%} to {max(off):+.0%}" if off else ""
+
+
+def rivals_told(folder: Path) -> str:
+    """What the grid of plans tells of decoders of two and eight lanes, which it has not, beside what was measured."""
+    rows = []
+    between = {one.lanes for one in entries()} - {one.lanes for one in grid.cells()}
+    for layout, slot_bits in STYLES:
+        for library in grid.libraries():
+            pairs: dict[str, list[tuple[float, float]]] = {}
+            for one in entries():
+                if (one.layout, one.slot_bits, one.library) != (layout, slot_bits, library):
+                    continue
+                if one.lanes in between:
+                    sizes = {"lanes": one.lanes, "slot_bits": slot_bits, "max_codes": CODES - 1}
+                    told = grid.entry(decoders.configure(layout, **sizes), library, grid._density(one))
+                    for name in ("logic_settled_pj", "logic_glitches_pj", "area_um2"):
+                        pairs.setdefault(name, []).append((getattr(one, name), getattr(told, name)))
+            rows.append((f"{layout}, t = {slot_bits}", library, *map(_errors, pairs.values()), "", "", ""))
+        placed: dict[str, list[tuple[float, float]]] = {}
+        for made in syntheses():
+            if (made.layout, made.slot_bits) == (layout, slot_bits) and made.lanes in between:
+                sizes = {"lanes": made.lanes, "slot_bits": slot_bits, "max_codes": made.max_codes}
+                found = grid.on_fpga(decoders.configure(layout, **sizes))
+                measured = {"luts": made.luts, "flip_flops": made.flip_flops,
+                            "fmax_mhz": median(made.fmax_mhz.values())}  # fmt: skip
+                for name, value in measured.items():
+                    placed.setdefault(name, []).append((value, found[name].value))
+        rows.append((f"{layout}, t = {slot_bits}", "ECP5", "", "", "", *map(_errors, placed.values())))
+    head = (
+        "layout",
+        "cells or device",
+        "logic, settled",
+        "with glitches",
+        "um2",
+        "LUT4",
+        "flip-flops",
+        "MHz",
+    )
+    return markdown_table(head, rows)
+
+
 def lanes(path: Path) -> None:
     """LUTs, and energy, of a lane against how many there are."""
     figure = Figure(figsize=(11, 4.2), dpi=DPI, layout="constrained")
@@ -173,10 +219,16 @@ def lanes(path: Path) -> None:
             ]
             right.plot([one.lanes for one in found], [one.pj_per_weight()[1] for one in found], color=color,
                        marker=marker, ls=line, alpha=alpha, label=f"{label}, {density:.0%}")  # fmt: skip
-    for axes, text in ((left, "LUT4 a lane, ECP5"), (right, "pJ a weight, NanGate 45, with glitches")):
+    said = (
+        (left, "LUT4 a lane, ECP5", (250, 500, 1000, 2000)),
+        (right, "pJ a weight, NanGate 45, with glitches", (1, 2, 5, 10, 20, 50)),
+    )
+    for axes, text, ticks in said:
         axes.set_title(text, loc="left", fontsize=10, color=INK)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
+        axes.set_yticks(ticks, [str(one) for one in ticks])
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xticks((1, 2, 4, 8, 16), ("1", "2", "4", "8", "16"))
         axes.set_xlabel("lanes", fontsize=9)
         axes.grid(alpha=0.3, color=MUTED)
@@ -185,4 +237,10 @@ def lanes(path: Path) -> None:
     save(figure, path)
 
 
-TABLES: tuple[Callable[[Path], str], ...] = (rivals_fpga, rivals_nangate45, rivals_asap7, rivals_best)
+TABLES: tuple[Callable[[Path], str], ...] = (
+    rivals_fpga,
+    rivals_nangate45,
+    rivals_asap7,
+    rivals_best,
+    rivals_told,
+)

@@ -8,7 +8,7 @@ nowhere: its decoder's logic is all, in a table as in the exact layout beside it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, log2
+from math import ceil, isclose, log2
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
-from weightless_sim.model import grid, sram
+from weightless_sim.model import grid, sram, technology
 from weightless_sim.model.technology import KnownEntry, References, reference
 from weightless_sim.study import sizes
 from weightless_sim.study.result import Energy, EnergyRow, MultiplyAccumulate, SizeRow
@@ -31,6 +31,7 @@ DENSE = (("dense int8", 8), ("dense fp16", 16))
 GAP_CODED, EIE = "gap-coded, as EIE", "EIE entry"
 GAP_WIDTHS = range(2, 11)
 DENSITIES = np.arange(1, 201) / 200
+SAME_DENSITY = 0.02  # of two layers
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Exact:
     n_bits: int  # record and maps
     density: float  # of what is stored
     sram_bits: int  # that are read from SRAM where the table's are
+    measured: tuple[float, float] | None = None  # pJ per weight of its very decoder at this density
 
     def pj_per_weight(self, density: float) -> tuple[float, float]:
         """Of its decoder, at a density: settled, with glitches."""
@@ -63,10 +65,17 @@ def in_exact_layout(array: NDArray[Any], entry: KnownEntry) -> Exact | None:
     tensor, _ = codec.encode(array, layout=exact[0], round_values=True)
     lanes = max(n for n in (1, 2, 4, 8, 16) if n <= entry.lanes)
     config = decoders.for_layers([tensor.geometry], lanes=lanes)
-    n_bits = 8 * container.stored_bytes(tensor)
+    n_bits, density = 8 * container.stored_bytes(tensor), np.count_nonzero(array) / tensor.geometry.n_weights
+    measured = [
+        one.pj_per_weight()
+        for one in technology.shipped()
+        if (one.decoder, one.library, one.clock_gates)
+        == (config.for_cells().name, entry.library, entry.clock_gates)
+        and isclose(one.density or 0.0, density, rel_tol=SAME_DENSITY)
+    ]
     return Exact(
         name=exact[0], config=config, library=entry.library, n_stored=tensor.geometry.n_weights, n_bits=n_bits,
-        density=np.count_nonzero(array) / tensor.geometry.n_weights, sram_bits=n_bits if entry.memory_pj else 0,
+        density=density, sram_bits=n_bits if entry.memory_pj else 0, measured=measured[0] if measured else None,
     )  # fmt: skip
 
 
@@ -145,9 +154,18 @@ def compare(
     ]  # fmt: skip
     if exact:
         read = _sram_bit_pj(_sram_bytes(exact.n_bits)) * exact.sram_bits
-        low, high = ((pj * exact.n_stored + read) / n for pj in exact.pj_per_weight(exact.density))
+        per_weight = exact.measured or exact.pj_per_weight(exact.density)
+        low, high = ((pj * exact.n_stored + read) / n for pj in per_weight)
         counts = f"{exact.n_stored:,} weights decoded, {exact.n_bits:,} bits; {exact.config.name}"
-        rows.append(row(exact.name, (low, high), exact.n_bits, counts, grid.ESTIMATED))
+        rows.append(
+            row(
+                exact.name,
+                (low, high),
+                exact.n_bits,
+                counts,
+                "gate_sim" if exact.measured else grid.ESTIMATED,
+            )
+        )
     for name, width in DENSE:
         read = _sram_bit_pj(DENSE_SRAM_BYTES) * width * n_all / n
         counts = f"{n_all:,} weights of {width} bits; 1 MB of SRAM"

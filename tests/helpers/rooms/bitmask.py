@@ -85,7 +85,7 @@ def bad_payloads(config):
     rng = np.random.default_rng(5)
     n, t, n_codes = 300, config.slot_bits, max(1, config.max_codes // 2)
     codes = np.where(rng.random(n) < 0.3, rng.integers(0, n_codes, n), n_codes)
-    codes[[0, n - 1]] = 0
+    codes[[0, n - 1]] = codes[32:64] = 0  # a block of all its codes
     good = spec.write(codes.tolist(), t, n_codes)
     n_masks = -(-n // spec.MASK_BITS)
 
@@ -100,10 +100,10 @@ def bad_payloads(config):
     def flipped(where, bits):
         return [word ^ (bits if k == where else 0) for k, word in enumerate(good)]
 
-    def naming(*places):
-        """The payload with other codes at these weights, which name nothing."""
+    def naming(*places, code=(1 << t) - 1):
+        """The payload with another code at these weights, which names nothing."""
         wrong = codes.copy()
-        wrong[list(places)] = (1 << t) - 1
+        wrong[list(places)] = code
         return spec.write(np.where(codes == n_codes, 1 << t, wrong).tolist(), t, 1 << t)
 
     last = place(n_masks - 1)
@@ -127,12 +127,12 @@ def bad_payloads(config):
         bad |= {
             "the first code names nothing": (of(naming(0)), LoadError.ENTRY),
             "the last code names nothing": (of(naming(n - 1)), LoadError.ENTRY),
-            "a code names nothing, and words are missing": (of(naming(40 + int(np.argmax(codes[40:] < n_codes)))[:-1]),
+            "a code is one too high": (of(naming(n - 1, code=n_codes)), LoadError.ENTRY),
+            "a code names nothing, and words are missing": (of(naming(40)[:-1]),
                                                             LoadError.ENTRY),
             "no code names anything": (of(naming(*set_places)), LoadError.ENTRY),
             "a code names nothing, and a bit too many": (of(naming(n - 1), fewer), LoadError.ENTRY),
-            "a code names nothing in a block that ends too soon": (of(naming(n - 1)[:-1] if t > 1 else good[:-1]),
-                                                                   LoadError.WORDS),
+            "a code names nothing in a block that ends too soon": (of(naming(32)[: place(1) + 2]), LoadError.WORDS),
         }  # fmt: skip
     if n_spare:
         bad |= {
