@@ -138,11 +138,13 @@ def lanes(made: Plan, known: References) -> Figure:
     for one in _shown(made.formats):
         if one.name in slow and len(slow[one.name]) == len(SIDES):
             right.plot(SIDES, slow[one.name], marker="o", ms=3, label=one.name, **_style(one))
-    for name in [one.name for one in made.formats if one.decoder]:
-        left.axhline(answer.max_lanes(name), color=MUTED, lw=0.6)
-        left.text(
-            SIDES[0], answer.max_lanes(name), f" most of a {name} decoder", fontsize=7, va="bottom", color=INK
-        )
+    most: dict[int, list[str]] = {}
+    for one in (one for one in made.formats if one.decoder):
+        most.setdefault(answer.max_lanes(one.name), []).append(one.name)
+    for n, names in most.items():
+        left.axhline(n, color=MUTED, lw=0.6)
+        text = f" most of a {' or a '.join(names)} decoder"
+        left.text(SIDES[0], n, text, fontsize=7, va="bottom", color=INK)
     right.set_title(
         f"batch {made.options.batch}, one decoder, {made.dram.name}", loc="left", fontsize=9, color=INK
     )
