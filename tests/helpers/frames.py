@@ -77,6 +77,28 @@ def cut(words, n):
     return [*words[: n - 1], words[n - 1] | LAST]
 
 
+def payload_place(record):
+    """The word of a record with which its payload begins."""
+    return DESCRIPTOR_BYTES // 4 + geometry_of(record).codebook_section.n_words
+
+
+def refused_where_it_streams(good):
+    """By name: what a layout that streams refuses of frames of a good record, and why."""
+    words, start, n_payload = frame(good), payload_place(good), descriptor(good)["payload_words"]
+    return {
+        "resident": (changed(good, flags=1), LoadError.FLAGS),
+        "no payload": (changed(good[: 4 * start], payload_words=0), LoadError.WORDS),
+        "payload words too few": (changed(good, payload_words=n_payload - 1), LoadError.WORDS),
+        "payload words too many": (changed(good, payload_words=n_payload + 1), LoadError.SHORT),
+        "ends before the payload": (cut(words, start + 1), LoadError.SHORT),
+        "ends in the payload": (cut(words, len(words) - 5), LoadError.SHORT),
+        "no CRC word": (cut(words, len(words) - 1), LoadError.SHORT),
+        "a word too many": ([*words[:-1], words[-1] & LAST - 1, LAST], LoadError.LONG),
+        "many too many": ([*words[:-1], *words[:-1], *words], LoadError.LONG),
+        "CRC": ([*words[:-1], words[-1] ^ 1 << 31], LoadError.CRC),
+    }
+
+
 def of_other_layers(config, good):
     """By field: the resident frame of a layer that differs from ``good`` in that field alone."""
     from rooms import of

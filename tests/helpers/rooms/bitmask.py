@@ -4,7 +4,17 @@ Records are written here from the specification, not by the encoder: any codes, 
 """
 
 import numpy as np
-from frames import changed, codebook, cut, descriptor, frame, to_record, value_format
+from frames import (
+    changed,
+    codebook,
+    cut,
+    descriptor,
+    frame,
+    payload_place,
+    refused_where_it_streams,
+    to_record,
+    value_format,
+)
 
 from weightless_hw.bitmask.config import BitmaskConfig
 from weightless_hw.registers import LoadError
@@ -142,12 +152,6 @@ def bad_payloads(config):
     return bad
 
 
-def payload_place(data):
-    """The word of a record with which its payload begins."""
-    fields = descriptor(data)
-    return 7 + words_for_bits(fields["n_codes"] * {1: 16, 2: 8, 3: 16}[fields["value_format"]])
-
-
 def refused(config, good):
     """By name: a frame that the decoder must refuse, and why."""
     words, old, start = frame(good), descriptor(good), payload_place(good)
@@ -157,18 +161,9 @@ def refused(config, good):
         "more weights that are not zero than weights": (changed(good, n_nonzero=301), LoadError.N_WEIGHTS),
         "weights of no value": (changed(good, n_codes=0), LoadError.N_CODES),
         "values of no weight": (changed(good, n_nonzero=0), LoadError.N_CODES),
-        "resident": (changed(good, flags=1), LoadError.FLAGS),
         "a tile": (changed(good, flags=2), LoadError.FLAGS),
-        "no payload": (changed(good[: 4 * start], payload_words=0), LoadError.WORDS),
-        "payload words too few": (changed(good, payload_words=old["payload_words"] - 1), LoadError.WORDS),
-        "payload words too many": (changed(good, payload_words=old["payload_words"] + 1), LoadError.SHORT),
-        "ends before the payload": (cut(words, start + 1), LoadError.SHORT),
-        "ends in the payload": (cut(words, len(words) - 3), LoadError.SHORT),
+        **refused_where_it_streams(good),
         "ends behind a mask": (cut(words, start + 2), LoadError.SHORT),
-        "no CRC word": (cut(words, len(words) - 1), LoadError.SHORT),
-        "a word too many": ([*words[:-1], words[-1] & LAST - 1, LAST], LoadError.LONG),
-        "many too many": ([*words[:-1], *words[:-1], *words], LoadError.LONG),
-        "CRC": ([*words[:-1], words[-1] ^ 1 << 31], LoadError.CRC),
         "a bit of the codebook": ([*words[:7], words[7] ^ 1, *words[8:]], LoadError.CRC),
         **{name: (frame(bad), error) for name, (bad, error) in bad_payloads(config).items()},
         **late_crcs(config),

@@ -4,11 +4,20 @@ Records are written here from the specification, not by the encoder: any slots, 
 """
 
 import numpy as np
-from frames import changed, codebook, cut, descriptor, frame, to_record, value_format
+from frames import (
+    changed,
+    codebook,
+    cut,
+    descriptor,
+    frame,
+    payload_place,
+    refused_where_it_streams,
+    to_record,
+    value_format,
+)
 
 from weightless_hw.registers import LoadError
 from weightless_hw.ribbon.config import RibbonConfig
-from weightless_sim.cosim.scenario import LAST
 from weightless_sw.records import unpack_bits
 from weightless_sw.spec import ribbon as spec
 from weightless_sw.spec.record import words_for_bits
@@ -166,16 +175,7 @@ def refused(config, good):
         "chunks too small": (changed(good, chunk_log2=12), LoadError.WIDTHS),
         "chunks too large": (changed(good, chunk_log2=23), LoadError.WIDTHS),
         "bits behind the size": (changed(good, zeros=1), LoadError.WIDTHS),
-        "resident": (changed(good, flags=1), LoadError.FLAGS),
-        "no payload": (changed(good[: 4 * start], payload_words=0), LoadError.WORDS),
-        "payload words too few": (changed(good, payload_words=old["payload_words"] - 1), LoadError.WORDS),
-        "payload words too many": (changed(good, payload_words=old["payload_words"] + 1), LoadError.SHORT),
-        "ends before the payload": (cut(words, start + 1), LoadError.SHORT),
-        "ends in the payload": (cut(words, len(words) - 5), LoadError.SHORT),
-        "no CRC word": (cut(words, len(words) - 1), LoadError.SHORT),
-        "a word too many": ([*words[:-1], words[-1] & LAST - 1, LAST], LoadError.LONG),
-        "many too many": ([*words[:-1], *words[:-1], *words], LoadError.LONG),
-        "CRC": ([*words[:-1], words[-1] ^ 1 << 31], LoadError.CRC),
+        **refused_where_it_streams(good),
         "a bit of the table": ([*words[:behind], words[behind] ^ 1, *words[behind + 1 :]], LoadError.CRC),
         **{name: (frame(bad), error) for name, (bad, error) in bad_payloads(config).items()},
         **late_crcs(config),
@@ -183,11 +183,6 @@ def refused(config, good):
             ends_behind_pair(config, bad_payloads(config)["an entry of no groups"][0]), LoadError.ENTRY,
         ),
     }  # fmt: skip
-
-
-def payload_place(data):
-    """The word of a record with which its payload begins."""
-    return len(data) // 4 - descriptor(data)["payload_words"]
 
 
 def ends_behind_pair(config, data):
