@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from math import inf, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,16 @@ class Arrangement:
         """Weights of the live block (N)."""
         return prod(self.block_shape)
 
+    def part(self, rows: slice, columns: slice) -> "Part":
+        """The rectangle of those rows and columns of the matrix, dead ones among them."""
+        wanted = [np.arange(n)[one] for n, one in ((self.n_rows, rows), (self.n_columns, columns))]
+        block_rows, at_rows = _inside(wanted[0], self.live_rows)
+        block_columns, at_columns = _inside(wanted[1], self.live_columns)
+        n_rows, n_columns = self.block_shape
+        by_row, by_column = (1, n_rows) if self.by_columns else (n_columns, 1)
+        positions = block_rows[:, None] * by_row + block_columns * by_column
+        return Part((len(wanted[0]), len(wanted[1])), positions, at_rows, at_columns)
+
     def gather(self, array: NDArray[Any]) -> NDArray[Any]:
         """The live block of ``array`` (of this shape) in record order, (n_weights,)."""
         block = array.reshape(self.n_rows, self.n_columns)
@@ -89,6 +99,30 @@ class Arrangement:
             rows = slice(None) if self.live_rows is None else self.live_rows[:, None]
             matrix[rows, self.live_columns] = block
         return matrix.reshape(self.shape)
+
+
+class Part(NamedTuple):
+    """A rectangle of a tensor's matrix: its shape, places of its live weights in the record, and in the rectangle."""
+
+    shape: tuple[int, int]
+    positions: NDArray[np.int64]  # (live rows, live columns) of it
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+    def scatter(self, weights: NDArray[Any]) -> NDArray[Any]:
+        """``weights``, one for each of ``positions``, in their places, zeros elsewhere."""
+        whole = np.zeros(self.shape, weights.dtype)
+        whole[self.rows[:, None], self.columns] = weights
+        return whole
+
+
+def _inside(wanted: NDArray[np.int64], live: NDArray[np.int64] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(numbers in the live block of those that are wanted and live, their places among those that are wanted)."""
+    if live is None:
+        return wanted, np.arange(len(wanted))
+    places = np.searchsorted(live, wanted)
+    known = np.flatnonzero(np.append(live, -1)[places] == wanted)
+    return places[known], known
 
 
 def same_fields(one: Any, other: Any) -> bool:

@@ -326,16 +326,38 @@ def encode_coded(
     return min(tensors, key=stored_bytes)
 
 
-def decode(tensor: EncodedTensor | CodedTensor | NDArray[Any]) -> NDArray[Any]:
+def decode(
+    tensor: EncodedTensor | CodedTensor | NDArray[Any],
+    *,
+    rows: slice | None = None,
+    columns: slice | None = None,
+) -> NDArray[Any]:
     """The weights, false positives included, float32 in the tensor's shape, by the layout's fast decoder.
 
-    A raw tensor of a file is what it is.
+    With ``rows`` or ``columns`` those of a rectangle, two-dimensional, of the tensor as a matrix: as many rows as its
+    first dimension, as many columns as the others make together.  A classic table is looked up for its groups alone, a
+    ribbon's chunks that hold none of it are not touched; of what is exact all is decoded.  A raw tensor of a file is
+    what it is.  Raises TypeError for what is no slice.
     """
+    if rows is None and columns is None:
+        if isinstance(tensor, np.ndarray):
+            return tensor
+        if isinstance(tensor, CodedTensor):
+            return tensor.look_up(tensor.codes)
+        return tensor.look_up(layouts.fast(tensor.geometry).decode_codes(tensor))
+    chosen = [slice(None) if one is None else one for one in (rows, columns)]
+    if not all(isinstance(one, slice) for one in chosen):
+        raise TypeError(f"rows and columns are slices, not {rows!r} and {columns!r}")
     if isinstance(tensor, np.ndarray):
-        return tensor
+        whole = Arrangement(tensor.shape)
+        return tensor.reshape(whole.n_rows, whole.n_columns)[chosen[0], chosen[1]]
+    part = tensor.arrangement.part(chosen[0], chosen[1])
     if isinstance(tensor, CodedTensor):
-        return tensor.look_up(tensor.codes)
-    return tensor.look_up(layouts.fast(tensor.geometry).decode_codes(tensor))
+        codes = tensor.codes[part.positions]
+    else:
+        at = part.positions.ravel()
+        codes = layouts.fast(tensor.geometry).decode_at(tensor, at).reshape(part.positions.shape)
+    return part.scatter(tensor.named(codes))
 
 
 @np.errstate(all="ignore")  # what overflows is found, and said

@@ -63,10 +63,17 @@ class Encoder(Protocol):
 
 
 class Decoder(Protocol):
-    """``<folder>/golden.py``, the reference, and ``<folder>/kernels.py``, the fast one."""
+    """``<folder>/golden.py``, the reference, and, in ``<folder>/kernels.py``, the fast one."""
 
     def decode_codes(self, tensor: EncodedTensor) -> NDArray[np.uint16]:
         """The code of every weight of the record, (n_weights,) uint16."""
+
+
+class FastDecoder(Decoder, Protocol):
+    """``<folder>/kernels.py``."""
+
+    def decode_at(self, tensor: EncodedTensor, positions: NDArray[np.int64]) -> NDArray[np.uint16]:
+        """The codes of the weights at ``positions`` (n,) of the record, as little decoded as the layout can."""
 
 
 class Reader(Protocol):
@@ -110,9 +117,9 @@ def golden(geometry: Geometry | type[Geometry]) -> Golden:
     return cast(Golden, import_module(f"{BY_NAME[geometry.NAME].folder}.golden"))
 
 
-def fast(geometry: Geometry) -> Decoder:
+def fast(geometry: Geometry) -> FastDecoder:
     """The fast decoder of a geometry's layout."""
-    return cast(Decoder, import_module(f"{BY_NAME[geometry.NAME].folder}.kernels"))
+    return cast(FastDecoder, import_module(f"{BY_NAME[geometry.NAME].folder}.kernels"))
 
 
 def read_descriptor(data: bytes) -> Geometry:

@@ -50,9 +50,13 @@ class _Named(ABC):
 
     def look_up(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
         """The weights of ``codes`` ((n_weights,)) in the tensor's shape; no value's code is a zero."""
+        return self.arrangement.scatter(self.named(codes))
+
+    def named(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """The weights of ``codes``, of any shape."""
         padded = np.append(self.values, np.float32(0))
         weights: NDArray[np.float32] = padded[np.minimum(codes, len(self.codebook))]
-        return self.arrangement.scatter(weights)
+        return weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from weightless_hw.classic.config import ClassicConfig
-from weightless_sw import codec, container, inputs, records
+from weightless_sw import codec, container, inputs, layouts, records
+from weightless_sw.classic import kernels as classic_kernels
 from weightless_sw.codebook import EncodeError
 from weightless_sw.codec import encode
+from weightless_sw.ribbon import kernels as ribbon_kernels
 from weightless_sw.simplify import simplify
 from weightless_sw.spec.record import ValueFormat
 from weightless_sw.tensor import EncodedTensor
@@ -187,3 +189,51 @@ def test_numpys_warnings_never_come_through():
         simplify(huge, density=1.0, n_codes=4)
     with pytest.raises(ValueError, match=r"values up to 1e\+300 overflow fp16"):
         codec.measure(codec.encode(np.ones((2, 3)))[0], np.full((2, 3), 1e300))
+
+
+SLICES = (
+    (slice(3, 9), None), (None, slice(10, 11)), (slice(0, 1000), slice(-7, None)), (slice(5, 5), slice(1, 4)),
+    (slice(None, None, 3), slice(40, 2, -5)), (slice(-1, None), slice(None)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", [*layouts.BY_NAME, "coded", "raw"])
+def test_a_rectangle_is_that_of_the_whole(layout, sparse_layer):
+    """Of every layout and order, with dead rows and columns among them, and of what is in no table."""
+    weights = sparse_layer((60, 5, 20), 300)
+    weights[10:30] = 0
+    weights[:, :, 3:9] = 0
+    for order in ("rows", "columns"):
+        tensor = weights
+        if layout == "coded":
+            tensor = codec.encode_coded(weights)
+        elif layout != "raw":
+            tensor, _ = codec.encode(weights, layout=layout, order=order)
+            assert tensor.arrangement.live_rows is not None
+        whole = codec.decode(tensor).reshape(60, 100)
+        for rows, columns in SLICES:
+            part = codec.decode(tensor, rows=rows, columns=columns)
+            assert part.dtype == np.float32
+            assert np.array_equal(part, whole[rows or slice(None), columns or slice(None)])
+
+
+def test_a_rectangle_touches_no_more_than_it_must(sparse_layer, monkeypatch):
+    """A classic table is asked for its weights alone; a ribbon's other chunks may hold anything."""
+    weights = sparse_layer((300, 200), 3000)
+    classic, _ = codec.encode(weights, layout="classic", live="off", order="rows")
+    asked = []
+    real = classic_kernels.run
+    monkeypatch.setattr(
+        classic_kernels,
+        "run",
+        lambda kernel, keys, *rest: asked.append(len(keys)) or real(kernel, keys, *rest),
+    )
+    assert codec.decode(classic, rows=slice(7, 9), columns=slice(3, 50)).shape == (2, 47)
+    assert asked == [94]
+    ribbon, _ = codec.encode(weights, layout="ribbon", live="off", order="rows", chunk_log2=13)
+    whole = codec.decode(ribbon)
+    second = ribbon_kernels.Header.from_word(int(ribbon.table[0])).chunk_words(8)
+    ribbon.table[second + 1 :] ^= 0x5A5A  # behind the second chunk's header
+    assert np.array_equal(codec.decode(ribbon, rows=slice(0, 40)), whole[:40])
+    with pytest.raises(TypeError, match="rows and columns are slices, not 3 and None"):
+        codec.decode(ribbon, rows=3)

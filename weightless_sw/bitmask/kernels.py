@@ -40,3 +40,8 @@ def decode_codes(tensor: EncodedTensor) -> NDArray[np.uint16]:
     codes = np.empty(g.n_weights, np.uint16)
     run(fill_codes, codes, tensor.table, g.slot_bits, g.n_codes)
     return codes
+
+
+def decode_at(tensor: EncodedTensor, positions: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """The codes of the weights at ``positions`` (n,), uint16: where a code stands, only those before it tell."""
+    return decode_codes(tensor)[positions]

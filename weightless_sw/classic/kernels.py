@@ -7,7 +7,7 @@ functions and to the frozen vectors.
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw.compiled import jit, run_all
+from weightless_sw.compiled import jit, run, run_all
 from weightless_sw.hash_kernels import initial_state, mix_round, rotate, shift
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec import hash as spec_hash
@@ -176,4 +176,14 @@ def decode_codes(tensor: EncodedTensor) -> NDArray[np.uint16]:
             for first in range(0, g.n_weights, CHUNK)
         ),
     )  # fmt: skip
+    return codes
+
+
+def decode_at(tensor: EncodedTensor, positions: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """The codes of the weights at ``positions`` (n,), uint16; of weights in order each group is hashed once."""
+    g = tensor.geometry
+    assert isinstance(g, ClassicGeometry)
+    keys = positions.astype(np.uint32)
+    slots, masks = run(address_keys, keys, g.lanes_log2, g.slot_bits, g.bank_rows, g.seed)
+    codes: NDArray[np.uint16] = np.bitwise_xor.reduce(tensor.table[slots], axis=1) ^ masks
     return codes

@@ -4,7 +4,7 @@ They know the format only through ``weightless_sw.spec``; the tests hold them to
 frozen vectors.  A *row* is an equation's 64 coefficients, the window's first slot lowest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -505,20 +505,39 @@ def decode_codes(tensor: EncodedTensor, first: int = 0, last: int | None = None)
     begin = first >> g.chunk_log2 << g.chunk_log2
     end = min(-(-last >> g.chunk_log2) << g.chunk_log2, g.n_weights)
     codes = np.empty(end - begin, np.uint16)
-    run_all(decode_chunk, _calls(codes, tensor.table, g, begin))
+    size = 1 << g.chunk_log2
+    parts = {at >> g.chunk_log2: codes[at - begin : at - begin + size] for at in range(begin, end, size)}
+    run_all(decode_chunk, _calls(parts, tensor.table, g))
     return codes[first - begin : last - begin]
 
 
+def decode_at(tensor: EncodedTensor, positions: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """The codes of the weights at ``positions`` (n,), uint16, on all cores; only their chunks are decoded."""
+    g = tensor.geometry
+    assert isinstance(g, RibbonGeometry)
+    size = 1 << g.chunk_log2
+    chunks, numbers = np.unique(positions >> g.chunk_log2, return_inverse=True)
+    codes = np.empty((len(chunks), size), np.uint16)
+    parts = {
+        chunk: codes[k, : g.n_weights - chunk * size]
+        for k, chunk in enumerate(chunks.tolist())  # the layer's last one is shorter
+    }
+    run_all(decode_chunk, _calls(parts, tensor.table, g))
+    found: NDArray[np.uint16] = codes[numbers, positions & size - 1]
+    return found
+
+
 def _calls(
-    codes: NDArray[np.uint16], table: NDArray[np.uint32], g: RibbonGeometry, begin: int
+    parts: Mapping[int, NDArray[np.uint16]], table: NDArray[np.uint32], g: RibbonGeometry
 ) -> Iterator[tuple]:  # type: ignore[type-arg]
-    """The arguments of ``decode_chunk`` for each chunk that ``codes``, those from ``begin`` on, reach."""
+    """The arguments of ``decode_chunk`` for each chunk of ``parts``, by its number, whose codes go there."""
     pair_bits, place = spec.pair_bits(g.slot_bits), 0
-    for first in range(0, begin + len(codes), 1 << g.chunk_log2):
+    for chunk in range(max(parts, default=-1) + 1):
         header = Header.from_word(int(table[place]))
         end = place + header.chunk_words(g.slot_bits)
-        if first >= begin:
-            part = codes[first - begin : first - begin + (1 << g.chunk_log2)]
-            yield (part, table[place + 1 : end], header.n_words, header.n_entries, first // LANES, g.slot_bits,
-                   pair_bits, (g.seed + header.step) & MAX_SEED)  # fmt: skip
+        if chunk in parts:
+            yield (
+                parts[chunk], table[place + 1 : end], header.n_words, header.n_entries,
+                (chunk << g.chunk_log2) // LANES, g.slot_bits, pair_bits, (g.seed + header.step) & MAX_SEED,
+            )  # fmt: skip
         place = end
