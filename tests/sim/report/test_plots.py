@@ -1,4 +1,5 @@
 import dataclasses
+import html
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from reports import ENTRY, energy, row, with_decoders
 
+from weightless_hw import decoders
 from weightless_hw.classic.config import ClassicConfig
 from weightless_sim.report import plots
 from weightless_sw.baselines import Rate, Stored
@@ -21,12 +23,13 @@ def test_picture_of_the_data_path_adds_up(lanes, tmp_path):
     assert all(f">{name}<" in drawn for name, _, _ in config.data_path.stages)
 
 
-def test_picture_in_the_docs_is_of_this_decoder(tmp_path):
-    committed = (Path("docs") / "datapath.svg").read_text()
-    for name, text, registers in ClassicConfig().data_path.stages:
+@pytest.mark.parametrize(("layout", "picture"), [("classic", "datapath"), ("ribbon", "ribbon"), ("bitmask", "bitmask")])
+def test_picture_in_the_docs_is_of_this_decoder(layout, picture):
+    committed, config = (Path("docs") / f"{picture}.svg").read_text(), decoders.configure(layout)
+    for name, text, registers in config.data_path.stages:
         for line in [name, *text.split("\n"), f"{registers} register{'s' if registers != 1 else ''}"]:
-            assert f">{line.replace('<', '&lt;')}<" in committed
-    assert f"fill latency {ClassicConfig().fill_latency} cycles" in committed
+            assert f">{html.escape(line, quote=False)}<" in committed
+    assert f"fill latency {config.fill_latency} cycles" in committed
 
 
 def test_a_plot_leaves_out_the_run_of_all_layers(result, tmp_path, monkeypatch):
