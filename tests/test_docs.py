@@ -9,6 +9,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import weightless_hw
@@ -19,11 +20,11 @@ from weightless_sim import cli
 from weightless_sim.cosim import runner
 from weightless_sim.model.cycles import predict
 from weightless_sim.model.patterns import Load
-from weightless_sw import inputs
+from weightless_sw import codec, inputs, records
 from weightless_sw.provenance import install_line
 from weightless_sw.spec import bitmask
 from weightless_sw.spec import classic as spec
-from weightless_sw.spec.record import FORMAT_VERSION
+from weightless_sw.spec.record import DESCRIPTOR_WORDS, FORMAT_VERSION
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -176,8 +177,28 @@ def test_every_public_name_of_the_hardware_is_on_the_amaranth_page():
     assert all(getattr(weightless_hw, name) is not None for name in weightless_hw.__all__)
 
 
-def test_programs_of_the_integration_page(tmp_path, monkeypatch, need):
-    """The Python runs, its files are what decoders take; the C compiles with the header that is written."""
+TILE_MAIN = """
+#include <stdio.h>
+void dma_send(const void *data, size_t n_bytes) { (void)data; (void)n_bytes; }
+void dma_receive_start(void *data, size_t n_bytes) { (void)data; (void)n_bytes; }
+void dma_receive_wait(void) {}
+void dma_receive_cancel(void) {}
+int main(void)
+{
+    static const uint32_t descriptor[7] = {DESCRIPTOR};
+    const struct matrix matrix = {descriptor, 40, 2};
+    uint32_t frame[12];
+    tile_frame(frame, &matrix, 3, 5, 8, 21);
+    for (int k = 0; k < 12; k++)
+        printf("%lu\\n", (unsigned long)frame[k]);
+    return 0;
+}
+"""
+
+
+def test_programs_of_the_integration_page(tmp_path, monkeypatch, need, sparse_layer):
+    """The Python runs, its files are what decoders take; the C compiles with the header that is written, and makes the
+    frame of a tile that Python makes."""
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "integration.md").read_text()
     (program,) = re.findall(r"```python\n(.*?)```", page, re.S)
@@ -187,11 +208,17 @@ def test_programs_of_the_integration_page(tmp_path, monkeypatch, need):
     assert zlib.crc32(record).to_bytes(4, "little") == crc
     need("" if shutil.which("gcc") else "gcc is not installed: apt-get install g++")
     (tmp_path / "weightless.h").write_text(registers.c_header())
-    (code,) = re.findall(r"```c\n(.*?)```", page, re.S)
-    (tmp_path / "driver.c").write_text(code)
-    command = ["gcc", "-std=c99", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "driver.c"]
+    layers, tiles = re.findall(r"```c\n(.*?)```", page, re.S)
+    tensor, _ = codec.encode(sparse_layer((30, 40), 90), layout="classic", order="rows", live="off")
+    words = np.frombuffer(records.to_record(tensor), "<u4", DESCRIPTOR_WORDS).tolist()
+    descriptor = ", ".join(f"{word}u" for word in words)
+    (tmp_path / "driver.c").write_text(layers + tiles + TILE_MAIN.replace("DESCRIPTOR", descriptor))
+    command = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-o", "driver", "driver.c"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+    told = subprocess.run(["./driver"], capture_output=True, text=True, check=True).stdout
+    made = records.to_frame(tensor, runs=tensor.arrangement.runs(slice(3, 11), slice(5, 26)))
+    assert bytes(np.array([int(word) for word in told.split()], "<u4")) == made
 
 
 def test_ports_of_the_pages_are_those_that_are_there():

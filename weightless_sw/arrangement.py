@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sw.reader import FormatError, Reader, varint
-from weightless_sw.spec.record import DESCRIPTOR_BYTES
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, Runs
 
 BITMAP, GAPS = 0, 1  # forms of a live map
 LIVE = ("off", "auto")
@@ -77,6 +77,20 @@ class Arrangement:
         by_row, by_column = (1, n_rows) if self.by_columns else (n_columns, 1)
         positions = block_rows[:, None] * by_row + block_columns * by_column
         return Part((len(wanted[0]), len(wanted[1])), positions, at_rows, at_columns)
+
+    def runs(self, rows: slice, columns: slice) -> Runs | None:
+        """Of the rectangle of those rows and columns of the matrix what is live, as runs of a tile frame (records.py);
+        None where nothing is.  Raises ValueError for slices of another step than 1: a tile is without gaps."""
+        if any(one.step not in (None, 1) for one in (rows, columns)):
+            raise ValueError(f"a tile has every row and column between two, not {rows} and {columns}")
+        positions = self.part(rows, columns).positions
+        if self.by_columns:
+            positions = positions.T
+        if not positions.size:
+            return None
+        number, length = positions.shape
+        stride = self.block_shape[0 if self.by_columns else 1]
+        return Runs(int(positions[0, 0]), length, number, stride)
 
     def gather(self, array: NDArray[Any]) -> NDArray[Any]:
         """The live block of ``array`` (of this shape) in record order, (n_weights,)."""

@@ -16,7 +16,9 @@ from weightless_sw.spec.record import (
     COMMON_FIELDS,
     DESCRIPTOR_BYTES,
     FLAG_RESIDENT,
+    FLAG_TILE,
     Geometry,
+    Runs,
     pack_fields,
     unpack_fields,
 )
@@ -68,12 +70,15 @@ def to_record(tensor: EncodedTensor | CodedTensor) -> bytes:
     )
 
 
-def to_frame(tensor: EncodedTensor, *, resident: bool = False) -> bytes:
+def to_frame(tensor: EncodedTensor, *, resident: bool = False, runs: Runs | None = None) -> bytes:
     """What a decoder takes of a table: its record, and the record's CRC word, which goes with ``last``.
 
-    ``resident``: what decodes the table once more while it is still loaded, the flagged descriptor and its CRC word.
+    ``resident``: what decodes the table once more while it is still loaded, the flagged descriptor and its CRC word;
+    ``runs``: what decodes these of it alone (:meth:`Arrangement.runs`).  Raises ValueError where it does not have them.
     """
     record = to_record(tensor)
+    if runs is not None:
+        return sealed(tile_record(record, runs))
     return sealed(resident_record(record) if resident else record)
 
 
@@ -87,14 +92,33 @@ def resident_record(record: bytes) -> bytes:
     return _with_flags(record[:DESCRIPTOR_BYTES], FLAG_RESIDENT)
 
 
+def tile_record(record: bytes, runs: Runs) -> bytes:
+    """The descriptor of ``record`` with the flag that decodes runs of weights of the loaded tables, and these.
+
+    Raises ValueError where the layer does not have them.
+    """
+    n_weights = _common(record)["n_weights"]
+    if not runs.fit(n_weights):
+        raise ValueError(
+            f"{runs} of {n_weights} weights: they are empty, overlap, or end behind the last one"
+        )
+    return _with_flags(record[:DESCRIPTOR_BYTES], FLAG_TILE) + runs.to_bytes()
+
+
 def is_resident(record: bytes) -> bool:
-    """Whether a descriptor asks to decode the tables that are loaded."""
-    return bool(_common(record)["flags"] & FLAG_RESIDENT)
+    """Whether a descriptor asks to decode the tables that are loaded, all of them or runs."""
+    return bool(_common(record)["flags"] & (FLAG_RESIDENT | FLAG_TILE))
+
+
+def runs_of(record: bytes) -> Runs | None:
+    """Which weights it asks for, where it is a tile's."""
+    is_tile = _common(record)["flags"] == FLAG_TILE
+    return Runs.from_bytes(record[DESCRIPTOR_BYTES:]) if is_tile else None
 
 
 def geometry_of(record: bytes) -> Geometry:
     """The geometry in a record or in a resident descriptor.  Raises ValueError for one that no layout has."""
-    flags = _common(record)["flags"] & ~FLAG_RESIDENT
+    flags = _common(record)["flags"] & ~(FLAG_RESIDENT | FLAG_TILE)
     return layouts.read_descriptor(_with_flags(record[:DESCRIPTOR_BYTES], flags))
 
 

@@ -12,6 +12,7 @@ from weightless_hw.registers import STREAM_ERRORS, LoadError
 from weightless_sw.spec.hash import WORD_BITS
 from weightless_sw.spec.record import (
     FLAG_RESIDENT,
+    FLAG_TILE,
     MAX_SLOT_BITS,
     Geometry,
     ValueFormat,
@@ -127,10 +128,18 @@ class DecoderConfig(ABC):
         """Whether a table stays loaded, for a resident record to decode it once more."""
         return cls.LOADING == STORED
 
-    @classmethod
-    def errors(cls) -> list[LoadError]:
-        """The bits of the register ``errors`` that this decoder has, some of which may never be set."""
-        return [error for error in LoadError if not cls.keeps_table() or error not in STREAM_ERRORS]
+    @property
+    def takes_tiles(self) -> bool:
+        """Whether frames may ask for runs of weights of the loaded table."""
+        return False
+
+    def errors(self) -> list[LoadError]:
+        """The bits of the register ``errors`` that this decoder has, some of which may never be set; a bit's place is
+        its number's."""
+        if self.takes_tiles:
+            return list(LoadError)
+        without = LoadError.TILE | (STREAM_ERRORS if self.keeps_table() else LoadError(0))
+        return [error for error in LoadError if error not in without]
 
     @classmethod
     def options(cls) -> dict[str, tuple[int, str]]:
@@ -194,7 +203,11 @@ class DecoderConfig(ABC):
         A program's form of what the loader compares; the RTL does not read it here.
         """
         formats = {one.value for one in ValueFormat if one.bits == self.value_bits}
-        flags = (0, FLAG_RESIDENT) if self.keeps_table() else (0,)
+        flags = [
+            0,
+            *([FLAG_RESIDENT] if self.keeps_table() else []),
+            *([FLAG_TILE] if self.takes_tiles else []),
+        ]
         return {
             LoadError.LAYOUT: fields["layout"] != self.GEOMETRY.LAYOUT,
             LoadError.VALUE_FORMAT: fields["value_format"] not in formats,
@@ -227,6 +240,12 @@ class DecoderConfig(ABC):
     def table_bits(self) -> int:
         """Bits of all of them."""
         return sum(block.bits for block in self.memories)
+
+    @property
+    def widths(self) -> int:
+        """The register of that name."""
+        lanes_log2 = self.lanes.bit_length() - 1
+        return lanes_log2 | self.slot_bits << 8 | self.value_bits << 16 | self.takes_tiles << 24
 
     @property
     @abstractmethod

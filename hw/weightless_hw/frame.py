@@ -16,7 +16,14 @@ from weightless_hw.config import DecoderConfig
 from weightless_hw.parts.codes import CodebookLoader, entry_layout
 from weightless_hw.registers import LoadError, Phase
 from weightless_hw.signature import WORD_LAYOUT
-from weightless_sw.spec.record import DESCRIPTOR_WORDS, FLAG_RESIDENT, Geometry, ValueFormat
+from weightless_sw.spec.record import (
+    DESCRIPTOR_WORDS,
+    FLAG_RESIDENT,
+    FLAG_TILE,
+    TILE_WORDS,
+    Geometry,
+    ValueFormat,
+)
 
 
 def to_bits(config: DecoderConfig, faults: Mapping[LoadError, Any]) -> Value:
@@ -69,6 +76,12 @@ class FrameReader(wiring.Component):
         Nothing can be done before another word comes; where the layout streams.
     body_ended : unsigned(1), out
         No other word will come; where the layout streams.
+    begin : unsigned(1), out
+        The descriptor was looked at; where there are tiles.
+    is_tile : unsigned(1), out
+        From the next cycle on: the words of ``body`` are a tile's; where there are.
+    runs_known, runs_fit : unsigned(1), in
+        Whether it is known, and so, that the layer has that tile; where there are.
     start : unsigned(1), out
         The decoding begins: the CRC was right, or, where the layout streams, the codebook is in.
     abort : unsigned(1), out
@@ -87,7 +100,9 @@ class FrameReader(wiring.Component):
         self.config = config
         self.at, self.passes = Signal(len(Phase)), Signal()
         n_faults = len(config.errors())
-        streams = {} if config.keeps_table() else {"body_starved": In(1), "body_ended": Out(1)}
+        own = {} if config.keeps_table() else {"body_starved": In(1), "body_ended": Out(1)}
+        if config.takes_tiles:
+            own = {"begin": Out(1), "is_tile": Out(1), "runs_known": In(1), "runs_fit": In(1)}
         super().__init__(
             {
                 "load": In(stream.Signature(WORD_LAYOUT)),
@@ -105,7 +120,7 @@ class FrameReader(wiring.Component):
                 "phase": Out(Phase),
                 "faults": Out(n_faults),
             }
-            | streams
+            | own
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -145,7 +160,7 @@ class FrameReader(wiring.Component):
         with m.If(self._is(Phase.DESCRIPTOR)):
             self._describe(m, n_words)
         with m.If(self._is(Phase.CHECK)):
-            self._check(m, fields, refused, settled, resident, codebook)
+            self._check(m, words, fields, refused, settled, resident, codebook)
         with m.If(self._is(Phase.CODEBOOK)):
             m.d.comb += [self.load.ready.eq(codebook.i.ready), codebook.i.valid.eq(self.load.valid)]
             with m.If(codebook.done):
@@ -161,12 +176,12 @@ class FrameReader(wiring.Component):
         with m.If(self._is(Phase.CRC)):
             self._take_crc(m)
         with m.If(self._is(Phase.VERIFY)):
-            with m.If(~settled):
+            with m.If(self._is_open(settled)):
                 m.d.sync += settled.eq(1)
-            with m.Elif(crc_is_right):
+            with m.Elif(self._is_right(crc_is_right)):
                 self._accept(m, resident, home)
             with m.Else():
-                m.d.comb += self.faults.eq(LoadError.CRC)
+                m.d.comb += self.faults.eq(self._why_wrong(crc_is_right))
                 m.d.sync += self.at.eq(home)
         with m.If(self._is(Phase.DECODE)):
             with m.If(self.finished):
@@ -214,6 +229,7 @@ class FrameReader(wiring.Component):
     def _check(
         self,
         m: Module,
+        words: Signal,
         fields: Any,
         refused: Value,
         settled: Signal,
@@ -230,9 +246,16 @@ class FrameReader(wiring.Component):
             m.d.sync += self.at.eq(hot(Phase.DRAIN))
         with m.Elif(is_resident):
             m.d.sync += self.at.eq(hot(Phase.CRC))
+        if self.config.takes_tiles:
+            with m.Elif(fields.flags == FLAG_TILE):
+                m.d.sync += [self.at.eq(hot(Phase.TABLE)), self._left(words).eq(TILE_WORDS)]
         with m.Else():
             m.d.comb += codebook.fill.eq(1)
             m.d.sync += [self.at.eq(hot(Phase.CODEBOOK)), resident.eq(0)]
+        if self.config.takes_tiles:
+            m.d.comb += self.begin.eq(settled)  # which nothing comes of, if it is refused
+            with m.If(settled):
+                m.d.sync += self.is_tile.eq(fields.flags == FLAG_TILE)
 
     def _take_crc(self, m: Module) -> None:
         """The CRC word comes, which must be the last."""
@@ -310,6 +333,18 @@ class FrameReader(wiring.Component):
         else:
             m.d.sync += self.at.eq(home)
 
+    def _is_open(self, settled: Value) -> Value:
+        """Whether the verdict on a whole frame is still to come."""
+        return ~settled | (self.is_tile & ~self.runs_known) if self.config.takes_tiles else ~settled
+
+    def _is_right(self, crc_is_right: Value) -> Value:
+        """Whether it is decoded."""
+        return crc_is_right & (~self.is_tile | self.runs_fit) if self.config.takes_tiles else crc_is_right
+
+    def _why_wrong(self, crc_is_right: Value) -> Value | LoadError:
+        """Why it is not: what a tile asks for is looked at once its words are right."""
+        return Mux(crc_is_right, LoadError.TILE, LoadError.CRC) if self.config.takes_tiles else LoadError.CRC
+
     def _crc(self, m: Module, taken: Value, n_words: Value) -> Value:
         """Whether the CRC word is that of the words before it, known two cycles after it came.
 
@@ -346,6 +381,8 @@ class FrameReader(wiring.Component):
         }
         if config.keeps_table():
             is_resident = fields.flags == FLAG_RESIDENT
+            if config.takes_tiles:
+                is_resident |= fields.flags == FLAG_TILE
             faults[LoadError.FLAGS] &= ~is_resident
             faults[LoadError.NOT_RESIDENT] = is_resident & ~resident
             faults[LoadError.RESIDENT_MISMATCH] = is_resident & resident & self._differs(m, fields)

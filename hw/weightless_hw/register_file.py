@@ -123,12 +123,11 @@ class RegisterFile(wiring.Component):
     def _constants(self) -> dict[str, Any]:
         """What the decoder is."""
         config = self.config
-        widths = config.lanes.bit_length() - 1 | config.slot_bits << 8 | config.value_bits << 16
         numbers = {
             "identity": IDENTITY,
             "digest": config.GEOMETRY.layout_digest(),
             "format_version": FORMAT_VERSION,
-            "widths": widths,
+            "widths": config.widths,
             "table_size": config.table_size,
             "max_codes": config.max_codes,
             "fill_latency": config.fill_latency,

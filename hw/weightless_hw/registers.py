@@ -46,6 +46,7 @@ class LoadError(IntFlag):
     COVER = 65536
     WORDS = 131072
     PADDING = 262144
+    TILE = 524288
 
 
 # Those of a record that is decoded while it comes.
@@ -74,6 +75,8 @@ WHY = {
     "set as it says",
     LoadError.WORDS: "streamed: words that nobody calls for, or that are missing",
     LoadError.PADDING: "streamed: bits that must be zero are not",
+    LoadError.TILE: "classic: a tile of no runs, of empty ones, of some that overlap, or of weights that the layer "
+    "does not have",
 }
 # What is counted, by the register's name.
 COUNTS = ("records", "beats", "load_stalls", "weights_stalls")
@@ -92,7 +95,7 @@ REGISTERS = (
     Register("identity", '`0x574c5344` ("WLSD")'),
     Register("digest", "digest of the layout; a record with another in its descriptor is refused"),
     Register("format_version", "format version"),
-    Register("widths", "log2 of the lanes, slot bits << 8, value bits << 16"),
+    Register("widths", "log2 of the lanes, slot bits << 8, value bits << 16; bit 24: it takes tiles"),
     Register("table_size", "classic: largest bank rows"),
     Register("max_codes", "largest number of codes"),
     Register("fill_latency", "fill latency in cycles"),

@@ -8,6 +8,7 @@ At last, in the compiled harness, longer layers of each decoder under random sta
 """
 
 import argparse
+import random
 import sys
 import time
 from collections.abc import Iterator
@@ -21,11 +22,11 @@ from weightless_hw.registers import LoadError
 from weightless_sim.cosim import bulk, runner
 from weightless_sim.cosim.scenario import Scenario, frame
 from weightless_sw import layouts
-from weightless_sw.records import geometry_of, resident_record
+from weightless_sw.records import geometry_of, resident_record, tile_record
 from weightless_sw.spec.record import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "helpers"))
-from frames import record
+from frames import random_runs, record
 from rooms import ROOMS
 
 
@@ -39,6 +40,9 @@ def random_scenario(seed: int) -> Scenario:
         records.append(room.random_record(config, rng))
         if config.keeps_table() and rng.random() < 0.3:
             records.append(resident_record(records[-1]))
+        if config.takes_tiles:
+            runs = random_runs(random.Random(seed), geometry_of(records[-1]).n_weights)
+            records += [tile_record(records[-1], runs)] * int(rng.integers(1, 4))
     source, sink = (
         np.append(rng.random(int(rng.integers(1, 50))) < rng.uniform(0.1, 1), True) for _ in range(2)
     )

@@ -44,6 +44,9 @@ GROUPS = {  # pytest's arguments
         "-k",
         "ribbon and icarus and (stall_matrix or next_record) or width",
     ],
+    # Tiles: counter and check alone, and in the decoder.
+    "runs": ["tests/hw/classic/test_tiles.py"],
+    "tiles": [RUNNER, "-k", "icarus and stall_matrix and rows or tiles_that"],
     # The bitmask's.
     "bitmask": [RUNNER, "-k", "icarus and bitmask and stall_matrix"],
     "bad bitmask": [RUNNER, "-k", "bitmask and (alone or icarus and next_record)"],
@@ -65,6 +68,7 @@ LOAD = "hw/weightless_hw/classic/load.py"
 STAGES = "hw/weightless_hw/classic/stages.py"
 DECODER = "hw/weightless_hw/classic/decoder.py"
 CLASSIC = "hw/weightless_hw/classic/config.py"
+TILES = "hw/weightless_hw/classic/tiles.py"
 RIBBON_LOAD = "hw/weightless_hw/ribbon/load.py"
 RIBBON_STAGES = "hw/weightless_hw/ribbon/stages.py"
 RIBBON = "hw/weightless_hw/ribbon/decoder.py"
@@ -75,6 +79,7 @@ AXI = "hw/weightless_hw/export/axi.py"
 PACKAGES = "hw/weightless_hw/export/packages.py"
 REGISTERS = "hw/weightless_hw/registers.py"
 VERILOG = "hw/weightless_hw/export/verilog.py"
+BENCH = "hw/weightless_hw/export/bench.py"
 
 
 class Mutant(NamedTuple):
@@ -150,7 +155,7 @@ MUTANTS = [
         for name, bits in (
             ("value_format", "max(ValueFormat).bit_length()"),
             ("n_weights", "32"),
-            ("n_codes", "self.slot_bits"),
+            ("n_codes", "self.n_codes_bits"),
             ("seed", "16"),
             ("scale", "32"),
         )
@@ -191,7 +196,7 @@ MUTANTS = [
         "self.faults.eq(0)\n            m.d.sync += [self.at.eq(home), n_words",
         "refuse",
     ),
-    Mutant(FRAME, "self.faults.eq(LoadError.CRC)", "self.faults.eq(LoadError.LONG)", "refuse"),
+    Mutant(FRAME, "else LoadError.CRC", "else LoadError.LONG", "refuse"),
     Mutant(FRAME, "m.d.sync += [self.at.eq(home), n_words.eq(0)]", "m.d.sync += self.at.eq(home)", "refuse"),
     Mutant(
         FRAME, "with m.If(self.load.valid & self.load.payload.last):", "with m.If(self.load.valid):", "refuse"
@@ -220,7 +225,7 @@ MUTANTS = [
     Mutant(FRAME, "Signal(len(Phase)), Signal()", "Signal(len(Phase), init=1), Signal()", "stream"),
     Mutant(FRAME, "Mux(self.passes, left - 1", "Mux(self.passes, left - 2", "stream"),
     Mutant(FRAME, "with m.Elif(self.body_done):", "with m.Else():", "stream"),
-    Mutant(CLASSIC, "* self.row_bits).bit_length()", "* self.row_bits).bit_length() - 1", "stream"),
+    Mutant(CLASSIC, "self.tiles else 0).bit_length()", "self.tiles else 0).bit_length() - 1", "stream"),
     Mutant(LOAD, "bank.eq(Cat(Const(0, 1), bank))", "bank.eq(bank)", "stream"),
     # Registers and resets.
     Mutant(FILE, "errors & ~Mux(writes", "~Mux(writes", "soft"),
@@ -246,9 +251,9 @@ MUTANTS = [
     Mutant(FILE, '"table_size": config.table_size,', '"table_size": config.table_size + 1,', "stream"),
     Mutant(FILE, '"format_version": FORMAT_VERSION,', '"format_version": 1,', "stream"),
     Mutant(
-        FILE,
-        "config.slot_bits << 8 | config.value_bits << 16",
-        "config.slot_bits << 8 | config.value_bits << 17",
+        CONFIG,
+        "self.slot_bits << 8 | self.value_bits << 16",
+        "self.slot_bits << 8 | self.value_bits << 17",
         "stream",
     ),
     Mutant(FILE, "write.eq(self.write & (self.addr == ADDRESS[name]))", "write.eq(self.write)", "axi"),
@@ -553,6 +558,48 @@ MUTANTS = [
     Mutant(VERILOG, "/* verilator lint_restore */", "", "package"),
     Mutant(VERILOG, "rtlil.ModuleEmitter.emit_memory = lambda *_: None", "pass", "verilog"),
     Mutant(REGISTERS, "LONG = 2048", "LONG = 16384", "package"),
+    # Tiles: what the layer does not have, each way; the runs' beats and lanes; the frame.
+    Mutant(TILES, "(runs.length == 0) | ", "", "runs"),
+    Mutant(TILES, "(runs.number == 0) | ", "", "tiles"),
+    Mutant(TILES, "runs.stride < runs.length", "runs.stride < runs.length - 1", "runs"),
+    Mutant(TILES, "wrong | beyond | total[-1]", "wrong | total[-1]", "runs"),
+    Mutant(TILES, "wrong | beyond | total[-1]", "wrong | beyond", "runs"),
+    Mutant(TILES, "wrong | beyond | total[-1]", "beyond | total[-1]", "runs"),
+    Mutant(TILES, "behind <= self.n_weights", "behind < self.n_weights", "runs"),
+    Mutant(TILES, "beyond.eq(beyond | share[-1])", "beyond.eq(share[-1])", "runs"),
+    Mutant(TILES, "Cat(Const(1, 1), runs.number - 1)", "Cat(Const(1, 1), runs.number)", "runs"),
+    Mutant(TILES, "share.eq(runs.stride)", "share.eq(runs.length)", "runs"),
+    Mutant(TILES, "others.eq(runs.number != 1)", "others.eq(runs.number > 2)", "runs"),
+    Mutant(TILES, "ends.eq(left == least)", "ends.eq(left == 1)", "runs"),
+    Mutant(TILES, " | ((whole == 1) & (more == -1))", "", "runs"),
+    Mutant(TILES, "((whole == 0) & (more == 0)) | ", "", "runs"),
+    Mutant(TILES, "ends.eq(left == least), head.eq(0)]", "ends.eq(left == least)]", "runs"),
+    Mutant(TILES, "Mux(ends, tail, ~0)", "tail", "runs"),
+    Mutant(TILES, "runs.first + runs.stride", "runs.first + runs.length", "runs"),
+    Mutant(TILES, "runs.number.eq(1)]", "runs.number.eq(2)]", "runs"),
+    Mutant(TILES, "[n_words.eq(0), is_tile.eq(0)]", "[is_tile.eq(0)]", "tiles"),
+    Mutant(TILES, "is_tile & ~check.start & check.known", "check.known", "tiles"),
+    Mutant(FRAME, "~settled | (self.is_tile & ~self.runs_known) if", "~settled if", "tiles"),
+    Mutant(FRAME, "crc_is_right & (~self.is_tile | self.runs_fit) if", "crc_is_right if", "tiles"),
+    Mutant(
+        FRAME, "crc_is_right & (~self.is_tile | self.runs_fit) if", "crc_is_right & self.runs_fit if", "tiles"
+    ),
+    Mutant(
+        FRAME,
+        "Mux(crc_is_right, LoadError.TILE, LoadError.CRC)",
+        "Mux(self.runs_fit, LoadError.CRC, LoadError.TILE)",
+        "tiles",
+    ),
+    Mutant(FRAME, "is_resident |= fields.flags == FLAG_TILE", "is_resident |= fields.flags[1]", "tiles"),
+    Mutant(FRAME, "with m.Elif(fields.flags == FLAG_TILE):", "with m.Elif(fields.flags[0]):", "tiles"),
+    Mutant(FRAME, "self._left(words).eq(TILE_WORDS)", "self._left(words).eq(TILE_WORDS - 1)", "tiles"),
+    Mutant(CODES, "arrived.lanes.eq(self.i.payload.lanes)", "arrived.lanes.eq(~0)", "tiles"),
+    Mutant(CODES, "delayed(m, moves, chosen.lanes, 1,", "delayed(m, moves, arrived.lanes, 1,", "tiles"),
+    Mutant(DECODER, "(ones << head) & ~(ones << tail << 1)", "~(ones << tail << 1)", "tiles"),
+    Mutant(DECODER, "(ones << head) & ~(ones << tail << 1)", "(ones << head)", "tiles"),
+    Mutant(DECODER, "pipeline.begin.eq(loader.begin)", "pipeline.begin.eq(0)", "tiles"),
+    Mutant(CLASSIC, "return bool(self.tiles)", "return True", "refuse"),
+    Mutant(BENCH, "lanes * bits + lane & 1)", "lanes * bits + 0 & 1)", "package"),
 ]
 
 

@@ -7,8 +7,8 @@ from weightless_sim.cosim.scenario import LAST, frame
 from weightless_sw import codec, layouts, records
 from weightless_sw.arrangement import Arrangement
 from weightless_sw.codebook import CODEBOOK_DTYPES
-from weightless_sw.records import geometry_of, resident_record
-from weightless_sw.spec.record import DESCRIPTOR_BYTES, ValueFormat, pack_fields, unpack_fields
+from weightless_sw.records import geometry_of, resident_record, tile_record
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, Runs, ValueFormat, pack_fields, unpack_fields
 from weightless_sw.tensor import EncodedTensor
 
 
@@ -46,18 +46,64 @@ def codebook(geometry, rng):
 
 
 def layers(config):
-    """Reload between layers: a usual one, N = 1, the same again from the loaded table, full tables, no weights."""
+    """Reload between layers: a usual one, tiles of it, N = 1, the same again from the loaded table, full tables, no
+    weights."""
     from rooms import of
 
-    one = record(config, 1, 1, 1)
+    usual, one = record(config, 1003, 90, 7), record(config, 1, 1, 1)
     return [
-        record(config, 1003, 90, 7),
+        usual,
+        *([tile_record(usual, runs) for runs in TILES] if config.takes_tiles else []),
         one,
         *([resident_record(one)] if config.keeps_table() else []),
         of(config).full_record(config),
         record(config, 17, 0, 1),
         record(config, 64, 9, 3),  # whole beats on any of these decoders
     ]
+
+
+TILES = (  # of 1003 weights
+    Runs(3, 7, 5, 9),  # runs that begin and end anywhere
+    Runs(1002, 1, 1, 1),  # the last weight
+    Runs(5, 1, 100, 3),  # runs in one group, several of them
+    Runs(16, 16, 6, 64),  # whole groups, of the decoders up to 16 lanes
+    Runs(13, 40, 12, 77),
+    Runs(0, 1003, 1, 1003),  # all
+    Runs(0, 17, 59, 17),  # all, in runs
+    Runs(2, 5, 2, 7),
+)
+
+
+def random_runs(rng, n_weights):
+    """A tile of a layer of so many weights; ``rng`` is Python's own."""
+    length = rng.randint(1, min(n_weights, 40))
+    first = rng.randint(0, n_weights - length)
+    stride = rng.randint(length, max(length, min(n_weights, 2 * length + 20)))
+    return Runs(first, length, rng.randint(1, (n_weights - length - first) // stride + 1), stride)
+
+
+def bad_runs(n_weights):
+    """By name: runs that a layer of so many weights does not have, 64 < n_weights."""
+    top = 1 << 32
+    return {
+        "no run": Runs(0, 8, 0, 8),
+        "empty runs": Runs(0, 0, 3, 8),
+        "empty runs, no stride": Runs(0, 0, 1, 0),
+        "runs that overlap": Runs(0, 9, 2, 8),
+        "one run, shorter stride": Runs(0, 9, 1, 8),
+        "a weight too many": Runs(n_weights - 4, 5, 1, 5),
+        "a weight too many, in the last of three": Runs(n_weights - 36, 5, 3, 16),
+        "begins behind": Runs(n_weights, 1, 1, 1),
+        "begins far behind": Runs(top - 1, 1, 1, 1),
+        "first and length wrap": Runs(top - 4, 8, 1, 8),
+        "length wraps by one": Runs(1, top - 1, 1, top - 1),
+        "product wraps": Runs(0, 8, (1 << 28) + 1, 16),  # 2^32 and a run
+        "product wraps, stride 2^31": Runs(0, 8, 3, 1 << 31),
+        "all that there is": Runs(top - 1, top - 1, top - 1, top - 1),
+        "many runs": Runs(0, 1, top - 1, 1),
+        "a stride that is shifted out": Runs(0, 1, 1 << 16, (1 << 17) + 1),
+        "sum wraps": Runs(16, 8, 2, top - 16),  # 2^32 + 8
+    }
 
 
 def descriptor(record):
@@ -141,7 +187,7 @@ def aliases(config):
         **frames("layout", range(1, 8), LoadError.LAYOUT),
         **frames("widths", range(4, 8), LoadError.WIDTHS),
         **frames("value_format", range(2, 8), LoadError.VALUE_FORMAT),
-        **frames("flags", range(1, 8), LoadError.FLAGS),
+        **frames("flags", range(2 if config.takes_tiles else 1, 8), LoadError.FLAGS),
         "flags 3": (changed(good, flags=3), LoadError.FLAGS),
         **frames("digest", range(32), LoadError.DIGEST),
         **codes,
@@ -162,6 +208,7 @@ def refused(config):
     good = record(config, 300, 40, 3)
     words, old = frame(good), descriptor(good)
     resident = frame(resident_record(good)), LoadError.NOT_RESIDENT
+    tile = frame(tile_record(good, Runs(3, 7, 5, 9))), LoadError.NOT_RESIDENT
     return {
         "layout": (changed(good, layout=old["layout"] + 1), LoadError.LAYOUT),
         "slot bits": (changed(good, widths=old["widths"] ^ 16), LoadError.WIDTHS),
@@ -176,4 +223,5 @@ def refused(config):
         **({"ends in the codebook": (cut(words, 8), LoadError.SHORT)} if geometry_of(good).n_codes else {}),
         **of(config).refused(config, good),
         **({"resident, and refused before it": resident} if config.keeps_table() else {}),
+        **({"a tile, and refused before it": tile} if config.takes_tiles else {}),
     }

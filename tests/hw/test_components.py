@@ -10,7 +10,7 @@ from weightless_hw.bitmask import decoder as bitmask_decoder
 from weightless_hw.bitmask import load as bitmask_load
 from weightless_hw.bitmask import stages as bitmask_stages
 from weightless_hw.bitmask.config import BitmaskConfig
-from weightless_hw.classic import decoder, load, stages
+from weightless_hw.classic import decoder, load, stages, tiles
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.parts import beats, codes, hash, items
 from weightless_hw.ribbon import decoder as ribbon_decoder
@@ -25,11 +25,13 @@ BITMASK = bitmask_load, bitmask_stages, bitmask_decoder
 def components():
     """One of every component, the shared and the decoders' own."""
     config, ribbon, bitmask = ClassicConfig(lanes=2), RibbonConfig(), BitmaskConfig()
+    tiled = ClassicConfig(lanes=2, tiles=1)
     return [
         hash.HashRounds(2, 1), items.Items(8), items.Skid(8), beats.BeatCounter(2), codes.CodebookLoader(config),
         codes.Codebook(config), codes.CodeStage(config), frame.FrameReader(config), register_file.RegisterFile(config),
         stages.LanePermutation(2, 8), stages.RangeReduction(config), stages.Bank(config), load.BankLoader(config),
-        decoder.Pipeline(config), decoder.Decoder(config),
+        decoder.Pipeline(config), decoder.Decoder(config), tiles.RunsCheck(), tiles.RunCounter(2),
+        frame.FrameReader(tiled), codes.CodeStage(tiled), decoder.Pipeline(tiled), decoder.Decoder(tiled),
         ribbon_load.EntryReader(), ribbon_load.ChunkReader(ribbon), ribbon_stages.Segments(ribbon),
         ribbon_stages.Position(ribbon), ribbon_stages.Window(ribbon), ribbon_decoder.Pipeline(ribbon),
         ribbon_decoder.Decoder(ribbon), frame.FrameReader(ribbon), codes.CodeStage(ribbon),
@@ -51,6 +53,7 @@ def test_every_port_is_described_and_every_elaborate_opens_with_a_word():
             register_file,
             stages,
             load,
+            tiles,
             decoder,
             *RIBBON,
             *BITMASK,

@@ -30,6 +30,29 @@ def test_scatter_is_the_inverse_of_gather(arrangement):
     assert np.array_equal(back[back != 0], array[back != 0])
 
 
+@given(arrangements(), st.data())
+def test_runs_of_a_rectangle_are_its_live_weights_in_the_records_order(arrangement, data):
+    n_rows, n_columns = arrangement.n_rows, arrangement.n_columns
+    rows, columns = (
+        slice(*sorted(data.draw(st.lists(st.integers(0, n), min_size=2, max_size=2))))
+        for n in (n_rows, n_columns)
+    )
+    numbers = np.arange(arrangement.n_weights)
+    expected = arrangement.part(rows, columns).positions
+    runs = arrangement.runs(rows, columns)
+    if not expected.size:
+        assert runs is None
+        return
+    found = [numbers[runs.first + k * runs.stride :][: runs.length] for k in range(runs.number)]
+    assert np.array_equal(np.concatenate(found), expected.ravel("F" if arrangement.by_columns else "C"))
+    assert runs.fit(arrangement.n_weights)
+
+
+def test_runs_leave_nothing_out():
+    with pytest.raises(ValueError, match="a tile has every row and column between two"):
+        Arrangement((4, 4)).runs(slice(0, 4, 2), slice(None))
+
+
 def test_order_of_the_block():
     array = np.arange(12).reshape(3, 4)
     rows, columns = np.array([0, 2]), np.array([1, 3])

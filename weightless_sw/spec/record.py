@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import IntEnum
+from math import gcd
 from typing import Any, ClassVar, NamedTuple, Self
 
 from weightless_sw.spec.hash import WORD_BITS
@@ -51,8 +52,9 @@ COMMON_FIELDS = (
 )
 DESCRIPTOR_WORDS = 7
 DESCRIPTOR_BYTES = DESCRIPTOR_WORDS * WORD_BITS // 8
-# Set by a driver, never in a file: the tables of the layer before are still loaded; decode them again.
+# Set by a driver, never in a file: the tables of the layer before are still loaded; decode them again,
 FLAG_RESIDENT = 1
+FLAG_TILE = 2  # or the runs of weights that four words behind the descriptor name
 
 
 def pack_fields(fields: tuple[Field, ...], values: Mapping[str, int]) -> bytes:
@@ -71,6 +73,51 @@ def unpack_fields(fields: tuple[Field, ...], data: bytes) -> dict[str, int]:
         values[name] = word & (1 << bits) - 1
         word >>= bits
     return values
+
+
+class Runs(NamedTuple):
+    """What a *tile* frame asks for: ``number`` runs of ``length`` weights each, which begin ``stride`` weights apart.
+
+    Weights are counted in the record: of the live block, in its order.  The fields are the frame's words.
+    """
+
+    first: int  # the first run's first weight
+    length: int
+    number: int
+    stride: int
+
+    @property
+    def n_weights(self) -> int:
+        """Of all runs."""
+        return self.length * self.number
+
+    def fit(self, n_weights: int) -> bool:
+        """Whether there is a run, none is empty, they do not overlap, and all are of a layer of so many weights."""
+        behind = self.first + (self.number - 1) * self.stride + self.length
+        return 1 <= self.length <= self.stride and self.number >= 1 and behind <= n_weights
+
+    def n_beats(self, lanes: int) -> int:
+        """Groups of ``lanes`` weights that runs touch, one that two of them do counted twice: a beat each."""
+        period = lanes // gcd(lanes, self.stride)  # after so many runs they lie in groups as before
+        n_beats = 0
+        for k in range(min(period, self.number)):
+            head = (self.first + k * self.stride) % lanes
+            n_beats += -(-(head + self.length) // lanes) * -(-(self.number - k) // period)
+        return n_beats
+
+    def to_bytes(self) -> bytes:
+        """The four words.  Raises ValueError for a number that is no u32."""
+        for name, value in self._asdict().items():
+            require(name, value, 0, (1 << WORD_BITS) - 1)
+        return struct.pack("<4I", *self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The inverse of :meth:`to_bytes`."""
+        return cls(*struct.unpack("<4I", data))
+
+
+TILE_WORDS = len(Runs._fields)
 
 
 class Section(NamedTuple):

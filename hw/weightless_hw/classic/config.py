@@ -18,7 +18,7 @@ from weightless_hw.config import (
 from weightless_hw.registers import LoadError
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
-from weightless_sw.spec.record import Geometry, require, words_for_bits
+from weightless_sw.spec.record import TILE_WORDS, Geometry, require, words_for_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +30,14 @@ class ClassicConfig(DecoderConfig):
 
     max_bank_rows: int = option(1024, "rows of each of the three banks")
     rounds_per_stage: int = option(1, "hash rounds between two registers, 1 to 6")
+    tiles: int = option(0, "1: frames may ask for runs of weights of the loaded table")
 
     def __post_init__(self) -> None:
         spec.check_widths(self.lanes, self.slot_bits)
         super().__post_init__()
         require("max_bank_rows", self.max_bank_rows, 1, spec.MAX_BANK_ROWS)
         require("rounds_per_stage", self.rounds_per_stage, 1, spec.ADDRESS_ROUNDS)
+        require("tiles", self.tiles, 0, 1)
 
     @classmethod
     def own_parameters(cls, geometries: Sequence[ClassicGeometry]) -> dict[str, int]:
@@ -65,7 +67,7 @@ class ClassicConfig(DecoderConfig):
         """A name for build folders and files."""
         return (
             f"g{self.lanes}_t{self.slot_bits}_r{self.max_bank_rows}_k{self.max_codes}_v{self.value_bits}"
-            f"_h{self.rounds_per_stage}{'' if self.counters else '_n'}"
+            f"_h{self.rounds_per_stage}{'_tiles' if self.tiles else ''}{'' if self.counters else '_n'}"
         )
 
     @property
@@ -75,8 +77,14 @@ class ClassicConfig(DecoderConfig):
 
     @property
     def payload_bits(self) -> int:
-        """As many as the words of the largest banks take."""
-        return words_for_bits(spec.N_BANKS * self.max_bank_rows * self.row_bits).bit_length()
+        """As many as the words of the largest banks take, or those of a tile."""
+        most = words_for_bits(spec.N_BANKS * self.max_bank_rows * self.row_bits)
+        return max(most, TILE_WORDS if self.tiles else 0).bit_length()
+
+    @property
+    def takes_tiles(self) -> bool:
+        """As it is told."""
+        return bool(self.tiles)
 
     @property
     def layer_bits(self) -> dict[str, int]:

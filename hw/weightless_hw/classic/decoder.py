@@ -10,12 +10,13 @@ its registers move together or hold together, as its enable ``en`` says.  Widths
 from typing import Any
 
 from amaranth import Const, EnableInserter, Module, ResetInserter, Signal, Value
-from amaranth.lib import wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.classic.load import BankLoader, own_faults
 from weightless_hw.classic.stages import Bank, LanePermutation, RangeReduction, row_layout
+from weightless_hw.classic.tiles import RunCounter
 from weightless_hw.frame import FrameReader, descriptor_layout
 from weightless_hw.parts.beats import BeatCounter, delayed
 from weightless_hw.parts.codes import CodeStage, slots_layout
@@ -44,10 +45,12 @@ class Pipeline(wiring.Component):
         The layer's.
     row : row_layout(config), in
         What is written into the banks.
+    begin, word, known, fit
+        As RunCounter has them, ``word`` being its ``i``; where there are tiles.
     valid : unsigned(1), out
         Whether ``slots`` are a beat's.
     tail_lanes : unsigned(lanes), out
-        The lanes of the layer's last beat that hold weights.
+        The lanes of the layer's last beat that hold weights; where there are no tiles.
     slots : slots_layout(config), out
         Of a beat, before they are masked.
     """
@@ -61,15 +64,20 @@ class Pipeline(wiring.Component):
                 "fields": In(descriptor_layout(config.GEOMETRY)),
                 "row": In(row_layout(config)),
                 "valid": Out(1),
-                "tail_lanes": Out(config.lanes),
                 "slots": Out(slots_layout(config)),
             }
+            | (self._ports_of_tiles() if config.takes_tiles else {"tail_lanes": Out(config.lanes)})
         )
+
+    @staticmethod
+    def _ports_of_tiles() -> dict[str, Any]:
+        words = In(stream.Signature(WORD_BITS, always_ready=True))
+        return {"begin": In(1), "word": words, "known": Out(1), "fit": Out(1)}
 
     def elaborate(self, platform: Any) -> Module:
         """Stages in order; ``valid``, ``last``, masks and offsets are *delayed* beside them."""
         m = Module()
-        index = BeatCounter(self.config.lanes)
+        index = (RunCounter if self.config.takes_tiles else BeatCounter)(self.config.lanes)
         m.submodules.index = EnableInserter(self.en)(index)
         m.d.comb += [
             index.start.eq(self.start),
@@ -79,6 +87,14 @@ class Pipeline(wiring.Component):
         words, masks = self._hash(m, index.group)
         rows = self._rows(m, words)
         m.d.comb += self.slots.slots.eq(rows[0] ^ rows[1] ^ rows[2])
+        if self.config.takes_tiles:
+            m.d.comb += [
+                index.begin.eq(self.begin),
+                index.i.valid.eq(self.word.valid),
+                index.i.payload.eq(self.word.payload),
+                self.known.eq(index.known),
+                self.fit.eq(index.fit),
+            ]
         self._beside(m, index, masks)
         return m
 
@@ -118,7 +134,7 @@ class Pipeline(wiring.Component):
             rows.append(permute.o)
         return rows
 
-    def _beside(self, m: Module, index: BeatCounter, masks: Value) -> None:
+    def _beside(self, m: Module, index: BeatCounter | RunCounter, masks: Value) -> None:
         """What comes down the pipeline beside the rows: masks, ``valid``, ``last``."""
         config = self.config
         n_stages = config.slots_stages - 1  # behind the counter
@@ -126,11 +142,21 @@ class Pipeline(wiring.Component):
         used = masks[: config.lanes + config.slot_bits - 1]
         m.d.comb += self.slots.masks.eq(delayed(m, self.en, used, wait, "masks"))
         soon_last = delayed(m, self.en, index.last & index.valid, n_stages - 1, "last")
+        if isinstance(index, BeatCounter):
+            m.d.comb += self.tail_lanes.eq(index.tail_lanes)
         m.d.comb += [
-            self.tail_lanes.eq(index.tail_lanes),
             self.valid.eq(delayed(m, self.en, index.valid, n_stages, "valid", reset_less=False)),
             self.slots.last.eq(delayed(m, self.en, soon_last, 1, "last_now")),
         ]
+        if isinstance(index, RunCounter):
+            head, tail = (
+                delayed(m, self.en, end, n_stages - 1, name)
+                for end, name in ((index.head, "head"), (index.tail, "tail"))
+            )
+            ones = Const(~0, config.lanes)
+            m.d.comb += self.slots.lanes.eq(
+                delayed(m, self.en, (ones << head) & ~(ones << tail << 1), 1, "lanes")
+            )
 
 
 class Decoder(wiring.Component):
@@ -169,7 +195,7 @@ class Decoder(wiring.Component):
             m.submodules[name] = ResetInserter(registers.soft_reset)(part)
         loader, table, pipeline, code = parts.values()
         connect(m, flipped(self.load), loader.load)
-        connect(m, loader.body, table.i)
+        self._connect_body(m, loader, table, pipeline)
         connect(m, code.o, flipped(self.weights))
         taken = Signal()
         m.d.comb += [
@@ -185,9 +211,25 @@ class Decoder(wiring.Component):
             code.i.valid.eq(pipeline.valid),
             code.i.payload.eq(pipeline.slots),
             code.n_codes.eq(loader.fields.n_codes),
-            code.tail_lanes.eq(pipeline.tail_lanes),
-            code.entry.eq(loader.entry),
-            taken.eq(self.weights.valid & self.weights.ready),
         ]
+        if not config.takes_tiles:
+            m.d.comb += code.tail_lanes.eq(pipeline.tail_lanes)
+        m.d.comb += [code.entry.eq(loader.entry), taken.eq(self.weights.valid & self.weights.ready)]
         registers.connect_to(m, self, loader, taken)
         return m
+
+    def _connect_body(self, m: Module, loader: FrameReader, table: BankLoader, pipeline: Pipeline) -> None:
+        """A record's payload goes to the banks, a tile's words to the counter."""
+        if not self.config.takes_tiles:
+            connect(m, loader.body, table.i)
+            return
+        m.d.comb += [
+            loader.body.ready.eq(loader.is_tile | table.i.ready),
+            table.i.valid.eq(loader.body.valid & ~loader.is_tile),
+            table.i.payload.eq(loader.body.payload),
+            pipeline.begin.eq(loader.begin),
+            pipeline.word.valid.eq(loader.body.valid & loader.is_tile),
+            pipeline.word.payload.eq(loader.body.payload),
+            loader.runs_known.eq(pipeline.known),
+            loader.runs_fit.eq(pipeline.fit),
+        ]

@@ -109,8 +109,11 @@ def to_bench(
 def _axi_beat(beat: int, lanes: int, bits: int) -> int:
     """TDATA, TKEEP and TLAST of a native beat, low bits first."""
     data = beat & (1 << lanes * bits) - 1
-    n_valid = (beat >> lanes * bits & (1 << lanes) - 1).bit_count()
-    keep = (1 << n_valid * bits // 8) - 1
+    lane_bytes = bits // 8
+    keep = sum(
+        (beat >> lanes * bits + lane & 1) * ((1 << lane_bytes) - 1) << lane * lane_bytes
+        for lane in range(lanes)
+    )
     last = beat >> lanes * bits + lanes
     n_bytes = lanes * bits // 8
     return data | keep << 8 * n_bytes | last << 9 * n_bytes

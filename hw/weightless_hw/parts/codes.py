@@ -20,13 +20,16 @@ def entry_layout(config: DecoderConfig) -> data.StructLayout:
 
 def slots_layout(config: DecoderConfig) -> data.StructLayout:
     """What a pipeline gives for a beat: a code still masked in each lane, the masks, whose windows overlap, and the
-    beat's own bits; ``dead``, where the layout has such beats: no code of it is a weight's."""
+    beat's own bits; ``dead``, where the layout has such beats: no code of it is a weight's; ``lanes``, where there are
+    tiles: those that are of the run."""
     words = config.lanes // config.mask_lanes
     members = {
         "slots": config.lanes * config.slot_bits,
         "masks": words * mask_bits(config),
         "last": 1,
     }
+    if config.takes_tiles:
+        members["lanes"] = config.lanes
     return data.StructLayout(members | ({"dead": config.dead_bits} if config.dead_bits else {}))
 
 
@@ -182,7 +185,7 @@ class CodeStage(wiring.Component):
     n_codes : unsigned(n_codes_bits), in
         K; a code below it names a value.
     tail_lanes : unsigned(lanes), in
-        The lanes of the last beat that hold weights.
+        The lanes of the last beat that hold weights; where there are no tiles.
     entry : entry_layout(config), in
         The codebook's write port.
     failed : unsigned(1), in
@@ -197,10 +200,10 @@ class CodeStage(wiring.Component):
             {
                 "i": In(stream.Signature(slots_layout(config))),
                 "n_codes": In(config.n_codes_bits),
-                "tail_lanes": In(config.lanes),
                 "entry": In(entry_layout(config)),
                 "o": Out(stream.Signature(beat_layout(config))),
             }
+            | ({} if config.takes_tiles else {"tail_lanes": In(config.lanes)})
             | ({} if config.keeps_table() else {"failed": In(1)})
         )
 
@@ -223,6 +226,7 @@ class CodeStage(wiring.Component):
                 "hits": config.lanes,
                 "last": 1,
             }
+            | ({"lanes": config.lanes} if config.takes_tiles else {})
         )
         arrived, spare, chosen = (
             Signal(code_layout, name=name, reset_less=True) for name in ("arrived", "spare", "chosen")
@@ -251,6 +255,8 @@ class CodeStage(wiring.Component):
                 ),
                 arrived.last.eq(self.i.payload.last),
             ]
+            if config.takes_tiles:
+                m.d.sync += arrived.lanes.eq(self.i.payload.lanes)
         with m.If(moves):
             m.d.sync += [spare_full.eq(0), looked_up.eq(valid | spare_full)]
         with m.Elif(valid & ~spare_full):
@@ -277,8 +283,11 @@ class CodeStage(wiring.Component):
         """Zero what is no weight.  Where lanes have enables, a value that is zero, and stays so, is not clocked."""
         last = delayed(m, moves, chosen.last, 1, "last")
         hits = delayed(m, moves, chosen.hits, 1, "hits")
-        tail = self.tail_lanes if self.config.keeps_table() else Mux(self.failed, 0, self.tail_lanes)
-        lane_valid = Mux(last, tail, ~0)[: self.config.lanes]
+        if self.config.takes_tiles:
+            lane_valid = delayed(m, moves, chosen.lanes, 1, "lanes")
+        else:
+            tail = self.tail_lanes if self.config.keeps_table() else Mux(self.failed, 0, self.tail_lanes)
+            lane_valid = Mux(last, tail, ~0)[: self.config.lanes]
         beat = Signal(beat_layout(self.config), reset_less=True)
         keep = Signal(self.config.lanes)
         m.d.comb += keep.eq(hits & lane_valid)

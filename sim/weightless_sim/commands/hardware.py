@@ -88,16 +88,20 @@ def _rtl(options: argparse.Namespace) -> int:
 
 
 def _vectors(options: argparse.Namespace, config: Any) -> tuple[list[int], list[int]]:
-    """Words and beats of the tables that the decoder serves, in turn; where a table stays, the last one twice."""
+    """Words and beats of the tables that the decoder serves, in turn; where a table stays, the last one twice, and with
+    tiles one of all its weights but the first and the last."""
     from weightless_sim.cosim.golden import beats_of
     from weightless_sim.cosim.scenario import frame
     from weightless_sw import container
-    from weightless_sw.records import resident_record, to_record
+    from weightless_sw.records import geometry_of, resident_record, tile_record, to_record
+    from weightless_sw.spec.record import Runs
 
     tables = inputs.tables_of(container.read(options.file), options.file)
     sent = [to_record(table) for name, table in tables.items() if name in (options.tensor or tables)]
     if config.keeps_table():
         sent.append(resident_record(sent[-1]))
+    if config.takes_tiles and (length := geometry_of(sent[-1]).n_weights - 2) > 0:
+        sent.append(tile_record(sent[-1], Runs(1, length, 1, length)))
     words = [word for record in sent for word in frame(record)]
     return words, beats_of(config, words)
 

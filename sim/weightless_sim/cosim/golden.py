@@ -1,12 +1,12 @@
 """What must come of the words that a decoder was sent: its beats, its errors, its registers.
 
 A layout's own part is ``<folder>/golden.py``, which turns the payload's words into codes, and what its configuration
-says a descriptor is refused for; framing, codebook, CRC and resident records are the same for all.
+says a descriptor is refused for; framing, codebook, CRC, resident records and tiles are the same for all.
 """
 
 import zlib
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,20 @@ from numpy.typing import NDArray
 from weightless_hw.config import DecoderConfig
 from weightless_hw.registers import COUNTS, IDENTITY, LoadError, Phase
 from weightless_sim.cosim.scenario import LAST
+from weightless_sim.model.stored import check_cycles
 from weightless_sw import layouts
 from weightless_sw.spec.record import (
     DESCRIPTOR_WORDS,
     FLAG_RESIDENT,
+    FLAG_TILE,
     FORMAT_VERSION,
+    TILE_WORDS,
+    Runs,
     unpack_fields,
     words_for_bits,
 )
 
-PAYLOAD_WORDS = 4  # the descriptor's word of that name, which is counted down as they are taken
+PAYLOAD_WORDS = 4  # the descriptor's word of that name, which is counted down as they, or a tile's, are taken
 
 
 def to_bytes(words: Iterable[int]) -> bytes:
@@ -60,6 +64,21 @@ class Beats:
             flags[-1] = ((1 << tail) - 1 | 1 << lanes) << lanes * value_bits
         rows = zip(values, flags, strict=True)
         return [int.from_bytes(row.tobytes(), "little") | flag for row, flag in rows]
+
+
+def beats_of_runs(config: DecoderConfig, beats: Sequence[int], runs: Runs) -> list[int]:
+    """Those of a tile, of the whole layer's ``beats``: lanes that are not of the run are zero and not valid."""
+    lanes, bits, found = config.lanes, config.value_bits, []
+    for k in range(runs.number):
+        first = runs.first + k * runs.stride
+        behind = first + runs.length
+        for group in range(first // lanes, -(-behind // lanes)):
+            head, tail = max(first - group * lanes, 0), min(behind - group * lanes, lanes)
+            valid = (1 << tail) - (1 << head)
+            values = beats[group] & (1 << tail * bits) - (1 << head * bits)
+            found.append(values | valid << lanes * bits)
+    found[-1] |= 1 << lanes * (bits + 1)
+    return found
 
 
 class GoldenModel:
@@ -109,7 +128,7 @@ class GoldenModel:
         """The descriptor is whole."""
         config = self.config
         self.fields = unpack_fields(config.GEOMETRY.FIELDS, to_bytes(self.words))
-        is_resident = config.keeps_table() and self.fields["flags"] == FLAG_RESIDENT
+        is_resident = self.is_tile or (config.keeps_table() and self.fields["flags"] == FLAG_RESIDENT)
         is_true = config.faults(self.fields) | {
             LoadError.NOT_RESIDENT: is_resident and self.loaded is None,
             LoadError.RESIDENT_MISMATCH: is_resident and self.loaded is not None and self._differs(),
@@ -118,12 +137,24 @@ class GoldenModel:
         if self.refused:
             return
         self.ends = self.codebook_end = DESCRIPTOR_WORDS
+        if self.is_tile:
+            self.ends += TILE_WORDS
         if not is_resident:
             self.loaded, self.loaded_fields, self.stored = None, self.fields, []
             self.codebook_end += words_for_bits(self.fields["n_codes"] * config.value_bits)
             self.ends = self.codebook_end + self.fields["payload_words"]
             self.reader = layouts.golden(config.GEOMETRY).reader(to_bytes(self.words))
             self.beats = Beats(config, self.fields["n_weights"])
+
+    @property
+    def is_tile(self) -> bool:
+        """Whether the frame under way, whose descriptor was taken, asks for runs."""
+        return self.config.takes_tiles and self.fields["flags"] == FLAG_TILE
+
+    @property
+    def runs(self) -> Runs:
+        """Those, once all its words are there."""
+        return Runs.from_bytes(to_bytes(self.words[DESCRIPTOR_WORDS : DESCRIPTOR_WORDS + TILE_WORDS]))
 
     def _differs(self) -> bool:
         """Whether a resident record is another layer's than that which is loaded."""
@@ -133,6 +164,8 @@ class GoldenModel:
 
     def _payload(self, n: int, word: int) -> list[int]:
         """Word ``n`` of the frame, behind the descriptor."""
+        if self.is_tile:
+            return []
         if n == self.codebook_end:
             codebook = to_bytes(self.words[DESCRIPTOR_WORDS:])
             self.beats.set_codebook(codebook, self.fields["n_codes"])
@@ -166,15 +199,17 @@ class GoldenModel:
                 self.refused = LoadError.LONG
             elif crc != zlib.crc32(record):
                 self.refused = LoadError.CRC
+            elif self.is_tile and not self.runs.fit(self.fields["n_weights"]):
+                self.refused = LoadError.TILE
         self.errors |= self.refused
         self.record_ended = not self.refused
         self.failed = begun and bool(self.refused)
         if self.refused or not self.config.keeps_table():
             return []
-        if self.fields["flags"] != FLAG_RESIDENT:
+        if not self.fields["flags"]:
             self.loaded = self.stored
         assert self.loaded is not None
-        return list(self.loaded)
+        return beats_of_runs(self.config, self.loaded, self.runs) if self.is_tile else list(self.loaded)
 
 
 def beats_of(config: DecoderConfig, words: Iterable[int]) -> list[int]:
@@ -195,7 +230,8 @@ class RegisterModel:
 
     def __init__(self, config: DecoderConfig, before: Mapping[str, int]):
         self.config = config
-        widths = config.lanes.bit_length() - 1 | config.slot_bits << 8 | config.value_bits << 16
+        lanes_log2, tiles = config.lanes.bit_length() - 1, config.takes_tiles << 24
+        widths = lanes_log2 | config.slot_bits << 8 | config.value_bits << 16 | tiles
         self.constants: dict[str, int | None] = {
             "identity": IDENTITY, "digest": config.GEOMETRY.layout_digest(), "format_version": FORMAT_VERSION,
             "widths": widths, "table_size": config.table_size, "max_codes": config.max_codes,
@@ -214,6 +250,7 @@ class RegisterModel:
         self.is_out = False  # the layer under way: before its CRC word is in, where it streams
         self.is_under_way = False  # a layer that streams: its last beat is waited for
         self.bad: LoadError | None = None  # why the payload of the frame under way, or of the last one, is
+        self.checking = 0  # cycles until it is known whether the layer has a tile
         # Cycles until a comparison ends, and how.
         self.then: tuple[int, Phase | None, LoadError] | None = None
 
@@ -250,6 +287,7 @@ class RegisterModel:
         self.counts["weights_stalls"] += stalls[1]
         self.is_out |= beat and last
         self.is_under_way &= not (beat and last)
+        self.checking = max(0, self.checking - 1)
         if self.then:
             left, phase, errors = self.then
             self.then = (left - 1, phase, errors) if left > 1 else None
@@ -282,13 +320,17 @@ class RegisterModel:
             self.phase = Phase.CHECK
             if not model.refused:
                 self.codebook_end, self.record_end = model.codebook_end, model.ends
-            after = Phase.DRAIN if model.refused else self._next_phase()
+                if model.is_tile:
+                    self.words[PAYLOAD_WORDS] = TILE_WORDS
+            after = Phase.DRAIN if model.refused else Phase.TABLE if model.is_tile else self._next_phase()
             self.then = (self.SETTLE, after, model.refused)
             if not self.config.keeps_table() and not model.refused and self.record_end == DESCRIPTOR_WORDS:
                 self._go_bad(LoadError.WORDS)
         elif self.n_taken <= self.record_end:
             self.words[PAYLOAD_WORDS] -= self.n_taken > self.codebook_end
             self.phase = self._next_phase()
+            if self.n_taken == self.record_end and model.is_tile and not is_last:
+                self.checking = check_cycles(model.runs)
             if not self.config.keeps_table() and self.n_taken >= self.codebook_end:
                 self._stream(is_last, model)
             else:
@@ -296,9 +338,9 @@ class RegisterModel:
         else:
             self.record_crc = data
             if is_last:
-                wrong = LoadError.CRC & model.refused
+                wrong = (LoadError.CRC | LoadError.TILE) & model.refused
                 after = Phase.DESCRIPTOR if wrong and self.config.keeps_table() else Phase.DECODE
-                self.phase, self.then = Phase.VERIFY, (self.SETTLE, after, wrong)
+                self.phase, self.then = Phase.VERIFY, (max(self.SETTLE, self.checking), after, wrong)
             else:
                 self.phase, self.errors = Phase.DRAIN, self.errors | LoadError.LONG
         if is_last:

@@ -15,7 +15,7 @@ from weightless_sim.model.cycles import LayerCycles
 from weightless_sim.model.events import RunEvents
 from weightless_sim.model.patterns import ALWAYS, Load, Pattern
 from weightless_sw.files import write_atomically
-from weightless_sw.records import geometry_of, is_resident, sealed
+from weightless_sw.records import geometry_of, is_resident, runs_of, sealed
 from weightless_sw.spec.hash import WORD_BITS
 
 FAULTS = ("", "slot", "expectation", "event")
@@ -34,7 +34,8 @@ def frame(record: bytes) -> list[int]:
 class Scenario:
     """One run of the bench.
 
-    ``records`` are sent one after another; a record that is only a descriptor is a resident one.  ``frames`` are what
+    ``records`` are sent one after another; a record that is only a descriptor is a resident
+    one, with four words behind it a tile's.  ``frames`` are what
     is sent in their place, where some are to be refused: ``records`` are then those that are decoded.
     ``reset_at`` resets the decoder in that cycle and begins again from the first record; with ``soft``, through its
     register.  ``fault``
@@ -129,8 +130,8 @@ class CosimResult:
 
 
 def load_of(record: bytes) -> Load:
-    """A record, or a resident descriptor, as the cycle model takes it."""
-    return Load(geometry_of(record), record, is_resident(record))
+    """A record, a resident descriptor, or a tile's, as the cycle model takes it."""
+    return Load(geometry_of(record), record, is_resident(record), runs_of(record))
 
 
 def stall_patterns(seed: int = 0, length: int = 997) -> dict[str, tuple[Pattern, Pattern]]:

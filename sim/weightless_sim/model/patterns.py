@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sw.spec.record import DESCRIPTOR_WORDS, Geometry
+from weightless_sw.spec.record import DESCRIPTOR_WORDS, TILE_WORDS, Geometry, Runs
 
 Pattern = NDArray[np.bool_]
 ALWAYS: Pattern = np.ones(1, dtype=np.bool_)
@@ -53,13 +53,20 @@ class Load(NamedTuple):
     geometry: Geometry
     record: bytes | None = None
     resident: bool = (
-        False  # its descriptor alone is sent, and the tables that are loaded are decoded once more
+        False  # its descriptor alone is sent, and the tables that are loaded are decoded once more,
     )
+    runs: Runs | None = None  # or these weights of them, then with the words of a tile behind it
 
     @property
     def n_words(self) -> int:
         """Words of its frame, the CRC word included."""
-        return (DESCRIPTOR_WORDS if self.resident else self.geometry.record_words) + 1
+        words = DESCRIPTOR_WORDS if self.resident else self.geometry.record_words
+        return words + (TILE_WORDS if self.runs else 0) + 1
+
+    @property
+    def n_weights(self) -> int:
+        """That are decoded."""
+        return self.runs.n_weights if self.runs else self.geometry.n_weights
 
 
 class Transfers(NamedTuple):

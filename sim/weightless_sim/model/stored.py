@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from weightless_hw.config import BEATS_WITH_SINK, DecoderConfig
 from weightless_sim.model.patterns import ALWAYS, Events, Load, Tile, Transfers
 from weightless_sw.spec.hash import WORD_BITS
-from weightless_sw.spec.record import DESCRIPTOR_WORDS, Geometry
+from weightless_sw.spec.record import DESCRIPTOR_WORDS, TILE_WORDS, Geometry, Runs
 
 CHECK_CYCLES = VERIFY_CYCLES = 2  # a comparison into a register, and what follows from it
 
@@ -20,7 +20,9 @@ def transfers(config: DecoderConfig, loads: Sequence[Load], offers: Events, take
     free = 1  # the first cycle in which the loader waits for a descriptor: not the first one after a reset
     for load in loads:
         first_word, last_word, loaded, offered = _load(load, offers, offered, free)
-        n_beats = -(-load.geometry.n_weights // config.lanes)
+        n_beats = (
+            load.runs.n_beats(config.lanes) if load.runs else -(-load.geometry.n_weights // config.lanes)
+        )
         first_valid = loaded + config.fill_latency
         last_beat = takes.at_or_after(first_valid, n_beats - 1)
         held = _held(first_valid, n_beats, takes)
@@ -65,10 +67,19 @@ def _load(load: Load, offers: Events, offered: int, free: int) -> tuple[int, int
         taken = offers.at_or_after(taken + 1)
     offered = offers.at_or_after(taken + 1)
     done = taken + CHECK_CYCLES
+    known = 0
+    if load.runs:
+        done, _, offered = unpack(TILE_WORDS, WORD_BITS, offers, offered, done + 1)
+        known, done = done + check_cycles(load.runs), done + 1
     for section in () if load.resident else load.geometry.sections:
         _, done, offered = unpack(section.n_words, section.item_bits, offers, offered, done + 1)
     crc = max(offered, done + 1)
-    return first, crc, crc + VERIFY_CYCLES, offers.at_or_after(crc + 1)
+    return first, crc, max(crc + VERIFY_CYCLES, known), offers.at_or_after(crc + 1)
+
+
+def check_cycles(runs: Runs) -> int:
+    """From the last word of a tile to the verdict on it: a bit of the number of runs behind the first at a time."""
+    return 4 + (runs.number - 1 & (1 << WORD_BITS) - 1).bit_length()
 
 
 def unpack(n_words: int, width: int, offers: Events, offered: int, start: int) -> tuple[int, int, int]:

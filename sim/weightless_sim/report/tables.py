@@ -15,8 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from weightless_hw import decoders
 from weightless_sim.fpga.implementation import Area
 from weightless_sim.model import technology
+from weightless_sim.model.cycles import predict
+from weightless_sim.model.patterns import Load
 from weightless_sim.report import planned, results, rivals
 from weightless_sim.report.planned import markdown_table as _table
 from weightless_sim.report.schema import schema
@@ -25,6 +28,8 @@ from weightless_sim.study import subject
 from weightless_sw import inputs
 from weightless_sw.baselines import Kind, Rate
 from weightless_sw.files import write_atomically
+from weightless_sw.layouts import by_name
+from weightless_sw.spec.record import Runs
 
 MARKED = re.compile(r"(<!-- table ([\w.-]+) -->\n).*?(<!-- end -->)", re.S)
 
@@ -81,6 +86,36 @@ def area(folder: Path) -> str:
     head = ("device", "lanes", "decoder", "LUT4, logic + memory", "FF", "block RAM", "multipliers", "MHz",
             "weights per second", "per LUT4", "MHz by seed")  # fmt: skip
     return _table(head, rows)
+
+
+TILE_LANES = (1, 8, 64)
+TILE_SIZES = ((8, 8), (16, 16), (32, 32), (64, 64), (8, 64), (64, 8))
+
+
+def tiles(folder: Path) -> str:
+    """Rectangles of a loaded matrix of 1,024 columns, of sizes alone: the cycle model has them."""
+    rows = []
+    for height, width in TILE_SIZES:
+        row = [f"{height} x {width}"]
+        for lanes in TILE_LANES:
+            took = [_tile_cycles(lanes, Runs(column, width, height, 1024)) for column in range(lanes)]
+            mean = fsum(took) / lanes
+            n = height * width
+            row += [str(took[0]), f"{n / took[0]:.2f}", f"{n / mean:.2f}"]
+        rows.append(row)
+    head = ["rows x columns"]
+    for lanes in TILE_LANES:
+        head += [f"G = {lanes}: cycles, aligned", "weights a cycle", "anywhere"]
+    return _table(head, rows)
+
+
+def _tile_cycles(lanes: int, runs: Runs) -> int:
+    """From the frame's first word to the last beat, both included."""
+    sizes = {"n_weights": 1 << 20, "slot_bits": 8, "n_codes": 15, "seed": 0, "lanes": lanes, "bank_rows": 512}
+    layer = by_name("classic").geometry(**sizes)  # type: ignore[arg-type]
+    config = decoders.for_layers([layer], tiles=1)
+    (one,) = predict(config, [Load(layer, resident=True, runs=runs)])
+    return one.last_beat - one.first_word + 1
 
 
 def bulk(folder: Path) -> str:
@@ -318,6 +353,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
         layouts,
         area,
         bulk,
+        tiles,
         nangate45,
         asap7,
         headline,

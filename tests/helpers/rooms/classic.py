@@ -12,7 +12,7 @@ from weightless_sw.spec.record import ValueFormat
 
 CONFIGS = {
     "paper's table": ClassicConfig(lanes=1, slot_bits=8, max_bank_rows=120, max_codes=16),
-    "8 lanes, rows of 72 bits": ClassicConfig(lanes=8, slot_bits=9, max_bank_rows=40, max_codes=40),
+    "8 lanes, rows of 72 bits": ClassicConfig(lanes=8, slot_bits=9, max_bank_rows=40, max_codes=40, tiles=1),
     "16 lanes, 8-bit values": ClassicConfig(
         lanes=16, slot_bits=5, max_bank_rows=16, max_codes=7, value_bits=8, rounds_per_stage=4
     ),
@@ -41,6 +41,7 @@ def random_config(rng):
         max_codes=int(rng.integers(1, min(1 << slot_bits, 40))),
         value_bits=int(rng.choice([8, 16])),
         rounds_per_stage=int(rng.integers(1, 7)),
+        tiles=int(rng.integers(2)),
     )
 
 

@@ -192,7 +192,7 @@ def test_the_c_header_says_what_the_registers_are(tmp_path, need):
         "WEIGHTLESS_IS == 0x574c5344u",
         "WEIGHTLESS_PHASE_DRAIN == 7u",
     ]
-    assert len(checks) == 18 + 19 + 3
+    assert len(checks) == 18 + 20 + 3
     code = "".join(f'_Static_assert({check}, "{k}");\n' for k, check in enumerate(checks))
     (tmp_path / "x.c").write_text(f'#include "w.h"\n#include "w.h"\n{code}')
     command = ["gcc", "-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "x.c"]
@@ -206,9 +206,9 @@ def test_lint_waivers_end_with_the_file():
     assert text.rstrip().endswith("/* verilator lint_restore */")
 
 
-@pytest.mark.parametrize("axi", [False, True], ids=["native", "axi"])
-def test_the_bench_beside_the_core_passes_and_finds_a_planted_fault(tmp_path, need, axi):
-    """By FuseSoC's target `sim`, with two tables of a file, one of them resident once more."""
+@pytest.mark.parametrize("options", [[], ["--axi", "--tiles", "1"]], ids=["native", "axi, tiles"])
+def test_the_bench_beside_the_core_passes_and_finds_a_planted_fault(tmp_path, need, options):
+    """By FuseSoC's target `sim`, with two tables of a file, one of them resident once more, and in part."""
     need(runner.missing("icarus"))
     rng = np.random.default_rng(0)
     tensors = {}
@@ -224,7 +224,7 @@ def test_the_bench_beside_the_core_passes_and_finds_a_planted_fault(tmp_path, ne
         "--vectors",
         "--name",
         "layer",
-        *["--axi"] * axi,
+        *options,
     ]
     assert cli.main([*command, "-o", str(tmp_path / "layer.v")]) == 0
     program = shutil.which("fusesoc", path=str(Path(sys.executable).parent))

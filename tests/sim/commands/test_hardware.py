@@ -49,6 +49,7 @@ def test_every_parameter_is_an_option(tmp_path, layout):
         "window_registers": 1,
         "lane_registers": 1,
         "counters": 0,
+        "tiles": 1,
     }
     assert set(values) == set(decoders.options())
     given = {name: values[name] for name in decoders.BY_NAME[layout].config.options()}

@@ -13,12 +13,13 @@ from weightless_hw.ribbon.config import RibbonConfig
 from weightless_sim import tools
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.scenario import frame
-from weightless_sw.records import resident_record
+from weightless_sw.records import resident_record, tile_record
+from weightless_sw.spec.record import Runs
 
 TOP = "weightless_axi"
 CONFIGS = {
     "one byte": ClassicConfig(lanes=1, slot_bits=8, max_bank_rows=120, max_codes=16, value_bits=8),
-    "16 bytes": ClassicConfig(lanes=8, slot_bits=9, max_bank_rows=40, max_codes=40),
+    "16 bytes": ClassicConfig(lanes=8, slot_bits=9, max_bank_rows=40, max_codes=40, tiles=1),
     "ribbon": RibbonConfig(lanes=4, slot_bits=9, max_codes=40),
     "bitmask": BitmaskConfig(lanes=4, slot_bits=9, max_codes=40),
 }
@@ -33,6 +34,9 @@ def given(config):
     }
     tail, again = record(config, 123, 10, 2, seed=1), resident_record if config.keeps_table() else bytes
     frames |= {"tail": frame(tail), "again": frame(again(tail)), "good again": frame(again(good))}
+    if config.takes_tiles:
+        tiles = (Runs(3, 7, 5, 9), Runs(5, 1, 100, 3), Runs(16, 16, 6, 64), Runs(399, 1, 1, 1))
+        frames |= {f"tile {k}": frame(tile_record(good, runs)) for k, runs in enumerate(tiles)}
     wrong = refused(config)
     names = (
         wrong

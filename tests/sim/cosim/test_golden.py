@@ -32,6 +32,40 @@ def test_model_knows_only_the_words(sparse_layer):
     assert not model.errors
 
 
+@pytest.mark.parametrize("order", ["rows", "columns"])
+def test_a_matrix_tile_by_tile_is_the_whole(order, sparse_layer):
+    """Tiles of 7 x 9 and what is left at the edges, in any order, dead rows and columns among them."""
+    weights = sparse_layer((40, 60), 160)
+    weights[10:25] = weights[:, 33:40] = 0
+    tensor, _ = codec.encode(weights, layout="classic", order=order, lanes=4, live="auto")
+    assert tensor.arrangement.live_rows is not None
+    model = GoldenModel(ClassicConfig(lanes=4, tiles=1))
+    for word in frame(records.to_record(tensor)):
+        model.take(word)
+    tiles = [(slice(r, r + 7), slice(c, c + 9)) for r in range(0, 40, 7) for c in range(0, 60, 9)]
+    np.random.default_rng(0).shuffle(tiles)
+    n_tiles = 0
+    for rows, columns in tiles:
+        expected = codec.decode(tensor, rows=rows, columns=columns)
+        runs = tensor.arrangement.runs(rows, columns)
+        if runs is None:
+            assert not expected.any()
+            continue
+        made = records.to_frame(tensor, runs=runs)
+        words = np.frombuffer(made, "<u4").tolist()
+        beats = [beat for word in [*words[:-1], words[-1] | LAST] for beat in model.take(word)]
+        entries = [beat >> 16 * lane & 0xFFFF for beat in beats for lane in range(4) if beat >> 64 + lane & 1]
+        values = np.array(entries, np.uint16).view(np.float16).astype(np.float32)
+        shape = (runs.number, runs.length)
+        block = values.reshape(shape) if order == "rows" else values.reshape(shape).T
+        part = tensor.arrangement.part(rows, columns)
+        assert np.array_equal(part.scatter(block), expected)
+        assert [beat >> 68 for beat in beats] == [0] * (len(beats) - 1) + [1]
+        n_tiles += 1
+    assert n_tiles > 25
+    assert not model.errors
+
+
 def test_model_refuses_what_is_wrong(sparse_layer):
     """Bit by bit of the CRC word, cut anywhere, and what a refused record means for a resident one."""
     tensor, _ = codec.encode(sparse_layer(10, 3, n_values=3), lanes=4)

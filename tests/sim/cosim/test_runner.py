@@ -4,7 +4,9 @@ Each run checks every beat, every cycle, the stream rules and the registers (wei
 """
 
 import dataclasses
+import functools
 import json
+import operator
 import os
 import re
 import subprocess
@@ -13,21 +15,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frames import aliases, crc_bits, layers, of_other_layers, record, refused
+from frames import aliases, bad_runs, changed, crc_bits, cut, layers, of_other_layers, record, refused
 from rooms import CONFIGS
 
 from weightless_hw import decoders
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.registers import ADDRESS, IDENTITY, LoadError
 from weightless_sim.cosim import bulk, runner
+from weightless_sim.cosim.golden import to_bytes
 from weightless_sim.cosim.runner import SimulationError
-from weightless_sim.cosim.scenario import Scenario, frame, load_of, stall_patterns
+from weightless_sim.cosim.scenario import LAST, Scenario, frame, load_of, stall_patterns
 from weightless_sim.folders import Folders
 from weightless_sim.model.cycles import predict
 from weightless_sw import inputs, records
 from weightless_sw.arrangement import Arrangement
-from weightless_sw.records import geometry_of, resident_record
+from weightless_sw.records import geometry_of, resident_record, tile_record
 from weightless_sw.spec.classic import ClassicGeometry
+from weightless_sw.spec.record import TILE_WORDS, Runs
 from weightless_sw.tensor import EncodedTensor
 
 STORING = {name: config for name, config in CONFIGS.items() if config.keeps_table()}
@@ -87,7 +91,7 @@ def test_stall_matrix(config, simulator):
     ]
     for result in run_all(scenarios, "stalls", simulator):
         assert result.n_mismatches == 0
-        assert result.n_weights == sum(load.geometry.n_weights for load in scenarios[0].loads) > 2000
+        assert result.n_weights == sum(load.n_weights for load in scenarios[0].loads) > 2000
         assert result.layers == result.predicted
         assert len(result.layers) == len(records)
         units = {unit.name for unit in config.units}
@@ -126,10 +130,9 @@ def pausing(end, begin):
 def test_reset_in_mid_stream(config, simulator):
     """While a descriptor, a codebook, a table is loaded, or beats come out: afterwards all is as after power-up."""
     source, sink = stall_patterns(seed=5)["both"]
+    sent = [record(config, 1003, 90, 7), record(config, 1, 1, 1)]
     scenarios = [
-        Scenario(
-            config=config, records=layers(config)[:2], source=source, sink=sink, reset_at=cycle, soft=soft
-        )
+        Scenario(config=config, records=sent, source=source, sink=sink, reset_at=cycle, soft=soft)
         for cycle in (45, 60, 150, 400)
         for soft in (False, True)
     ]
@@ -221,6 +224,53 @@ def test_a_resident_record_of_another_layer_is_refused(storing, simulator):
     result = run(scenario, "of other layers", simulator)
     assert LoadError(result.errors) == LoadError.RESIDENT_MISMATCH | LoadError.DIGEST | LoadError.SHORT
     assert (result.n_weights, result.n_mismatches) == (3 * 123 * len(others), 0)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 8, 64])
+def test_tiles_that_the_layer_does_not_have(lanes, need):
+    """Each sets its bit and gives no beat; cut, with a word too many, or with another CRC, what such a record gets; the
+    next tile decodes."""
+    need(runner.missing("icarus"))
+    config = ClassicConfig(lanes=lanes, slot_bits=6, max_bank_rows=60, max_codes=7, tiles=1)
+    good, runs = record(config, 123, 10, 2, seed=1), Runs(5, 3, 4, 17)
+    tile = frame(tile_record(good, runs))
+    wrong = {name: (changed_runs(good, bad), LoadError.TILE) for name, bad in bad_runs(123).items()}
+    wrong |= {
+        name: (changed_runs(other, runs), LoadError.RESIDENT_MISMATCH)
+        for name, other in others_of(config, good).items()
+    }
+    wrong |= {
+        "cut": (cut(tile, 10), LoadError.SHORT),
+        "no CRC word": (cut(tile, 11), LoadError.SHORT),
+        "descriptor alone": (cut(tile, 7), LoadError.SHORT),
+        "a word too many": ([*tile[:-1], tile[-1] & LAST - 1, LAST], LoadError.LONG),
+        "CRC": ([*tile[:-1], tile[-1] ^ 1], LoadError.CRC),
+        "CRC, and what it does not have": ([*wrong["no run"][0][:-1], LAST], LoadError.CRC),
+        "flags 3": (changed(tile_record(good, runs), flags=3), LoadError.FLAGS),
+        "no flag": (changed(tile_record(good, runs), flags=0), LoadError.SHORT),  # which forgets the table
+    }
+    for source, sink in (stall_patterns(seed=4)[name] for name in ("none", "both")):
+        frames, expected = [frame(good)], [good]
+        for bad, error in wrong.values():
+            again = [good] if error is LoadError.SHORT else []
+            frames += [bad, *map(frame, again), tile]
+            expected += [*again, tile_record(good, runs)]
+        scenario = Scenario(config=config, records=expected, frames=frames, source=source, sink=sink)
+        result = run(scenario, "bad tiles", "icarus")
+        assert LoadError(result.errors) == functools.reduce(
+            operator.or_, (error for _, error in wrong.values())
+        )
+        assert result.n_mismatches == 0
+
+
+def changed_runs(record, runs):
+    """The frame of a tile, whatever it asks for."""
+    return frame(tile_record(record, Runs(0, 1, 1, 1))[: -TILE_WORDS * 4] + runs.to_bytes())
+
+
+def others_of(config, good):
+    """By field: descriptors of layers that differ from ``good`` in that field alone."""
+    return {name: to_bytes(words[:-1]) for name, words in of_other_layers(config, good).items()}
 
 
 def test_wide_counters_and_large_parameters(need, monkeypatch):

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
+from frames import bad_runs
 
 from weightless_hw.classic.config import ClassicConfig
 from weightless_sim.cosim.scenario import FAULTS, LAST, Scenario, frame, stall_patterns
 from weightless_sim.model.patterns import Load
 from weightless_sw import codec, container, records
-from weightless_sw.records import geometry_of, is_resident, resident_record
+from weightless_sw.records import geometry_of, is_resident, resident_record, runs_of, tile_record
 from weightless_sw.spec.classic import ClassicGeometry
-from weightless_sw.spec.record import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS
+from weightless_sw.spec.record import DESCRIPTOR_BYTES, DESCRIPTOR_WORDS, Runs
 
 GEOMETRY = ClassicGeometry(n_weights=100, lanes=4, slot_bits=8, bank_rows=20, n_codes=7, seed=3)
 RECORD = GEOMETRY.to_descriptor() + bytes(4 * (GEOMETRY.record_words - 7))
@@ -39,6 +40,27 @@ def test_a_resident_record_is_a_descriptor_with_its_flag():
     assert not is_resident(RECORD)
     assert geometry_of(again) == GEOMETRY
     assert [k for k in range(DESCRIPTOR_BYTES) if again[k] != RECORD[k]] == [3]
+
+
+def test_a_tile_is_a_descriptor_with_its_flag_and_four_words():
+    runs = Runs(3, 7, 5, 9)
+    tile = tile_record(RECORD, runs)
+    assert (len(tile), runs_of(tile), geometry_of(tile)) == (DESCRIPTOR_BYTES + 16, runs, GEOMETRY)
+    assert is_resident(tile)
+    assert runs_of(RECORD) is runs_of(resident_record(RECORD)) is None
+    assert np.frombuffer(tile[DESCRIPTOR_BYTES:], "<u4").tolist() == [3, 7, 5, 9]
+    assert [k for k in range(DESCRIPTOR_BYTES) if tile[k] != RECORD[k]] == [3]
+    scenario = Scenario(config=ClassicConfig(lanes=4, tiles=1), records=[RECORD, tile])
+    (_, load) = scenario.loads
+    assert load == Load(GEOMETRY, tile, True, runs)
+    assert (load.n_words, load.n_weights) == (DESCRIPTOR_WORDS + 5, 35)
+    for name, bad in bad_runs(100).items():
+        with pytest.raises(
+            ValueError, match="of 100 weights: they are empty, overlap, or end behind the last one"
+        ):
+            print(name, tile_record(RECORD, bad))
+    with pytest.raises(ValueError, match="number must be an integer from 0 to 4294967295, not 4294967296"):
+        Runs(0, 1, 1 << 32, 1).to_bytes()
 
 
 def test_faults_are_named():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from frames import random_runs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,13 +27,20 @@ def step_by_step(config, loads, source, sink):
         return went
 
     tick(False)  # nothing is taken in the first cycle after a reset
-    for layer, _, again in loads:
+    for layer, _, again, tile in loads:
         taken = []
         while len(taken) < DESCRIPTOR_WORDS:
             if tick(True):
                 taken.append(cycle - 1)
         for _ in range(2):  # the descriptor is checked
             tick(False)
+        words_end = 0
+        for _ in range(4 if tile else 0):  # a word a clock
+            while not tick(True):
+                pass
+            words_end = cycle - 1
+        if tile:
+            tick(False)  # that there are no more is seen
         for section in [] if again else layer.sections:
             left, count, width = section.n_words, 0, section.item_bits
             while left or count >= width:
@@ -47,13 +55,21 @@ def step_by_step(config, loads, source, sink):
         taken.append(cycle - 1)
         for _ in range(2):  # it is compared, and the decoding started
             tick(False)
+        if tile:  # a bit of the number of runs behind the first at a time
+            while cycle - 1 < words_end + 4 + len(f"{tile.number - 1:b}".lstrip("0")):
+                tick(False)
         beats_left, loaded, first_valid = layer.n_groups, cycle - 1, None
+        if tile:
+            runs = [range(tile.first + k * tile.stride, tile.first + k * tile.stride + tile.length)
+                    for k in range(tile.number)]  # fmt: skip
+            beats_left = sum(len({weight // config.lanes for weight in run}) for run in runs)
+        n_beats = beats_left
         while beats_left:
             if cycle >= loaded + config.fill_latency:
                 first_valid = cycle if first_valid is None else first_valid
                 beats_left -= bool(sink[cycle % len(sink)])
             tick(False)
-        result.append(LayerCycles(taken[0], taken[-1], first_valid, cycle - 1, layer.n_groups))
+        result.append(LayerCycles(taken[0], taken[-1], first_valid, cycle - 1, n_beats))
     return result
 
 
@@ -70,8 +86,11 @@ def runs(draw):
         )
         for _ in range(draw(st.integers(1, 3)))
     ]  # fmt: skip
-    resident = [k > 0 and draw(st.booleans()) for k in range(len(layers))]
-    loads = [Load(layer, None, again) for layer, again in zip(layers, resident, strict=True)]
+    loads = [Load(layers[0])]
+    for layer in layers[1:]:
+        again = draw(st.booleans())
+        tile = random_runs(draw(st.randoms(use_true_random=False)), layer.n_weights)
+        loads.append(Load(layer, None, again, tile if again and draw(st.booleans()) else None))
     return config, loads, draw(patterns | st.just(ALWAYS)), draw(patterns | st.just(ALWAYS))
 
 

@@ -23,7 +23,9 @@ def test_picture_of_the_data_path_adds_up(lanes, tmp_path):
     assert all(f">{name}<" in drawn for name, _, _ in config.data_path.stages)
 
 
-@pytest.mark.parametrize(("layout", "picture"), [("classic", "datapath"), ("ribbon", "ribbon"), ("bitmask", "bitmask")])
+@pytest.mark.parametrize(
+    ("layout", "picture"), [("classic", "datapath"), ("ribbon", "ribbon"), ("bitmask", "bitmask")]
+)
 def test_picture_in_the_docs_is_of_this_decoder(layout, picture):
     committed, config = (Path("docs") / f"{picture}.svg").read_text(), decoders.configure(layout)
     for name, text, registers in config.data_path.stages:
