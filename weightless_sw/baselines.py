@@ -56,6 +56,7 @@ class Kind(StrEnum):
     ZSTD = "zstd"
     CODED = "coded record"
     TABLE = "table"
+    LAYOUT = "another layout"
     PAYLOAD = "payload of the table"
 
 

@@ -560,7 +560,6 @@ MUTANTS = [
     Mutant(REGISTERS, "LONG = 2048", "LONG = 16384", "package"),
     # Tiles: what the layer does not have, each way; the runs' beats and lanes; the frame.
     Mutant(TILES, "(runs.length == 0) | ", "", "runs"),
-    Mutant(TILES, "(runs.number == 0) | ", "", "tiles"),
     Mutant(TILES, "runs.stride < runs.length", "runs.stride < runs.length - 1", "runs"),
     Mutant(TILES, "wrong | beyond | total[-1]", "wrong | total[-1]", "runs"),
     Mutant(TILES, "wrong | beyond | total[-1]", "wrong | beyond", "runs"),
@@ -578,7 +577,7 @@ MUTANTS = [
     Mutant(TILES, "runs.first + runs.stride", "runs.first + runs.length", "runs"),
     Mutant(TILES, "runs.number.eq(1)]", "runs.number.eq(2)]", "runs"),
     Mutant(TILES, "[n_words.eq(0), is_tile.eq(0)]", "[is_tile.eq(0)]", "tiles"),
-    Mutant(TILES, "is_tile & ~check.start & check.known", "check.known", "tiles"),
+    Mutant(TILES, "is_tile & ~check.start & check.known", "check.known", "runs"),
     Mutant(FRAME, "~settled | (self.is_tile & ~self.runs_known) if", "~settled if", "tiles"),
     Mutant(FRAME, "crc_is_right & (~self.is_tile | self.runs_fit) if", "crc_is_right if", "tiles"),
     Mutant(
@@ -598,7 +597,7 @@ MUTANTS = [
     Mutant(DECODER, "(ones << head) & ~(ones << tail << 1)", "~(ones << tail << 1)", "tiles"),
     Mutant(DECODER, "(ones << head) & ~(ones << tail << 1)", "(ones << head)", "tiles"),
     Mutant(DECODER, "pipeline.begin.eq(loader.begin)", "pipeline.begin.eq(0)", "tiles"),
-    Mutant(CLASSIC, "return bool(self.tiles)", "return True", "refuse"),
+    Mutant(CLASSIC, "return bool(self.tiles)", "return True", "parts"),
     Mutant(BENCH, "lanes * bits + lane & 1)", "lanes * bits + 0 & 1)", "package"),
 ]
 

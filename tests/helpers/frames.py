@@ -101,7 +101,7 @@ def bad_runs(n_weights):
         "product wraps, stride 2^31": Runs(0, 8, 3, 1 << 31),
         "all that there is": Runs(top - 1, top - 1, top - 1, top - 1),
         "many runs": Runs(0, 1, top - 1, 1),
-        "a stride that is shifted out": Runs(0, 1, 1 << 16, (1 << 17) + 1),
+        "a stride that is shifted out": Runs(0, 1, 5, 1 << 31),
         "sum wraps": Runs(16, 8, 2, top - 16),  # 2^32 + 8
     }
 

@@ -18,7 +18,8 @@ RUNS_LAYOUT = data.StructLayout(dict.fromkeys(Runs._fields, WORD_BITS))
 class RunsCheck(wiring.Component):
     """Whether all runs are weights of the layer: first + length + (number - 1) * stride <= N, no carry lost.
 
-    The product is summed a bit of the number a cycle, low ones first, and ends with the highest that is set.
+    The product is summed a bit of the number a cycle, low ones first, and ends with the highest that is set.  No run at
+    all is 2^32 - 1 behind the first, which no layer has.
 
     Parameters
     ----------
@@ -73,7 +74,7 @@ class RunsCheck(wiring.Component):
                 left.eq(Cat(Const(1, 1), runs.number - 1)),
                 at_length.eq(1),
                 beyond.eq(0),
-                wrong.eq((runs.length == 0) | (runs.number == 0) | (runs.stride < runs.length)),
+                wrong.eq((runs.length == 0) | (runs.stride < runs.length)),
                 self.known.eq(0),
             ]
         return m

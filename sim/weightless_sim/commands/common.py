@@ -63,7 +63,12 @@ def table(*columns: str, **options: Any) -> Table:
 
 def print_json(result: Any) -> None:
     """Strict: what is not finite becomes null."""
-    print(to_json(result), file=sys.stderr if Results.on_stderr else sys.stdout)
+    print_text(to_json(result) + "\n")
+
+
+def print_text(text: str) -> None:
+    """As it is, where results go."""
+    print(text, end="", file=sys.stderr if Results.on_stderr else sys.stdout)
 
 
 class Steps:

@@ -4,7 +4,6 @@ import argparse
 import csv
 import io
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import isfinite
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from weightless_sim.commands import common
-from weightless_sim.commands.streams import Results
 
 ARRAY, CLOCK, DRAM = "32x32", "500MHz", "LPDDR4"
 CODES, SLOT_BITS = 16, 8
@@ -149,7 +147,7 @@ def _plan(options: argparse.Namespace) -> int:
     if options.json:
         common.print_json(made)
     elif options.csv:
-        print(_csv(made), end="", file=sys.stderr if Results.on_stderr else sys.stdout)
+        common.print_text(_csv(made))
     else:
         _print(made, options.device)
     return 0

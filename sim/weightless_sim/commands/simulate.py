@@ -57,12 +57,17 @@ def add(commands: Any) -> None:
         help="folder for the file, the Verilog and the report (simulators are built in build/sim)",
     )
     common.add_json(command)
+    command.add_argument(
+        "--csv", action="store_true", help="print a line per tensor of the network instead of tables"
+    )
 
 
 def _sim(options: argparse.Namespace) -> int:
     from weightless_sim.report import summary, write
     from weightless_sim.study import run as study
 
+    if options.csv and options.json:
+        raise ValueError("--csv and --json: one of them")
     console = common.console()
     asked = study.Options(
         model=options.model or DEFAULT,
@@ -87,11 +92,30 @@ def _sim(options: argparse.Namespace) -> int:
     if options.json:
         common.print_json(result)
         return 0
+    if options.csv:
+        common.print_text(summary.to_csv(result))
+        return 0
     table = common.table("", "", "", show_header=False, title="Weightless", title_justify="left")
     for what, figure, how in summary.summary(result):
         table.add_row(what, figure, how)
     console.print(table)
+    if len(result.model.layers) > 1:
+        console.print(_network(result))
     console.print(
         f"Report: {paths[0]}; plots: {', '.join(p.name for p in paths if p.suffix == '.png')} beside it."
     )
     return 0
+
+
+def _network(result: Any) -> Any:
+    """The network's table, without what a terminal has no room for."""
+    from weightless_sim.report.summary import network_rows
+
+    heads, rows = network_rows(result)
+    kept = [k for k, head in enumerate(heads) if head not in ("K", "t", "bit/weight", "bits on chip, used")]
+    table = common.table(
+        *(heads[k] if k < 3 else f">{heads[k]}" for k in kept), title="Network", title_justify="left"
+    )
+    for row in rows:
+        table.add_row(*(row[k] for k in kept))
+    return table

@@ -4,7 +4,7 @@ from typing import Any
 
 from weightless_sim.fpga.implementation import Area
 from weightless_sim.model.grid import ESTIMATED
-from weightless_sim.report.summary import not_characterised, summary
+from weightless_sim.report.summary import network_rows, not_characterised, summary
 from weightless_sim.shown import in_markdown
 from weightless_sim.study.energy import ON_CHIP
 from weightless_sim.study.result import Decoder, Report
@@ -26,6 +26,7 @@ def to_markdown(result: Report) -> str:
         *[f"* {in_markdown(note)}" for note in result.notes],
         *([""] if result.notes else []),
         HOW_IN_WORDS, "",
+        *_network(result),
         *(_sizes(result) if result.sizes else [f"{result.weights}.", ""]),
         *(_layouts(result) if result.layouts else []),
         *(_false_positives(result) if result.false_positives else []),
@@ -43,11 +44,24 @@ def _table(head: list[str], rows: Any) -> list[str]:
     return lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows] + [""]
 
 
+def _network(result: Report) -> list[str]:
+    """A row for each tensor, totals last."""
+    head, rows = network_rows(result)
+    rows = [(in_markdown(row[0]), *row[1:]) for row in rows]
+    text = (
+        "Bytes are record and live maps, of the whole the file. Cycles are from a layer's first word to its last "
+        "transfer, tables in turn. On chip: bits of tables that decoders are built with, and those used. Energy is "
+        "that of decoding once, without DRAM and multiplying, by each decoder's first entry below."
+    )
+    picture = ["![network](network.png)", ""] if result.model.totals.rivals else []
+    return ["## Network", "", *picture, *_table(head, rows), text, ""]
+
+
 def _sizes(result: Report) -> list[str]:
     rows = [
         (row.name + (" **(smallest at a constant rate)**" if row.smallest_at_constant_rate else ""),
          f"{row.bytes:,}", f"{row.bits_per_weight:.4f}", _ratio(row.ratio_to_dense_fp32),
-         "exact" if row.lossless else "false positives", row.decoder, row.how)
+         "exact" if row.lossless else f"{row.n_false_positives:,} false positives", row.decoder, row.how)
         for row in result.sizes
     ]  # fmt: skip
     head = [
@@ -86,14 +100,16 @@ def _ratio(times: float | None) -> str:
 def size_in_words(result: Report) -> str:
     """What the table of sizes says, for those who want to know what a table costs and buys."""
     *others, table, _ = result.sizes
-    smaller = [row for row in others if row.bytes <= table.bytes and row.decoder != Rate.NONE]
+    smaller = [
+        row for row in others if row.lossless and row.bytes <= table.bytes and row.decoder != Rate.NONE
+    ]
     encoding = result.encoding[result.layer]
-    ours, text = ("bitmask", "All rows are exact. ") if table.lossless else ("table", "")
+    ours, text = ("bitmask", "") if table.lossless else ("table", "")
     if not table.lossless:
         text = f"The table costs {encoding.n_false_positives:,} false positives, "
-        text += f"{encoding.false_positives_per_nonzero:.3f} per non-zero weight; all other rows are exact. "
+        text += f"{encoding.false_positives_per_nonzero:.3f} per non-zero weight. "
     if not smaller:
-        return text + f"None of them is smaller than the {ours}."
+        return text + f"Nothing exact is smaller than the {ours}."
     names = ", ".join(f"{row.name} ({row.bytes:,} bytes; {row.decoder})" for row in smaller)
     return text + f"Smaller than the {ours}, without any error: {names}."
 

@@ -18,11 +18,14 @@ from matplotlib.ticker import LogFormatter, StrMethodFormatter
 from weightless_hw.config import DecoderConfig
 from weightless_sim.model.cycles import STATES
 from weightless_sim.model.technology import KnownEntry
+from weightless_sim.shown import in_picture
+from weightless_sim.study.energy import MEMORY_READS, by_function
 from weightless_sim.study.result import Report, RunKind
 from weightless_sw.baselines import Kind, Rate, Stored
 
 INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
+OURS, SHOWN_LAYERS = "the .wls file", 4
 
 
 @contextmanager
@@ -77,6 +80,38 @@ def sizes(report: Report) -> Figure:
         "filled: a constant rate, whatever is zero\nred: with false positives",
         fontsize=8,
     )
+    return figure
+
+
+def network(report: Report) -> Figure:
+    """The whole network in other formats and as it is, layer by layer, from zero."""
+    layers, whole = report.model.layers, report.model.totals
+    rows = [(name, n_bytes) for name, n_bytes in whole.rivals.items() if not name.startswith("dense")]
+    rows = sorted([*rows, (OURS, whole.bytes)], key=lambda row: row[1])
+    figure, axes = _figure(f"Size of {report.model.name}, every byte counted", 0.36 * len(rows) + 1.4)
+    shown = sorted(layers, key=lambda one: -one.bytes)[:SHOWN_LAYERS]
+    shades = (SECOND, MUTED, INK, "#8fb8de", "#c9d1d9")
+    for place, (name, n_bytes) in enumerate(rows):
+        left = 0
+        for one, shade in zip(shown, shades, strict=False):
+            width = one.bytes if name == OURS else one.rivals.get(name, one.bytes)
+            axes.barh(
+                place,
+                width,
+                left=left,
+                color=shade,
+                height=0.65,
+                label=None if place else in_picture(one.name),
+            )
+            left += width
+        axes.barh(place, n_bytes - left, left=left, color=ACCENT, alpha=0.4, height=0.65,
+                  label=None if place else "the rest")  # fmt: skip
+        axes.text(n_bytes, place, f" {n_bytes:,} B", va="center", fontsize=8, color=INK)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
+    axes.set_xlim(0, max(n_bytes for _, n_bytes in rows))
+    dense = whole.rivals.get("dense fp32", 0)
+    axes.set_xlabel(f"bytes; dense fp32, not shown: {dense:,}; what is not pruned stays as it is", fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
     return figure
 
 
@@ -197,25 +232,13 @@ def _memory(entry: KnownEntry) -> str:
     return entry.source.rpartition(", ")[2]
 
 
-# What the parts of a decoder do; those of other names stand for themselves.
-FUNCTIONS = {
-    "address_hash": "hash", "mask_hash": "hash", "index": "group counter", "range": "row numbers",
-    "bank": "registers behind the banks", "permute": "lane permutation", "pipeline": "XOR, and what goes beside",
-    "codebook": "codebook", "code": "codes that wait, and output", "loader": "loading", "entries": "loading",
-    "chunks": "reading of chunks", "reader": "reading of chunks", "segments": "how the window moves",
-    "position": "how the window moves", "skid": "loading", "table": "loading", "items": "loading", "crc": "loading",
-    "registers": "registers and counts",
-    "top": "registers and counts",
-}  # fmt: skip
-
-
 def parts(report: Report) -> Figure:
     """Where the energy of a beat goes in the largest layer's decoder: functions of the logic, memory reads, leakage."""
     known = report.first_decoder().energy[0]
-    sums = {f"memory reads ({_memory(known)})": np.array([known.memory_pj] * 2)}
-    for name, pair in [*known.parts.items(), ("leakage", [known.leakage_pj] * 2)]:
-        function = FUNCTIONS.get(name, name)
-        sums[function] = sums.get(function, np.zeros(2)) + np.array(pair)
+    memory = f"{MEMORY_READS} ({_memory(known)})"
+    sums = {
+        memory if name == MEMORY_READS else name: np.array(pair) for name, pair in by_function(known).items()
+    }
     rows = sorted(sums.items(), key=lambda row: float(row[1][1]))
     figure, axes = _figure(f"Energy of a beat of {known.lanes} weights, by function", 0.3 * len(rows) + 1.4)
     places = np.arange(len(rows))

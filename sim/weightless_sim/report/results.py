@@ -15,20 +15,13 @@ from weightless_sim.model import technology
 from weightless_sim.shown import to_json
 from weightless_sim.study import subject
 from weightless_sim.study.result import SizeRow
-from weightless_sim.study.sizes import size_rows
+from weightless_sim.study.sizes import in_layouts, size_rows
 from weightless_sw import baselines, codec, inputs
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress
 
 MODEL, BUNDLED = "lenet300_pruned", "lenet300_simplified"
 SLOT_BITS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Size(SizeRow):
-    """A format of the bundled file's largest table, and what it costs in errors."""
-
-    n_false_positives: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +37,12 @@ class Layout:
     n_false_positives: int
 
 
-def sizes() -> list[Size]:
+def sizes() -> list[SizeRow]:
     """The bundled file's largest table in other formats, as ``weightless sim`` counts them."""
     about = subject.from_file("lenet300", None)
-    weights, tensor = about.weights[about.layer], about.tables[about.layer]
+    weights = about.weights[about.layer]
     coded = baselines.coded_size(weights.reshape(len(weights), -1))
-    n_false = about.reports[about.layer].n_false_positives
-    return [
-        Size(**vars(row), n_false_positives=0 if row.lossless else n_false)
-        for row in size_rows(weights, tensor, coded)
-    ]
+    return size_rows(weights, coded, in_layouts(about, about.layer))
 
 
 def layouts() -> list[Layout]:
@@ -123,10 +112,10 @@ def main(folder: Path, names: list[str]) -> None:
         write_atomically(folder / f"{name}.json", (to_json(MADE[name]()) + "\n").encode())
 
 
-def read(folder: Path) -> tuple[list[Size], list[Layout]]:
+def read(folder: Path) -> tuple[list[SizeRow], list[Layout]]:
     """What :func:`main` wrote."""
     sizes, layouts = ((folder / f"{name}.json").read_bytes() for name in ("sizes", "layouts"))
-    return msgspec.json.decode(sizes, type=list[Size]), msgspec.json.decode(layouts, type=list[Layout])
+    return msgspec.json.decode(sizes, type=list[SizeRow]), msgspec.json.decode(layouts, type=list[Layout])
 
 
 def paper(folder: Path) -> dict[str, list[dict[str, Any]]]:

@@ -1,5 +1,7 @@
 """The short table at the end of a run: what was measured, in a line each, and how it was got."""
 
+import csv
+import io
 import shlex
 
 from weightless_sim.model.grid import ESTIMATED
@@ -152,3 +154,83 @@ def _accuracy_line(result: Report) -> str:
     n = accuracy.test_images
     errors = ", ".join(f"{at} {wrong / n:.2%}" for at, wrong in accuracy.wrong.items())
     return f"{errors}; {file.bytes:,} bytes of {file.dense_bytes:,} ({file.dense_bytes / file.bytes:.1f}x)"
+
+
+NETWORK = (  # heads of the network's table
+    "layer", "shape", "stored as", "not zero", "K", "t", "bytes", "bit/weight", "false positives", "per non-zero",
+    "cycles", "bits on chip, used", "bits on chip, built", "nJ a pass",
+)  # fmt: skip
+
+
+def network_rows(result: Report) -> tuple[list[str], list[tuple[str, ...]]]:
+    """(heads, a row for each tensor of the file and the whole last); what is not known, or not there, is empty."""
+    rows, whole = [], result.model.totals
+    for one in result.model.layers:
+        rows.append((
+            one.name, _shape(one.shape), one.stored_as, _share(one.density), _count(one.n_codes),
+            _count(one.slot_bits), _count(one.bytes), _decimal(one.bits_per_weight, 4), _count(one.n_false_positives),
+            _decimal(one.false_positives_per_nonzero, 3), _count(one.cycles.total if one.cycles else None),
+            _count(one.memory.bits_used if one.memory else None), _count(one.memory.bits_built if one.memory else None),
+            _nanojoules(one.energy.pj if one.energy else None),
+        ))  # fmt: skip
+    total = (
+        "all", f"{whole.n_weights:,} weights", "file", _share(whole.density), "", "", _count(whole.bytes),
+        _decimal(whole.bits_per_weight, 4), _count(whole.n_false_positives), "", _count(whole.cycles), "",
+        _count(whole.on_chip_bits), _nanojoules(whole.energy),
+    )  # fmt: skip
+    return list(NETWORK), [*rows, total]
+
+
+def _shape(shape: list[int]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.2%}"
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _decimal(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _nanojoules(pj: tuple[float, float] | None) -> str:
+    if pj is None:
+        return ""
+    low, high = pj[0] / 1e3, pj[1] / 1e3
+    digits = 0 if high >= 100 else 1 if high >= 10 else 2
+    return f"{low:,.{digits}f} to {high:,.{digits}f}"
+
+
+def to_csv(result: Report) -> str:
+    """The network's table for a program: a line per tensor and the whole last, numbers as they are; bytes in other
+    formats have columns of their own."""
+    text, whole = io.StringIO(), result.model.totals
+    names = list(dict.fromkeys(name for one in result.model.layers for name in one.rivals))
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow([
+        "layer", "shape", "stored_as", "n_weights", "n_stored", "n_nonzero", "density", "n_codes", "slot_bits", "bytes",
+        "bits_per_weight", "n_false_positives", "false_positives_per_nonzero", "decoder", "cycles_load",
+        "cycles_decode", "cycles_total", "rows_used", "rows_built", "bits_used", "bits_built",
+        "pj_settled", "pj_glitches",
+        *(f"bytes: {name}" for name in names),
+    ])  # fmt: skip
+    for one in result.model.layers:
+        cycles, memory, pj = one.cycles, one.memory, one.energy.pj if one.energy else ("", "")
+        lines.writerow([
+            one.name, _shape(one.shape), one.stored_as, one.n_weights, one.n_stored, one.n_nonzero,
+            one.density, one.n_codes, one.slot_bits, one.bytes, one.bits_per_weight, one.n_false_positives,
+            one.false_positives_per_nonzero, one.decoder,
+            *((cycles.load, cycles.decode, cycles.total) if cycles else ("", "", "")),
+            *((memory.rows_used, memory.rows_built, memory.bits_used, memory.bits_built) if memory else ("",) * 4),
+            *pj, *(one.rivals.get(name, "") for name in names),
+        ])  # fmt: skip
+    lines.writerow([
+        "all", "", "file", whole.n_weights, whole.n_decoded, whole.n_nonzero, whole.density, "", "", whole.bytes,
+        whole.bits_per_weight, whole.n_false_positives, "", "", "", "", whole.cycles, "", "", "", whole.on_chip_bits,
+        *(whole.energy or ("", "")), *(whole.rivals.get(name, "") for name in names),
+    ])  # fmt: skip
+    return text.getvalue()

@@ -17,6 +17,7 @@ Draw = Callable[[Report], Figure]
 PLOTS: dict[
     str, tuple[Draw, Callable[[Report], object]]
 ] = {  # what draws it, and what it needs of the result
+    "network.png": (plots.network, lambda result: result.model.totals.rivals),
     "sizes.png": (plots.sizes, lambda result: result.sizes),
     "false_positives.png": (plots.false_positives, lambda result: result.false_positives),
     "throughput.png": (plots.throughput, lambda result: result.runs),

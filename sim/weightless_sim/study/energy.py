@@ -21,7 +21,7 @@ from weightless_sim.model.technology import KnownEntry, References, reference
 from weightless_sim.study import sizes
 from weightless_sim.study.result import Energy, EnergyRow, MultiplyAccumulate, SizeRow
 from weightless_sim.study.subject import Subject
-from weightless_sw import codec, container, layouts
+from weightless_sw import container, layouts
 from weightless_sw.baselines import Kind, expected_padding
 
 DRAMS = ("HBM2", "LPDDR4")
@@ -32,6 +32,17 @@ GAP_CODED, EIE = "gap-coded, as EIE", "EIE entry"
 GAP_WIDTHS = range(2, 11)
 DENSITIES = np.arange(1, 201) / 200
 SAME_DENSITY = 0.02  # of two layers
+MEMORY_READS = "memory reads"
+# What the parts of a decoder do; those of other names stand for themselves.
+FUNCTIONS = {
+    "address_hash": "hash", "mask_hash": "hash", "index": "group counter", "range": "row numbers",
+    "bank": "registers behind the banks", "permute": "lane permutation", "pipeline": "XOR, and what goes beside",
+    "codebook": "codebook", "code": "codes that wait, and output", "loader": "loading", "entries": "loading",
+    "chunks": "reading of chunks", "reader": "reading of chunks", "segments": "how the window moves",
+    "position": "how the window moves", "skid": "loading", "table": "loading", "items": "loading", "crc": "loading",
+    "registers": "registers and counts",
+    "top": "registers and counts",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,15 +68,29 @@ class Exact:
         return 1 / density + self.config.slot_bits
 
 
-def in_exact_layout(array: NDArray[Any], entry: KnownEntry) -> Exact | None:
-    """The layer beside its table, whose decoder ``entry`` is; None where the grid has no decoder of such a layout."""
+def by_function(entry: KnownEntry) -> dict[str, tuple[float, float]]:
+    """pJ of a beat by what a decoder's parts do, settled and with glitches; without parts, where they are estimated."""
+    sums = {MEMORY_READS: (entry.memory_pj, entry.memory_pj)}
+    for name, (settled, glitches) in [
+        *entry.parts.items(),
+        ("leakage", (entry.leakage_pj, entry.leakage_pj)),
+    ]:
+        function = FUNCTIONS.get(name, name)
+        before = sums.get(function, (0.0, 0.0))
+        sums[function] = before[0] + settled, before[1] + glitches
+    return sums
+
+
+def in_exact_layout(about: Subject, entry: KnownEntry) -> Exact | None:
+    """The largest layer beside its table, whose decoder ``entry`` is; None where the grid has none of
+    such a layout."""
     exact = [name for name in grid.layouts() if layouts.by_name(name).geometry.EXACT]
     if not exact or entry.library not in grid.libraries():
         return None
-    tensor, _ = codec.encode(array, layout=exact[0], round_values=True)
+    tensor, report = about.encoded(about.layer, exact[0])
     lanes = max(n for n in (1, 2, 4, 8, 16) if n <= entry.lanes)
     config = decoders.for_layers([tensor.geometry], lanes=lanes)
-    n_bits, density = 8 * container.stored_bytes(tensor), np.count_nonzero(array) / tensor.geometry.n_weights
+    n_bits, density = 8 * container.stored_bytes(tensor), report.n_nonzero / tensor.geometry.n_weights
     measured = [
         one.pj_per_weight()
         for one in technology.shipped()
@@ -92,7 +117,7 @@ def beside(
         return None
     per_weight = entry.pj_per_weight_settled, entry.pj_per_weight_glitches
     # Of each kind the last row: of the live block, where there is one.
-    exact = None if tensor.geometry.EXACT else in_exact_layout(array, entry)
+    exact = None if tensor.geometry.EXACT else in_exact_layout(about, entry)
     unknown = (Kind.DEEP_COMPRESSION,) if exact else (Kind.DEEP_COMPRESSION, Kind.BITMASK)
     others = {str(kind): 8 * row.bytes for kind in unknown for row in rows if row.kind == kind}
     how = entry.how + (", of an older decoder" if entry.older_decoder else "")

@@ -56,14 +56,99 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TableMemory:
+    """What a table takes of its decoder's memory, and what that is built with; where it streams, they are one."""
+
+    rows_used: Annotated[int | None, Meta(description="of each bank; null: not stored")]
+    rows_built: int | None
+    bits_used: int
+    bits_built: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCounts:
+    """Clock cycles of a layer in the run of all tables in turn, without a stall."""
+
+    load: Annotated[int, Meta(description="from its first word to its CRC word, both included")]
+    decode: Annotated[int, Meta(description="from its first valid beat to its last transfer, both included")]
+    total: Annotated[int, Meta(description="from its first word to its last transfer; loading may overlap")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEnergy:
+    """pJ of decoding a layer once, without DRAM and multiplying; at the workload of the decoder's first entry."""
+
+    pj: Pair
+    parts: Annotated[dict[str, Pair], Meta(description="by what the decoder's parts do; empty: estimated")]
+    how: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A table of the model."""
+    """A tensor of the file; what is not known, or not there, is null."""
 
     name: str
     shape: list[int]
     n_weights: int
-    n_nonzero: int | None  # where the weights are known
-    n_codes: int
+    stored_as: Annotated[str, Meta(description="a layout's name; coded: exact, serial, by software; raw")]
+    n_stored: Annotated[int | None, Meta(description="of a table: weights of the live block")]
+    n_nonzero: int | None
+    n_codes: int | None
+    slot_bits: int | None
+    bytes: Annotated[int, Meta(ge=0, description="record and live maps")]
+    n_false_positives: int | None
+    decoder: str | None
+    memory: TableMemory | None
+    cycles: LayerCounts | None
+    rivals: Annotated[
+        dict[str, int], Meta(description="bytes in other formats; empty: raw, or weights unknown")
+    ]
+    energy: LayerEnergy | None
+
+    @property
+    def density(self) -> float | None:
+        """The share of its weights that are not zero."""
+        return None if self.n_nonzero is None or not self.n_weights else self.n_nonzero / self.n_weights
+
+    @property
+    def bits_per_weight(self) -> float | None:
+        """Bytes, shared by all weights."""
+        return 8 * self.bytes / self.n_weights if self.n_weights else None
+
+    @property
+    def false_positives_per_nonzero(self) -> float | None:
+        """What errors cost."""
+        if self.n_false_positives is None or not self.n_nonzero:
+            return None
+        return self.n_false_positives / self.n_nonzero
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """The network: sums over its layers, and the whole file's bytes."""
+
+    n_weights: int
+    n_nonzero: int | None
+    bytes: Annotated[int, Meta(ge=1, description="of the file, directory and metadata included")]
+    n_decoded: Annotated[int, Meta(description="weights that come out of decoders")]
+    n_false_positives: int | None
+    cycles: Annotated[int, Meta(description="of all tables, one after another, each loaded once")]
+    on_chip_bits: Annotated[int, Meta(description="that all its decoders are built with")]
+    rivals: Annotated[
+        dict[str, int],
+        Meta(description="bytes in other formats of what is pruned, the rest as it is; empty: not known"),
+    ]
+    energy: Annotated[Pair | None, Meta(description="pJ of a pass; null: a decoder is not characterised")]
+
+    @property
+    def density(self) -> float | None:
+        """The share of all weights that are not zero."""
+        return None if self.n_nonzero is None else self.n_nonzero / self.n_weights
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Of the file."""
+        return 8 * self.bytes / self.n_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +156,8 @@ class Model:
     """What the study is about."""
 
     name: str
-    layers: Annotated[list[Layer], Meta(min_length=1)]
+    layers: Annotated[list[Layer], Meta(min_length=1, description="tensors of the file, in its order")]
+    totals: Totals
     info: dict[str, Any]  # of bundled arrays
 
 
@@ -119,6 +205,7 @@ class SizeRow:
     how: str
     decoder: Rate
     lossless: bool
+    n_false_positives: int
     smallest_at_constant_rate: bool
     bits_per_weight: float
     ratio_to_dense_fp32: float | None  # of what takes no byte there is none
@@ -247,7 +334,7 @@ class Run:
     ]
 
 
-SCHEMA: Literal["weightless-report/6"] = "weightless-report/6"
+SCHEMA: Literal["weightless-report/7"] = "weightless-report/7"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +344,7 @@ class Report:
     Sizes are bytes, rates are shares of 1, cycles are clock cycles counted from the first one after reset.
     """
 
-    schema: Literal["weightless-report/6"] = SCHEMA
+    schema: Literal["weightless-report/7"] = SCHEMA
     how: Annotated[
         dict[str, How],
         Meta(description="by field; energies and frequencies of decoders say it with each entry"),

@@ -18,8 +18,8 @@ from weightless_hw.export.verilog import to_verilog
 from weightless_sim.cosim import runner
 from weightless_sim.folders import HERE, Folders
 from weightless_sim.model import grid, technology
-from weightless_sim.study import energy, simulation, sizes, subject
-from weightless_sim.study.result import Decoder, File, How, Layer, Model, Provenance, Report
+from weightless_sim.study import energy, network, simulation, sizes, subject
+from weightless_sim.study.result import Decoder, File, How, Model, Provenance, Report, Run
 from weightless_sim.study.subject import Subject
 from weightless_sw import codec, inputs, layouts
 from weightless_sw import provenance as package
@@ -91,10 +91,11 @@ def run(options: Options, step: Step) -> Report:
     beside = None
     if characterised and about.weights:
         beside = energy.beside(about, characterised[0], measured.rows, known, options.drams)
+    runs = simulation.simulate(groups, about, options.simulator, options.folders, step)
     return Report(
         how=HOW | _estimated(largest),
         provenance=provenance(about.tables[about.layer].geometry.layout_digest()),
-        model=_model(about),
+        model=_model(about, built, runs, measured),
         file=_file(about),
         accuracy=about.accuracy,
         layer=about.layer,
@@ -108,7 +109,7 @@ def run(options: Options, step: Step) -> Report:
         false_positives=measured.false_positives,
         energy=beside,
         decoders=built,
-        runs=simulation.simulate(groups, about, options.simulator, options.folders, step),
+        runs=runs,
     )
 
 
@@ -236,20 +237,11 @@ def _file(about: Subject) -> File:
     )
 
 
-def _model(about: Subject) -> Model:
-    layers = []
-    for name, tensor in about.tables.items():
-        weights = about.weights.get(name)
-        layers.append(
-            Layer(
-                name=name,
-                shape=list(tensor.shape),
-                n_weights=prod(tensor.shape),
-                n_nonzero=None if weights is None else int(np.count_nonzero(weights)),
-                n_codes=tensor.geometry.n_codes,
-            )
-        )
-    return Model(name=about.name, layers=layers, info=about.info)
+def _model(
+    about: Subject, built: Mapping[str, Decoder], runs: Mapping[str, Run], measured: sizes.Sizes
+) -> Model:
+    rows = network.layers(about, built, runs, measured.rivals)
+    return Model(name=about.name, layers=rows, totals=network.totals(about, rows, built), info=about.info)
 
 
 def provenance(digest: int) -> Provenance:

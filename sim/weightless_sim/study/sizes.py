@@ -1,6 +1,6 @@
 """What layers take: in our file, in other layouts and formats, at other slot widths."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from weightless_sim.study.result import LayoutRow, SizeRow, SweepPoint, TableSize
-from weightless_sim.study.subject import Subject
+from weightless_sim.study.subject import Made, Subject
 from weightless_sw import baselines, codec, container, layouts
 from weightless_sw.baselines import Kind, Rate
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress, Step
 from weightless_sw.spec.record import MAX_SLOT_BITS, Geometry
-from weightless_sw.tensor import EncodedTensor
+from weightless_sw.tensor import CodedTensor, EncodedTensor
+
+Rivals = dict[str, int]  # bytes by format
 
 SWEEP_SEEDS = 4096  # between the first seeds of two widths: more than an encoder tries
 SWEEP_POINTS = 8  # slot widths in the plot of false positives
@@ -28,21 +30,31 @@ class Sizes:
     rows: list[SizeRow]
     layouts: list[LayoutRow]
     false_positives: list[SweepPoint]
+    rivals: dict[str, Rivals]  # by tensor
 
 
 def measure(about: Subject, step: Step) -> Sizes:
     """All of them; what the study has encoded already is not encoded again."""
     if not about.weights:
-        return Sizes([], [], [])
+        with step("sizes of other formats") as progress:
+            return Sizes([], [], [], _rivals(about, {}, progress))
     layer, points = about.layer, list[SweepPoint]()
     if not about.tables[layer].geometry.EXACT:
         with step("false positives against slot bits") as progress:
             points = _sweep(about.weights[layer], about.tables[layer], about.reports[layer], progress)
     with step("sizes of other formats") as progress:
         coded = _coded_sizes(about.weights, progress)
-        rows = size_rows(about.weights[layer], about.tables[layer], coded[layer])
+        others = _rivals(about, coded, progress)
     with step("the layouts side by side") as progress:
-        return Sizes(rows, _layouts(about, coded, progress), points)
+        layouts_of_all = _layouts(about, coded, progress)
+        rows = size_rows(about.weights[layer], coded[layer], in_layouts(about, layer))
+        return Sizes(rows, layouts_of_all, points, others)
+
+
+def in_layouts(about: Subject, layer: str) -> list[Made]:
+    """A layer in every layout, that of the file last."""
+    own = about.tables[layer].geometry.NAME
+    return [about.encoded(layer, layout) for layout in sorted(layouts.BY_NAME, key=lambda name: name == own)]
 
 
 def table(tensor: EncodedTensor) -> TableSize:
@@ -71,15 +83,49 @@ def _coded_sizes(weights: Mapping[str, NDArray[Any]], progress: Progress) -> dic
     return sizes
 
 
-def size_rows(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size) -> list[SizeRow]:
-    """The largest layer, as others would store it and as our file does; the smallest at a constant rate is marked."""
-    matrix, g = _matrix(array), tensor.geometry
+def _rivals(about: Subject, coded: Mapping[str, baselines.Size], progress: Progress) -> dict[str, Rivals]:
+    """By tensor: what others take of it, where its weights are known and it is pruned and clustered.
 
-    def row(name: str, kind: Kind, n_bytes: int, how: str, decoder: Rate, lossless: bool = False) -> SizeRow:
+    ``coded`` are the coded records of the tables' weights, which are made already.
+    """
+    found = {}
+    known: dict[str, NDArray[Any]] = {
+        name: array for name, array in about.weights.items() if name in about.tables
+    }
+    known |= {name: codec.decode(one) for name, one in about.others.items() if isinstance(one, CodedTensor)}
+    for k, (name, array) in enumerate(known.items()):
+        progress(k, len(known), name)
+        matrix = _matrix(array)
+        whole, block = baselines.baseline_sizes(matrix), baselines.trimmed_sizes(matrix)
+        found[name] = {one.name: one.bytes for one in (*whole, *block)}
+        if not block:  # all of it is live
+            _, _, _, deep_compression, _, bitmask = whole
+            found[name] |= {f"{one.name}, trimmed": one.bytes for one in (deep_compression, bitmask)}
+        found[name]["coded record"] = (
+            coded[name].bytes if name in coded else container.stored_bytes(about.others[name])
+        )
+    return found
+
+
+def size_rows(array: NDArray[Any], coded: baselines.Size, made: Sequence[Made]) -> list[SizeRow]:
+    """The largest layer, as others would store it and in our layouts, as our file does last of all; the smallest at a
+    constant rate is marked."""
+    matrix = _matrix(array)
+
+    def row(
+        name: str,
+        kind: Kind,
+        n_bytes: int,
+        how: str,
+        decoder: Rate,
+        n_false_positives: int = 0,
+        *,
+        lossless: bool,
+    ) -> SizeRow:
         return SizeRow(
             name=name, kind=kind, bytes=n_bytes, how=how, decoder=decoder, lossless=lossless,
-            smallest_at_constant_rate=False, bits_per_weight=8 * n_bytes / array.size,
-            ratio_to_dense_fp32=4 * array.size / n_bytes if n_bytes else None,
+            n_false_positives=n_false_positives, smallest_at_constant_rate=False,
+            bits_per_weight=8 * n_bytes / array.size, ratio_to_dense_fp32=4 * array.size / n_bytes if n_bytes else None,
         )  # fmt: skip
 
     others = (
@@ -89,18 +135,27 @@ def size_rows(array: NDArray[Any], tensor: EncodedTensor, coded: baselines.Size)
         baselines.zstd_size(matrix),
     )
     rows = [row(one.name, one.kind, one.bytes, one.how, one.decoder, lossless=True) for one in others]
-    ours = "in the .wls file: the record (descriptor, codebook, table) and the maps of live rows and columns"
-    name, rate = ("bitmask", Rate.WORDS) if g.EXACT else ("table", Rate.CONSTANT)
-    n_bytes, exact = table(tensor).bytes, g.EXACT
-    rows.append(row(f"Weightless {name}, t = {g.slot_bits}", Kind.TABLE, n_bytes, ours, rate, lossless=exact))
+    counted = "the record (descriptor, codebook, table) and the maps of live rows and columns"
+    for one, report in made:
+        g, is_ours = one.geometry, one is made[-1][0]
+        rows.append(row(
+            f"Weightless {g.NAME}, t = {g.slot_bits}", Kind.TABLE if is_ours else Kind.LAYOUT, table(one).bytes,
+            f"{'in the .wls file' if is_ours else 'encoded beside it'}: {counted}", _rate(g), report.n_false_positives,
+            lossless=g.EXACT,
+        ))  # fmt: skip
     constant = [one for one in rows if one.decoder in (Rate.CONSTANT, Rate.WORDS)]
     smallest = min(constant, key=lambda one: one.bytes)
     n_entries, bits = g.table_entries if g.EXACT else (g.n_slots, g.slot_bits)
     payload = f"{n_entries:,} {'words' if g.EXACT else 'slots'} of {bits} bits"
     rows.append(
-        row("its payload alone", Kind.PAYLOAD, -(-n_entries * bits // 8), payload, rate, lossless=exact)
+        row("its payload alone", Kind.PAYLOAD, -(-n_entries * bits // 8), payload, _rate(g), lossless=g.EXACT)
     )
     return [replace(one, smallest_at_constant_rate=one is smallest) for one in rows]
+
+
+def _rate(geometry: Geometry) -> Rate:
+    """What the layout's decoder does in hardware."""
+    return Rate.WORDS if geometry.EXACT else Rate.CONSTANT
 
 
 def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Progress) -> list[LayoutRow]:
@@ -108,14 +163,10 @@ def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Prog
     rows = []
     for k, (name, array) in enumerate(about.weights.items()):
         geometry, exact = about.tables[name].geometry, coded[name]
-        made = [name, *(about.beside if name == about.layer else ())]
-        reports = {about.reports[one].layout: about.reports[one] for one in made}
         for layout in layouts.BY_NAME:
             progress(k, len(about.weights), f"{name}, {layout}")
             width = layouts.slot_bits_of(layout, geometry)
-            if layout not in reports:
-                reports[layout] = codec.encode(array, layout=layout, round_values=True, slot_bits=width)[1]
-            rows.append(_layout_row(name, geometry, width, reports[layout]))
+            rows.append(_layout_row(name, geometry, width, about.encoded(name, layout)[1]))
         rows.append(
             LayoutRow(
                 layer=name, layout=exact.name, bytes=exact.bytes, overhead=None, n_false_positives=0,

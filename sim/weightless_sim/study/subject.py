@@ -14,7 +14,7 @@ from weightless_sw.codec import EncodeReport
 from weightless_sw.metadata import read_errors
 from weightless_sw.progress import Progress
 from weightless_sw.spec.record import ValueFormat
-from weightless_sw.tensor import EncodedTensor
+from weightless_sw.tensor import CodedTensor, EncodedTensor
 
 NOT_RETRAINED = "unknown: nothing was retrained around the false positives here (weightless compress does it)"
 NOT_STATED = "unknown: the file's metadata state none"
@@ -22,6 +22,10 @@ NEED_WEIGHTS = (
     "absent: sizes of other formats, false positives and their sweep, which need the arrays that went into the "
     "tables (--weights FILE)"
 )
+
+
+Made = tuple[EncodedTensor, EncodeReport]
+Other = CodedTensor | NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,30 @@ class Subject:
     unknown_error: str = NOT_STATED
     notes: list[str] = field(default_factory=list)  # what a user would not expect
     beside: dict[str, EncodedTensor] = field(default_factory=dict)  # the largest layer in another layout
+    others: dict[str, Other] = field(default_factory=dict)  # tensors of the file that are no tables
+    made: dict[tuple[str, str], Made] = field(
+        default_factory=dict
+    )  # encodings of a study, by layer and layout
+
+    @property
+    def tensors(self) -> dict[str, EncodedTensor | Other]:
+        """All of the file, in its order."""
+        return {name: self.tables[name] if name in self.tables else self.others[name] for name in self.shapes}
+
+    def encoded(self, name: str, layout: str) -> Made:
+        """A layer whose weights are known, in that layout at its slot bits: as the file has it, as it stands beside it,
+        or encoded, once for the whole study."""
+        beside = {one.geometry.NAME: key for key, one in self.beside.items()} if name == self.layer else {}
+        if layout == self.tables[name].geometry.NAME:
+            return self.tables[name], self.reports[name]
+        if layout in beside:
+            return self.beside[beside[layout]], self.reports[beside[layout]]
+        if (name, layout) not in self.made:
+            width = layouts.slot_bits_of(layout, self.tables[name].geometry)
+            self.made[name, layout] = codec.encode(
+                self.weights[name], layout=layout, round_values=True, slot_bits=width, name=name
+            )
+        return self.made[name, layout]
 
     @property
     def simulated(self) -> dict[str, EncodedTensor]:
@@ -111,12 +139,18 @@ def from_arrays(
             weights[name] = _as_decoded(arrays[name], encoded)
     path.parent.mkdir(parents=True, exist_ok=True)
     n_bytes = container.write(path, tensors, arrays.metadata)
+    written = container.read(path)
     return Subject(
-        model, path, n_bytes, inputs.tables_of(container.read(path), path),
-        {name: array.shape for name, array in arrays.items()}, weights, reports,
+        model, path, n_bytes, inputs.tables_of(written, path),
+        {name: tensor.shape for name, tensor in written.items()}, weights, reports,
         info=inputs.bundled_info(model) if model in inputs.BUNDLED else {}, unknown_error=NOT_RETRAINED,
-        notes=notes,
+        notes=notes, others=_others(written),
     )  # fmt: skip
+
+
+def _others(tensors: container.Tensors) -> dict[str, Other]:
+    """What is in no table."""
+    return {name: one for name, one in tensors.items() if not isinstance(one, EncodedTensor)}
 
 
 def beside(about: Subject, layout: str, progress: Progress, **options: Any) -> Subject:
@@ -164,4 +198,14 @@ def from_file(model: str, weights: str | None) -> Subject:
         raise inputs.InputError(f"{weights}: {error}; these arrays did not go into {path}") from error
     kept = {name: _as_decoded(array, tables[name]) for name, array in kept.items()}
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    return Subject(model, path, path.stat().st_size, tables, shapes, kept, reports, tensors.metadata)
+    return Subject(
+        model,
+        path,
+        path.stat().st_size,
+        tables,
+        shapes,
+        kept,
+        reports,
+        tensors.metadata,
+        others=_others(tensors),
+    )

@@ -1,6 +1,8 @@
 import pytest
 
 from weightless_hw.classic.config import ClassicConfig
+from weightless_hw.export.verilog import to_verilog
+from weightless_hw.registers import LoadError
 from weightless_sw.spec import classic as spec
 from weightless_sw.spec.classic import ClassicGeometry
 from weightless_sw.spec.record import ValueFormat
@@ -68,3 +70,17 @@ def test_latency_is_the_sum_of_the_stages():
     assert config.fill_latency == 1 + config.hash_stages + 2 + 2 + 1 + 1 + 1 + 1
     assert ClassicConfig(lanes=1).fill_latency == config.fill_latency - 1  # nothing to permute
     assert ClassicConfig(lanes=16).fill_latency == config.fill_latency + 1  # four bits of offset
+
+
+def test_what_tiles_are_made_of_is_left_out():
+    """By default there are none; a decoder that has them says so where a driver looks."""
+    plain, tiled = ClassicConfig(lanes=2), ClassicConfig(lanes=2, tiles=1)
+    assert (plain.takes_tiles, tiled.takes_tiles) == (False, True)
+    assert tiled.widths == plain.widths | 1 << 24
+    assert (plain.name, tiled.name) == ("g2_t8_r1024_k16_v16_h1", "g2_t8_r1024_k16_v16_h1_tiles")
+    assert LoadError.TILE in tiled.errors()
+    assert LoadError.TILE not in plain.errors()
+    has_counter = [
+        "pipeline_index_check" in to_verilog(config).replace(".", "_") for config in (plain, tiled)
+    ]
+    assert has_counter == [False, True]

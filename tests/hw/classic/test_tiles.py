@@ -142,7 +142,14 @@ NUMBERS = (
 @given(
     st.lists(st.tuples(st.builds(Runs, NUMBERS, NUMBERS, NUMBERS, NUMBERS), NUMBERS), min_size=1, max_size=5)
 )
-@example([(Runs(0, 1, TOP, 1), TOP), (Runs(0, TOP, 1, TOP), TOP), (Runs(0, 1, 1 << 31, 2), TOP)])
+@example(
+    [
+        (Runs(0, 1, TOP, 1), TOP),
+        (Runs(0, TOP, 1, TOP), TOP),
+        (Runs(0, 1, 1 << 31, 2), TOP),
+        (Runs(0, 1, 5, 1 << 31), TOP),
+    ]
+)
 @example([(Runs(3, 4, 1 << 30, 4), TOP), (Runs(2, 4, (1 << 30) - 1, 4), TOP), (Runs(0, 1, 2, TOP), TOP)])
 def test_what_fits_is_what_software_says(asked):
     expected = [(runs.fit(n_weights), check_cycles(runs)) for runs, n_weights in asked]

@@ -234,7 +234,9 @@ def test_tiles_that_the_layer_does_not_have(lanes, need):
     config = ClassicConfig(lanes=lanes, slot_bits=6, max_bank_rows=60, max_codes=7, tiles=1)
     good, runs = record(config, 123, 10, 2, seed=1), Runs(5, 3, 4, 17)
     tile = frame(tile_record(good, runs))
-    wrong = {name: (changed_runs(good, bad), LoadError.TILE) for name, bad in bad_runs(123).items()}
+    # First, as its bit must be set alone.
+    wrong = {"CRC, and no run": ([*changed_runs(good, Runs(0, 8, 0, 8))[:-1], LAST], LoadError.CRC)}
+    wrong |= {name: (changed_runs(good, bad), LoadError.TILE) for name, bad in bad_runs(123).items()}
     wrong |= {
         name: (changed_runs(other, runs), LoadError.RESIDENT_MISMATCH)
         for name, other in others_of(config, good).items()
@@ -245,7 +247,6 @@ def test_tiles_that_the_layer_does_not_have(lanes, need):
         "descriptor alone": (cut(tile, 7), LoadError.SHORT),
         "a word too many": ([*tile[:-1], tile[-1] & LAST - 1, LAST], LoadError.LONG),
         "CRC": ([*tile[:-1], tile[-1] ^ 1], LoadError.CRC),
-        "CRC, and what it does not have": ([*wrong["no run"][0][:-1], LAST], LoadError.CRC),
         "flags 3": (changed(tile_record(good, runs), flags=3), LoadError.FLAGS),
         "no flag": (changed(tile_record(good, runs), flags=0), LoadError.SHORT),  # which forgets the table
     }

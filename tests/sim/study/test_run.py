@@ -1,5 +1,8 @@
+import csv
 import dataclasses
+import io
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -8,12 +11,13 @@ import pytest
 from weightless_sim.cosim import runner
 from weightless_sim.report import write
 from weightless_sim.report.markdown import to_markdown
-from weightless_sim.report.summary import summary
+from weightless_sim.report.summary import network_rows, summary, to_csv
 from weightless_sim.shown import to_json
+from weightless_sim.study import energy, simulation, sizes, subject
 from weightless_sim.study import run as study
-from weightless_sim.study import simulation
 from weightless_sim.study.result import RunKind
-from weightless_sw import codec, container, inputs, layouts
+from weightless_sw import baselines, codec, container, inputs, layouts
+from weightless_sw.baselines import Kind, Rate
 
 
 def schema():
@@ -48,11 +52,106 @@ def test_every_run_compared_every_weight(result):
 
 def test_sizes_are_those_of_the_file(result):
     assert result.layer == "a"
-    ours, payload = (row for row in result.sizes if not row.lossless)
+    ribbon, ours, payload = (row for row in result.sizes if not row.lossless)
+    assert (ribbon.kind, ours.kind, payload.kind) == (Kind.LAYOUT, Kind.TABLE, Kind.PAYLOAD)
     encoding = result.encoding["a"]
     assert ours.bytes == encoding.bytes == encoding.record_bytes + encoding.map_bytes
     assert payload.bytes < ours.bytes == result.table.bytes
     assert {row.name: row.bytes for row in result.sizes}["dense fp32"] == 4 * 2400
+
+
+def test_sizes_have_every_layout_with_what_decodes_it(result):
+    """As the table of layouts has them; the file's own last."""
+    in_layouts = {row.layout: row for row in result.layouts if row.layer == "a"}
+    ours = [row for row in result.sizes if row.kind in (Kind.LAYOUT, Kind.TABLE)]
+    assert [row.name for row in ours] == [
+        "Weightless ribbon, t = 8",
+        "Weightless bitmask, t = 4",
+        "Weightless classic, t = 8",
+    ]
+    assert [row.decoder for row in ours] == [Rate.CONSTANT, Rate.WORDS, Rate.CONSTANT]
+    for row in ours:
+        one = in_layouts[row.name.split()[1].rstrip(",")]
+        assert (row.bytes, row.n_false_positives) == (one.bytes, one.n_false_positives)
+    (coded,) = (row for row in result.sizes if row.kind == Kind.CODED)
+    assert (coded.bytes, coded.decoder) == (in_layouts["coded record"].bytes, Rate.SERIAL)
+
+
+def test_a_row_for_each_tensor_and_totals(result, small_model):
+    """The small model: two tables on one decoder, and an array that stays raw."""
+    arrays = inputs.load_tensors(str(small_model))
+    a, b, c = result.model.layers
+    assert [one.name for one in result.model.layers] == list(arrays)
+    assert [one.stored_as for one in (a, b, c)] == ["classic", "classic", "raw"]
+    for one, n_nonzero in ((a, 200), (b, 40)):
+        report, first = (
+            result.encoding[one.name],
+            result.runs[RunKind.IN_TURN].transfers["ab".index(one.name)],
+        )
+        assert (one.n_weights, one.n_nonzero) == (arrays[one.name].size, n_nonzero)
+        assert one.density == n_nonzero / one.n_weights
+        assert (one.bytes, one.n_false_positives) == (report.bytes, report.n_false_positives)
+        assert one.bits_per_weight == 8 * one.bytes / one.n_weights
+        assert one.false_positives_per_nonzero == report.n_false_positives / n_nonzero
+        assert (one.cycles.load, one.cycles.decode) == (first.load_cycles, first.decode_cycles)
+        assert (
+            one.cycles.total == one.cycles.load + one.cycles.decode + first.first_valid - first.last_word - 1
+        )
+        assert one.memory.bits_used == 3 * one.memory.rows_used * 64 <= one.memory.bits_built
+        exact = {size.name: size.bytes for size in baselines.exact_sizes(arrays[one.name])}
+        assert one.rivals == {name: one.rivals[name] for name in one.rivals} | exact
+        assert one.energy.pj[0] == pytest.approx(
+            sum(low for low, _ in one.energy.parts.values()), rel=0.01
+        ) or (one.energy.how == "estimated")
+    assert a.memory.rows_used == a.memory.rows_built > b.memory.rows_used
+    assert (c.bytes, c.decoder, c.cycles, c.energy, c.rivals) == (24, None, None, None, {})
+    whole = result.model.totals
+    assert (whole.bytes, whole.n_weights, whole.n_nonzero) == (result.file.bytes, 2803, 242)
+    assert whole.cycles == a.cycles.total + b.cycles.total
+    assert whole.n_false_positives == a.n_false_positives + b.n_false_positives
+    assert whole.on_chip_bits == a.memory.bits_built == b.memory.bits_built
+    assert (
+        whole.rivals["CSR, fixed width"] == a.rivals["CSR, fixed width"] + b.rivals["CSR, fixed width"] + 24
+    )
+    assert set(whole.rivals) == set(a.rivals) == set(b.rivals)
+    assert whole.energy == tuple(x + y for x, y in zip(a.energy.pj, b.energy.pj, strict=True))
+
+
+def test_nothing_is_encoded_twice(small_model, step, tmp_path, monkeypatch, need):
+    """A layer in a layout at a width and first seed: once in the whole study."""
+    need(runner.missing("icarus"))
+    seen, real = [], codec.encode
+
+    def encode(array, **options):
+        seen.append(
+            (
+                options.get("name") or array.shape,
+                *(options.get(key) for key in ("layout", "slot_bits", "first_seed")),
+            )
+        )
+        return real(array, **options)
+
+    for module in (subject, sizes, energy):
+        if hasattr(module, "codec"):
+            monkeypatch.setattr(module.codec, "encode", encode)
+    study.run(
+        study.Options(model=str(small_model), beside="classic", build=tmp_path, simulator="icarus"), step
+    )
+    assert len(seen) == len(set(seen)) > 8
+
+
+def test_the_network_as_csv(result):
+    rows = list(csv.DictReader(io.StringIO(to_csv(result))))
+    assert [row["layer"] for row in rows] == ["a", "b", "c", "all"]
+    whole = result.model.totals
+    assert [int(rows[-1][name]) for name in ("bytes", "cycles_total", "bits_built")] == [
+        whole.bytes, whole.cycles, whole.on_chip_bits
+    ]  # fmt: skip
+    assert int(rows[1]["bytes: coded record"]) == result.model.layers[1].rivals["coded record"]
+    assert rows[2]["bytes: coded record"] == rows[2]["cycles_total"] == ""
+    heads, lines = network_rows(result)
+    assert all(len(line) == len(heads) for line in lines)
+    assert [line[0] for line in lines] == ["a", "b", "c", "all"]
 
 
 def test_layouts_stand_side_by_side(result):
@@ -90,7 +189,8 @@ def test_the_largest_layer_beside_itself_in_another_layout(small_model, step, tm
     assert {row.bytes for row in result.layouts if (row.layer, row.layout) == ("a", "classic")} == {
         classic[1].table.bytes
     }
-    assert [layer.name for layer in result.model.layers] == ["a", "b"]
+    assert [layer.name for layer in result.model.layers] == ["a", "b", "c"]
+    assert result.model.totals.on_chip_bits == 1024 + classic[1].table_bits  # which b's is, too
     for name, decoder in by_layout.values():
         assert result.first_layer(name).n_beats == -(-decoder.table.n_stored // 8)
     trace = result.runs["none"].window
@@ -120,9 +220,10 @@ def test_each_layer_of_a_file_on_the_decoder_of_its_layout(small_model, step, tm
     exact = study.run(dataclasses.replace(asked, model=str(small_model), sizes={"layout": "bitmask"}), step)
     jsonschema.validate(json.loads(to_json(exact)), schema())
     assert exact.false_positives == []
-    assert all(row.lossless for row in exact.sizes)
+    assert {row.kind for row in exact.sizes if not row.lossless} == {Kind.LAYOUT}
+    assert exact.model.totals.n_false_positives == 0
     assert "none: every weight is exact" in [figure for _, figure, _ in summary(exact)]
-    assert "All rows are exact." in to_markdown(exact)
+    assert re.search(r"(Nothing exact is s|S)maller than the bitmask", to_markdown(exact))
     assert exact.runs["none"].cycles_estimated == pytest.approx(exact.runs["none"].cycles_rtl_sim, rel=0.05)
 
 
