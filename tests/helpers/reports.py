@@ -32,7 +32,16 @@ def energy(*rows, drams=("HBM2",)):
     winners = {"on_chip": [[(0.0, "gap-coded"), (0.6, "table")], [(0.0, "gap-coded")]]}
     winners |= {dram: [[(0.0, "table")]] * 2 for dram in drams}
     of = MultiplyAccumulate(pj=1.5, of=[ADD, ADD])
-    return Energy(rows=list(rows), drams=list(drams), winners=winners, gap_coded=EIE, multiply_accumulate=of)
+    return Energy(
+        library="lib",
+        volts=1.1,
+        clock_gates=False,
+        rows=list(rows),
+        drams=list(drams),
+        winners=winners,
+        gap_coded=EIE,
+        multiply_accumulate=of,
+    )
 
 
 def with_decoders(result, **changes):

@@ -94,7 +94,7 @@ def network(report: Report) -> Figure:
     for place, (name, n_bytes) in enumerate(rows):
         left = 0
         for one, shade in zip(shown, shades, strict=False):
-            width = one.bytes if name == OURS else one.rivals.get(name, one.bytes)
+            width = one.rivals[name].bytes if name in one.rivals else one.bytes
             axes.barh(
                 place,
                 width,

@@ -226,7 +226,7 @@ def to_csv(result: Report) -> str:
             one.false_positives_per_nonzero, one.decoder,
             *((cycles.load, cycles.decode, cycles.total) if cycles else ("", "", "")),
             *((memory.rows_used, memory.rows_built, memory.bits_used, memory.bits_built) if memory else ("",) * 4),
-            *pj, *(one.rivals.get(name, "") for name in names),
+            *pj, *(one.rivals[name].bytes if name in one.rivals else "" for name in names),
         ])  # fmt: skip
     lines.writerow([
         "all", "", "file", whole.n_weights, whole.n_decoded, whole.n_nonzero, whole.density, "", "", whole.bytes,

@@ -125,6 +125,9 @@ def beside(
     asked = n_bits / n_nonzero, gap_value_bits(array), known
     add, multiply = (reference(known, name) for name in ("fp16 add", "fp16 multiply"))
     return Energy(
+        library=entry.library,
+        volts=entry.volts,
+        clock_gates=entry.clock_gates,
         rows=compare(array, tensor.geometry.n_weights, n_bits, per_weight, how, others, known, drams, exact),
         drams=list(drams),
         winners={

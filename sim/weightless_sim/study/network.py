@@ -129,7 +129,7 @@ def totals(about: Subject, rows: list[Layer], built: Mapping[str, Decoder]) -> T
         cycles=sum(row.cycles.total for row in counted if row.cycles),
         on_chip_bits=sum(config.on_chip_bits for config in configs),
         rivals={
-            name: sum(row.rivals[name] for row in compared) + sum(row.bytes for row in others)
+            name: sum(row.rivals[name].bytes for row in compared) + sum(row.bytes for row in others)
             for name in names
             if about.weights and all(name in row.rivals for row in compared)
         },

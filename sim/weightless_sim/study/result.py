@@ -51,6 +51,7 @@ class Provenance:
         str, Meta(pattern="^[0-9a-f]{8}$", description="of the largest table's layout")
     ]
     format_version: int
+    command: Annotated[str, Meta(description="that makes such a report again")]
     python: str
     versions: dict[str, str]
 
@@ -84,6 +85,15 @@ class LayerEnergy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rival:
+    """A tensor in another format, exact."""
+
+    bytes: Bytes
+    how: str
+    decoder: Rate
+
+
+@dataclass(frozen=True, kw_only=True)
 class Layer:
     """A tensor of the file; what is not known, or not there, is null."""
 
@@ -100,9 +110,7 @@ class Layer:
     decoder: str | None
     memory: TableMemory | None
     cycles: LayerCounts | None
-    rivals: Annotated[
-        dict[str, int], Meta(description="bytes in other formats; empty: raw, or weights unknown")
-    ]
+    rivals: Annotated[dict[str, Rival], Meta(description="in other formats; empty: raw, or weights unknown")]
     energy: LayerEnergy | None
 
     @property
@@ -253,7 +261,11 @@ class MultiplyAccumulate:
 
 @dataclass(frozen=True, kw_only=True)
 class Energy:
-    """The largest layer's energy beside others."""
+    """The largest layer's energy beside others, in the cells of one library."""
+
+    library: str
+    volts: float
+    clock_gates: bool
 
     rows: list[EnergyRow]
     drams: list[str]
@@ -371,6 +383,10 @@ class Report:
     layouts: Annotated[list[LayoutRow], Meta(description="every layer in each layout, and exact")]
     false_positives: list[SweepPoint]
     energy: Annotated[Energy | None, Meta(description="null: the decoder is not characterised")]
+    energies: Annotated[
+        list[Energy],
+        Meta(description="the same by each entry of the largest table's decoder, in their order"),
+    ]
     decoders: Annotated[
         dict[str, Decoder],
         Meta(min_length=1, description="one per distinct layout, lanes, slot bits and value bits"),

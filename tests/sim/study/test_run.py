@@ -99,7 +99,8 @@ def test_a_row_for_each_tensor_and_totals(result, small_model):
         )
         assert one.memory.bits_used == 3 * one.memory.rows_used * 64 <= one.memory.bits_built
         exact = {size.name: size.bytes for size in baselines.exact_sizes(arrays[one.name])}
-        assert one.rivals == {name: one.rivals[name] for name in one.rivals} | exact
+        found = {name: rival.bytes for name, rival in one.rivals.items()}
+        assert found == found | exact
         assert one.energy.pj[0] == pytest.approx(
             sum(low for low, _ in one.energy.parts.values()), rel=0.01
         ) or (one.energy.how == "estimated")
@@ -111,7 +112,8 @@ def test_a_row_for_each_tensor_and_totals(result, small_model):
     assert whole.n_false_positives == a.n_false_positives + b.n_false_positives
     assert whole.on_chip_bits == a.memory.bits_built == b.memory.bits_built
     assert (
-        whole.rivals["CSR, fixed width"] == a.rivals["CSR, fixed width"] + b.rivals["CSR, fixed width"] + 24
+        whole.rivals["CSR, fixed width"]
+        == a.rivals["CSR, fixed width"].bytes + b.rivals["CSR, fixed width"].bytes + 24
     )
     assert set(whole.rivals) == set(a.rivals) == set(b.rivals)
     assert whole.energy == tuple(x + y for x, y in zip(a.energy.pj, b.energy.pj, strict=True))
@@ -147,7 +149,7 @@ def test_the_network_as_csv(result):
     assert [int(rows[-1][name]) for name in ("bytes", "cycles_total", "bits_built")] == [
         whole.bytes, whole.cycles, whole.on_chip_bits
     ]  # fmt: skip
-    assert int(rows[1]["bytes: coded record"]) == result.model.layers[1].rivals["coded record"]
+    assert int(rows[1]["bytes: coded record"]) == result.model.layers[1].rivals["coded record"].bytes
     assert rows[2]["bytes: coded record"] == rows[2]["cycles_total"] == ""
     heads, lines = network_rows(result)
     assert all(len(line) == len(heads) for line in lines)
