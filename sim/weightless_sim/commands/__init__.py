@@ -44,6 +44,7 @@ COMMANDS = {  # in the order in which help lists them: (module, text)
         "List energies: DRAM, SRAM, registers, arithmetic, characterised decoders, each with its source.",
     ),
     "sim": ("simulate", "Simulate the decoding of a model, compare, and write a report."),
+    "report": ("simulate", "Make report.html of a report.json once more."),
     "bulk": (
         "bulk",
         "Stream large layers through the RTL in a compiled harness, every weight and cycle compared.",

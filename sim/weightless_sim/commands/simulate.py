@@ -6,8 +6,9 @@ from typing import Any
 
 from weightless_hw import decoders
 from weightless_sim.commands import common
+from weightless_sim.shown import plain
 from weightless_sw import inputs
-from weightless_sw.files import locked
+from weightless_sw.files import locked, write_atomically
 
 DEFAULT, BESIDE = "lenet300", "classic"  # what runs where no model is named
 
@@ -57,9 +58,35 @@ def add(commands: Any) -> None:
         help="folder for the file, the Verilog and the report (simulators are built in build/sim)",
     )
     common.add_json(command)
+    _add_report(commands)
     command.add_argument(
         "--csv", action="store_true", help="print a line per tensor of the network instead of tables"
     )
+
+
+def _add_report(commands: Any) -> None:
+    command = common.command(commands, "report", _report)
+    command.add_argument(
+        "input", type=Path, metavar="FILE.json", help="report.json, as weightless sim writes it"
+    )
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="PAGE", help="where to (default: report.html beside it)"
+    )
+
+
+def _report(options: argparse.Namespace) -> int:
+    import json
+
+    from weightless_sim.report.page import ReportError, to_html
+
+    output = options.output or options.input.with_name("report.html")
+    try:
+        page = to_html(json.loads(options.input.read_bytes()))
+    except (ReportError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{options.input}: {error}") from error
+    write_atomically(output, page.encode())
+    common.console().print(f"{output}: {len(page):,} bytes")
+    return 0
 
 
 def _sim(options: argparse.Namespace) -> int:
@@ -87,13 +114,14 @@ def _sim(options: argparse.Namespace) -> int:
     with locked(options.build / "sim.lock", lambda: common.remark(ahead)):
         result = study.run(asked, common.Steps())
         paths = write.write(result, options.build / "report")
+    page = options.build / "report" / write.PAGE
     for note in [*result.notes, *([] if result.encoding else [result.weights])]:
         common.remark(note)
     if options.json:
         common.print_json(result)
         return 0
     if options.csv:
-        common.print_text(summary.to_csv(result))
+        common.print_text(summary.to_csv(plain(result.model)))
         return 0
     table = common.table("", "", "", show_header=False, title="Weightless", title_justify="left")
     for what, figure, how in summary.summary(result):
@@ -102,7 +130,7 @@ def _sim(options: argparse.Namespace) -> int:
     if len(result.model.layers) > 1:
         console.print(_network(result))
     console.print(
-        f"Report: {paths[0]}; plots: {', '.join(p.name for p in paths if p.suffix == '.png')} beside it."
+        f"Report: {page}, {paths[0]}; plots: {', '.join(p.name for p in paths if p.suffix == '.png')} beside it."
     )
     return 0
 
@@ -111,8 +139,9 @@ def _network(result: Any) -> Any:
     """The network's table, without what a terminal has no room for."""
     from weightless_sim.report.summary import network_rows
 
-    heads, rows = network_rows(result)
-    kept = [k for k, head in enumerate(heads) if head not in ("K", "t", "bit/weight", "bits on chip, used")]
+    heads, rows = network_rows(plain(result.model))
+    narrow = ("layer", "shape", "stored as", "not zero", "bytes", "false positives", "cycles", "nJ a pass")
+    kept = [heads.index(head) for head in narrow]
     table = common.table(
         *(heads[k] if k < 3 else f">{heads[k]}" for k in kept), title="Network", title_justify="left"
     )

@@ -5,7 +5,7 @@ from typing import Any
 from weightless_sim.fpga.implementation import Area
 from weightless_sim.model.grid import ESTIMATED
 from weightless_sim.report.summary import network_rows, not_characterised, summary
-from weightless_sim.shown import in_markdown
+from weightless_sim.shown import in_markdown, plain
 from weightless_sim.study.energy import ON_CHIP
 from weightless_sim.study.result import Decoder, Report
 from weightless_sw.baselines import Rate
@@ -46,7 +46,7 @@ def _table(head: list[str], rows: Any) -> list[str]:
 
 def _network(result: Report) -> list[str]:
     """A row for each tensor, totals last."""
-    head, rows = network_rows(result)
+    head, rows = network_rows(plain(result.model))
     rows = [(in_markdown(row[0]), *row[1:]) for row in rows]
     text = (
         "Bytes are record and live maps, of the whole the file. Cycles are from a layer's first word to its last "

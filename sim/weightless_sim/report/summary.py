@@ -3,6 +3,8 @@
 import csv
 import io
 import shlex
+from collections.abc import Sequence
+from typing import Any
 
 from weightless_sim.model.grid import ESTIMATED
 from weightless_sim.study.result import Report, Run
@@ -162,21 +164,25 @@ NETWORK = (  # heads of the network's table
 )  # fmt: skip
 
 
-def network_rows(result: Report) -> tuple[list[str], list[tuple[str, ...]]]:
-    """(heads, a row for each tensor of the file and the whole last); what is not known, or not there, is empty."""
-    rows, whole = [], result.model.totals
-    for one in result.model.layers:
+def network_rows(model: Any) -> tuple[list[str], list[tuple[str, ...]]]:
+    """(heads, a row for each tensor of the file and the whole last), of a report's ``model`` as JSON has it.
+
+    What is not known, or not there, is empty.
+    """
+    rows, whole = [], model["totals"]
+    for one in model["layers"]:
+        cycles, memory, energy = (one[name] or {} for name in ("cycles", "memory", "energy"))
         rows.append((
-            one.name, _shape(one.shape), one.stored_as, _share(one.density), _count(one.n_codes),
-            _count(one.slot_bits), _count(one.bytes), _decimal(one.bits_per_weight, 4), _count(one.n_false_positives),
-            _decimal(one.false_positives_per_nonzero, 3), _count(one.cycles.total if one.cycles else None),
-            _count(one.memory.bits_used if one.memory else None), _count(one.memory.bits_built if one.memory else None),
-            _nanojoules(one.energy.pj if one.energy else None),
+            one["name"], _shape(one["shape"]), one["stored_as"], _share(one["density"]), _count(one["n_codes"]),
+            _count(one["slot_bits"]), _count(one["bytes"]), _decimal(one["bits_per_weight"], 4),
+            _count(one["n_false_positives"]), _decimal(one["false_positives_per_nonzero"], 3),
+            _count(cycles.get("total")), _count(memory.get("bits_used")), _count(memory.get("bits_built")),
+            _nanojoules(energy.get("pj")),
         ))  # fmt: skip
     total = (
-        "all", f"{whole.n_weights:,} weights", "file", _share(whole.density), "", "", _count(whole.bytes),
-        _decimal(whole.bits_per_weight, 4), _count(whole.n_false_positives), "", _count(whole.cycles), "",
-        _count(whole.on_chip_bits), _nanojoules(whole.energy),
+        "all", f"{whole['n_weights']:,} weights", "file", _share(whole["density"]), "", "", _count(whole["bytes"]),
+        _decimal(whole["bits_per_weight"], 4), _count(whole["n_false_positives"]), "", _count(whole["cycles"]), "",
+        _count(whole["on_chip_bits"]), _nanojoules(whole["energy"]),
     )  # fmt: skip
     return list(NETWORK), [*rows, total]
 
@@ -197,7 +203,7 @@ def _decimal(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _nanojoules(pj: tuple[float, float] | None) -> str:
+def _nanojoules(pj: Sequence[float] | None) -> str:
     if pj is None:
         return ""
     low, high = pj[0] / 1e3, pj[1] / 1e3
@@ -205,32 +211,41 @@ def _nanojoules(pj: tuple[float, float] | None) -> str:
     return f"{low:,.{digits}f} to {high:,.{digits}f}"
 
 
-def to_csv(result: Report) -> str:
+# Columns of the network as CSV: those of a tensor, then of its cycles, memory and energy.
+PLAIN = (
+    "name", "stored_as", "n_weights", "n_stored", "n_nonzero", "density", "n_codes", "slot_bits", "bytes",
+    "bits_per_weight", "n_false_positives", "false_positives_per_nonzero", "decoder",
+)  # fmt: skip
+PARTS = {
+    "cycles": ("load", "decode", "total"),
+    "memory": ("rows_used", "rows_built", "bits_used", "bits_built"),
+}
+
+
+def to_csv(model: Any) -> str:
     """The network's table for a program: a line per tensor and the whole last, numbers as they are; bytes in other
-    formats have columns of their own."""
-    text, whole = io.StringIO(), result.model.totals
-    names = list(dict.fromkeys(name for one in result.model.layers for name in one.rivals))
+    formats have columns of their own.  Of a report's ``model`` as JSON has it."""
+    text, whole = io.StringIO(), model["totals"]
+    names = list(dict.fromkeys(name for one in model["layers"] for name in one["rivals"]))
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow([
-        "layer", "shape", "stored_as", "n_weights", "n_stored", "n_nonzero", "density", "n_codes", "slot_bits", "bytes",
-        "bits_per_weight", "n_false_positives", "false_positives_per_nonzero", "decoder", "cycles_load",
-        "cycles_decode", "cycles_total", "rows_used", "rows_built", "bits_used", "bits_built",
-        "pj_settled", "pj_glitches",
-        *(f"bytes: {name}" for name in names),
-    ])  # fmt: skip
-    for one in result.model.layers:
-        cycles, memory, pj = one.cycles, one.memory, one.energy.pj if one.energy else ("", "")
+    parts = [f"{part}_{name}" for part, of in PARTS.items() for name in of]
+    lines.writerow(
+        [*PLAIN, "shape", *parts, "pj_settled", "pj_glitches", *(f"bytes: {name}" for name in names)]
+    )
+    for one in model["layers"]:
         lines.writerow([
-            one.name, _shape(one.shape), one.stored_as, one.n_weights, one.n_stored, one.n_nonzero,
-            one.density, one.n_codes, one.slot_bits, one.bytes, one.bits_per_weight, one.n_false_positives,
-            one.false_positives_per_nonzero, one.decoder,
-            *((cycles.load, cycles.decode, cycles.total) if cycles else ("", "", "")),
-            *((memory.rows_used, memory.rows_built, memory.bits_used, memory.bits_built) if memory else ("",) * 4),
-            *pj, *(one.rivals[name].bytes if name in one.rivals else "" for name in names),
+            *(one[name] for name in PLAIN), _shape(one["shape"]),
+            *((one[part] or {}).get(name) for part, of in PARTS.items() for name in of),
+            *((one["energy"] or {}).get("pj") or ("", "")),
+            *(one["rivals"].get(name, {}).get("bytes") for name in names),
         ])  # fmt: skip
+    total = dict.fromkeys([*PLAIN, *parts]) | {name: whole.get(name) for name in PLAIN}
+    total |= {
+        "name": "all", "stored_as": "file", "n_stored": whole["n_decoded"], "cycles_total": whole["cycles"],
+        "memory_bits_built": whole["on_chip_bits"],
+    }  # fmt: skip
     lines.writerow([
-        "all", "", "file", whole.n_weights, whole.n_decoded, whole.n_nonzero, whole.density, "", "", whole.bytes,
-        whole.bits_per_weight, whole.n_false_positives, "", "", "", "", whole.cycles, "", "", "", whole.on_chip_bits,
-        *(whole.energy or ("", "")), *(whole.rivals.get(name, "") for name in names),
+        *(total[name] for name in PLAIN), "", *(total[name] for name in parts), *(whole["energy"] or ("", "")),
+        *(whole["rivals"].get(name) for name in names),
     ])  # fmt: skip
     return text.getvalue()

@@ -9,10 +9,12 @@ from matplotlib.figure import Figure
 from weightless_hw import decoders
 from weightless_sim.report import plots
 from weightless_sim.report.markdown import to_markdown
-from weightless_sim.shown import in_picture, to_json
+from weightless_sim.report.page import to_html
+from weightless_sim.shown import in_picture, plain, to_json
 from weightless_sim.study.result import Report
 from weightless_sw.files import write_atomically
 
+PAGE = "report.html"
 Draw = Callable[[Report], Figure]
 PLOTS: dict[
     str, tuple[Draw, Callable[[Report], object]]
@@ -33,9 +35,10 @@ def write(result: Report, folder: Path) -> list[Path]:
     Pictures of what needs the weights are left out where they are not known.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / "report.md", folder / "report.json"]
+    paths = [folder / "report.md", folder / "report.json", folder / PAGE]
     write_atomically(paths[0], to_markdown(result).encode())
     write_atomically(paths[1], (to_json(result) + "\n").encode())
+    write_atomically(paths[2], to_html(plain(result)).encode())
     for name, (draw, needs) in PLOTS.items():
         (folder / name).unlink(missing_ok=True)  # not one of a run before
         if needs(result):

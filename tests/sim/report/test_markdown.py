@@ -19,7 +19,7 @@ def test_files_and_summary(result, tmp_path):
     paths = write.write(result, tmp_path)
     assert {path.name for path in paths} == {
         "report.md", "report.json", "sizes.png", "false_positives.png", "throughput.png", "datapath.svg", "energy.png",
-        "parts.png", "network.png",
+        "parts.png", "network.png", "report.html",
     }  # fmt: skip
     for path in paths:
         assert path.stat().st_size > 500

@@ -12,7 +12,7 @@ from weightless_sim.cosim import runner
 from weightless_sim.report import write
 from weightless_sim.report.markdown import to_markdown
 from weightless_sim.report.summary import network_rows, summary, to_csv
-from weightless_sim.shown import to_json
+from weightless_sim.shown import plain, to_json
 from weightless_sim.study import energy, simulation, sizes, subject
 from weightless_sim.study import run as study
 from weightless_sim.study.result import RunKind
@@ -143,15 +143,15 @@ def test_nothing_is_encoded_twice(small_model, step, tmp_path, monkeypatch, need
 
 
 def test_the_network_as_csv(result):
-    rows = list(csv.DictReader(io.StringIO(to_csv(result))))
-    assert [row["layer"] for row in rows] == ["a", "b", "c", "all"]
+    rows = list(csv.DictReader(io.StringIO(to_csv(plain(result.model)))))
+    assert [row["name"] for row in rows] == ["a", "b", "c", "all"]
     whole = result.model.totals
-    assert [int(rows[-1][name]) for name in ("bytes", "cycles_total", "bits_built")] == [
+    assert [int(rows[-1][name]) for name in ("bytes", "cycles_total", "memory_bits_built")] == [
         whole.bytes, whole.cycles, whole.on_chip_bits
     ]  # fmt: skip
     assert int(rows[1]["bytes: coded record"]) == result.model.layers[1].rivals["coded record"].bytes
     assert rows[2]["bytes: coded record"] == rows[2]["cycles_total"] == ""
-    heads, lines = network_rows(result)
+    heads, lines = network_rows(plain(result.model))
     assert all(len(line) == len(heads) for line in lines)
     assert [line[0] for line in lines] == ["a", "b", "c", "all"]
 

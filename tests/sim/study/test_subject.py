@@ -53,8 +53,8 @@ def test_a_file_without_its_weights(file, step, tmp_path, need, capsys):
     assert all(run.cycles_rtl_sim == run.cycles_cycle_model for run in result.runs.values())
     assert result.sizes == result.layouts == result.false_positives == []
     paths = write.write(result, tmp_path / "report")
-    assert {path.suffix for path in paths} == {".md", ".json", ".png", ".svg"}
-    assert len(paths) == 4
+    assert {path.suffix for path in paths} == {".md", ".json", ".html", ".png", ".svg"}
+    assert len(paths) == 5
     text = paths[0].read_text()
     assert "sizes.png" not in text
     assert "--weights FILE" in text
