@@ -52,6 +52,7 @@ BLOCKS = {
     ("architects.md", "printf"): "test_the_walk_through_of_the_architects_page",
     ("architects.md", "python -c"): "test_the_walk_through_of_the_architects_page",
     ("architects.md", "weightless plan lenet300_simplified"): "test_what_the_architects_page_simulates",
+    ("architects.md", "weightless sweep"): "test_the_sweep_of_the_architects_page",
     ("compress.md", "python -m pip install"): "installs; tests/sim/commands/test_train.py runs the demo",
     (
         "compress.md",
@@ -121,7 +122,9 @@ def test_the_commands_of_the_integration_page(tmp_path):
 def test_the_walk_through_of_the_architects_page(tmp_path):
     """Each block as it stands, one after the other."""
     shapes, own, weights = (
-        block for block in blocks(ROOT / "docs" / "architects.md") if "--simulate" not in block
+        block
+        for block in blocks(ROOT / "docs" / "architects.md")
+        if not re.search("--simulate| sweep ", block)
     )
     told = shell(shapes, tmp_path)
     assert told.count("Who does best") == 5
@@ -132,6 +135,11 @@ def test_the_walk_through_of_the_architects_page(tmp_path):
     told = shell(weights, tmp_path)
     assert "131 k weights in 1 kinds of layers, 10.0% not zero" in told
     assert "lenet300.wls: 266 k weights" in told
+
+
+def test_the_sweep_of_the_architects_page(tmp_path):
+    (block,) = (block for block in blocks(ROOT / "docs" / "architects.md") if " sweep " in block)
+    assert "sweep: sweep.csv, pareto.csv, sweep.html, sweep.png" in shell(block, tmp_path)
 
 
 def test_what_the_architects_page_simulates(tmp_path, need):

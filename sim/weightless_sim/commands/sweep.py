@@ -74,7 +74,7 @@ def add(commands: Any) -> None:
         metavar="tcp://HOST:PORT",
         help="a Dask scheduler, whose workers take the points",
     )
-    add("-o", "--output", type=Path, default=Path("build/sweep"), metavar="FOLDER",
+    add("-o", "--output", dest="folder", type=Path, default=Path("build/sweep"), metavar="FOLDER",
         help="for the table, its pictures, and the points that were found")  # fmt: skip
     common.add_json(command)
 
@@ -89,7 +89,7 @@ def _sweep(options: argparse.Namespace) -> int:
     )
     with common.Steps()(f"{len(asked)} points") as progress:
         rows = run.sweep(
-            arrays, asked, _measure(options), options.output / "points", progress, jobs=options.jobs,
+            arrays, asked, _measure(options), options.folder / "points", progress, jobs=options.jobs,
             scheduler=options.scheduler,
         )  # fmt: skip
     written = {
@@ -98,15 +98,15 @@ def _sweep(options: argparse.Namespace) -> int:
         "sweep.html": show.page(rows, options.model, _command(options)),
     }
     for name, text in written.items():
-        write_atomically(options.output / name, text.encode())
+        write_atomically(options.folder / name, text.encode())
     with plots.plain_text():
-        plots.save(show.picture(rows, options.model), options.output / "sweep.png")
+        plots.save(show.picture(rows, options.model), options.folder / "sweep.png")
     if options.json:
         common.print_json(rows)
     else:
         common.console().print(_table(rows))
         names = ", ".join([*written, "sweep.png"])
-        common.console().print(f"{options.output}: {names}")
+        common.console().print(f"{options.folder}: {names}")
     lost = [row for row in rows if row.error == run.LOST]
     for row in lost:
         common.remark(f"{show.said(row)}: {row.error}")

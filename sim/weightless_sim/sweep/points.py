@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -113,7 +114,8 @@ def points(
 def evaluate(point: Point, arrays: Arrays, measure: Measure) -> Found:
     """The network's figures at a point; what can't be there is an error's text, not an exception."""
     try:
-        return _evaluate(point, arrays, measure)
+        row = _evaluate(point, arrays, measure)
+        return msgspec.json.decode(msgspec.json.encode(row), type=Found)  # as it is when it was kept
     except (EncodeError, ValueError) as error:
         return failed(point, str(error))
 

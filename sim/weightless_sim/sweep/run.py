@@ -7,7 +7,7 @@ worker, the point is a row with an error.  The table is the same wherever it was
 import hashlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from importlib.resources import files
@@ -23,7 +23,7 @@ from weightless_sw.progress import Progress
 
 Evaluate = Callable[[Point, Arrays, Measure], Found]
 LOST = "the worker that was at it ended, twice"
-TRIES = 2
+ANSWERS_WITHIN = "10s"
 
 
 class SweepError(RuntimeError):
@@ -98,18 +98,24 @@ def _one(point: Point) -> Found:
     return found
 
 
+Ask = Callable[[Numbered], Any]  # a generator of rows that returns the points whose worker was lost
+
+
+def _twice(ask: Ask, left: Numbered) -> Iterator[tuple[int, Found]]:
+    """Rows of all points; those that were lost once more, each alone, so that none goes down with another's worker."""
+    lost = yield from ask(left)
+    for k, point in lost:
+        if (yield from ask([(k, point)])):
+            yield k, failed(point, LOST)
+
+
 def _here(jobs: int) -> Run:
     """In processes of this machine."""
 
     def run(
         function: Evaluate, left: Numbered, arrays: Arrays, measure: Measure
     ) -> Iterator[tuple[int, Found]]:
-        if not left:
-            return
-        lost = yield from _pool(min(jobs, len(left)), function, left, arrays, measure)
-        for k, point in lost:  # whose worker ended, or another's: each alone, so that it is known whose
-            if (yield from _pool(1, function, [(k, point)], arrays, measure)):
-                yield k, failed(point, LOST)
+        return _twice(lambda some: _pool(min(jobs, len(some)), function, some, arrays, measure), left)
 
     return run
 
@@ -118,6 +124,8 @@ def _pool(
     jobs: int, function: Evaluate, left: Numbered, arrays: Arrays, measure: Measure
 ) -> Any:  # a generator of rows that returns what was lost
     """Points in a pool; those that were not through when one of its processes ended are returned."""
+    if not left:
+        return []
     context = multiprocessing.get_context("spawn")  # threads of numba do not outlive a fork
     with ProcessPoolExecutor(jobs, context, _begin, (function, arrays, measure)) as pool:
         futures = {pool.submit(_one, point): (k, point) for k, point in left}
@@ -131,33 +139,44 @@ def _pool(
 
 
 def _on_dask(scheduler: str) -> Run:
-    """By the workers of a Dask scheduler, which gives a lost worker's points to others by itself."""
+    """By the workers of a Dask scheduler, which gives a lost worker's points to others by itself.
+
+    What a worker had found, or been sent, and nobody fetched is lost with it: such points are asked for again.
+    """
 
     def run(
         function: Evaluate, left: Numbered, arrays: Arrays, measure: Measure
     ) -> Iterator[tuple[int, Found]]:
         from distributed import Client
-        from distributed import as_completed as completed
-        from distributed.scheduler import KilledWorker
 
         try:
-            client = Client(scheduler, timeout="10s", set_as_default=False)
+            client = Client(scheduler, timeout=ANSWERS_WITHIN, set_as_default=False)
         except (OSError, ValueError) as error:
             raise SweepError(f"no Dask scheduler at {scheduler}: {error}") from error
         with client:
-            shared = client.scatter(dict(arrays), broadcast=True)
-            futures = {
-                client.submit(function, point, shared, measure, pure=False, retries=TRIES): (k, point)
-                for k, point in left
-            }
-            for future in completed(futures):
-                k, point = futures[future]
-                wrong = future.exception()
-                if isinstance(wrong, KilledWorker):
-                    yield k, failed(point, LOST)
-                elif wrong is not None:
-                    raise wrong
-                else:
-                    yield k, future.result()
+            yield from _twice(lambda some: _asked(client, function, some, arrays, measure), left)
 
     return run
+
+
+def _asked(
+    client: Any, function: Evaluate, left: Numbered, arrays: Arrays, measure: Measure
+) -> Any:  # a generator of rows that returns what was lost
+    """Points on the workers of a Dask client."""
+    from distributed import as_completed as completed
+    from distributed.scheduler import KilledWorker
+
+    if not left:
+        return []
+    shared = client.scatter(dict(arrays), broadcast=True)
+    futures = {client.submit(function, point, shared, measure, pure=False): (k, point) for k, point in left}
+    lost = []
+    for future in completed(futures, loop=client.loop):
+        k, point = futures[future]
+        try:
+            yield k, future.result()
+        except KilledWorker:  # as often as the scheduler allows
+            yield k, failed(point, LOST)
+        except CancelledError:
+            lost.append((k, point))
+    return lost

@@ -3,13 +3,14 @@
 import csv
 import io
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from weightless_sim.report import plots
-from weightless_sim.report.page import environment
+from weightless_sim.report.page import charts, environment
 from weightless_sim.shown import in_picture
 from weightless_sim.sweep.points import COLUMNS, Found
 
@@ -101,25 +102,24 @@ def picture(rows: Sequence[Found], model: str) -> Figure:
 def page(rows: Sequence[Found], model: str, command: str) -> str:
     """The table, sortable, and its fronts as pictures, in one file."""
     at = fronts(rows)
-    template = environment().get_template("sweep.html")
-    return str(
-        template.render(
-            model=model, command=command, rows=rows, columns=COLUMNS, csv=to_csv(rows), scatters=[
-                {"title": front.title, "svg": _scatter(rows, front, at[name])} for name, front in FRONTS.items()
-            ], on=[" ".join(name for name, places in at.items() if k in places) for k in range(len(rows))],
-        )
+    names = list(dict.fromkeys(row.layout for row in rows))
+    pictures = [
+        {"title": one.title, "svg": _scatter(rows, one, at[name], names)} for name, one in FRONTS.items()
+    ]
+    on = [" ".join(name for name, places in at.items() if k in places) for k in range(len(rows))]
+    return environment().get_template("sweep.html").render(
+        model=model, command=command, rows=rows, columns=COLUMNS, csv=to_csv(rows), scatters=pictures, on=on,
+        layouts=names,
     )  # fmt: skip
 
 
-def _scatter(rows: Sequence[Found], front: Front, places: Sequence[int]) -> Any:
-    from weightless_sim.report.page import charts
-
-    points = [
-        (getattr(row, front.x), getattr(row, front.y), said(row), k in places)
+def _scatter(rows: Sequence[Found], front: Front, places: Sequence[int], names: Sequence[str]) -> Markup:
+    dots = [
+        charts.Dot(x, y, said(row), names.index(row.layout), k in places)
         for k, row in enumerate(rows)
-        if None not in (getattr(row, front.x), getattr(row, front.y))
+        if (x := getattr(row, front.x)) is not None and (y := getattr(row, front.y)) is not None
     ]
-    return charts.scatter(points, front.x_title, front.y_title)
+    return charts.scatter(dots, front.x_title, front.y_title)
 
 
 def said(row: Found) -> str:

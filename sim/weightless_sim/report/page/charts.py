@@ -1,7 +1,7 @@
 """Pictures of the page that are more than a bar: small SVG, and strips; text stays text, colours are the page's."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -55,23 +55,33 @@ def strip(winners: Any) -> list[dict[str, Any]]:
     ]
 
 
-def scatter(points: Sequence[tuple[float, float, str, bool]], x_title: str, y_title: str) -> Any:
-    """Points (x, y, what it is, whether it is on the front) from zero on; those on the front are large."""
-    right, top = WIDTH - LEFT - 20, HEIGHT - BOTTOM
-    most_x = max((x for x, *_ in points), default=0) or 1
-    most_y = max((y for _, y, *_ in points), default=0) or 1
+class Dot(NamedTuple):
+    """A point of a scatter."""
+
+    x: float
+    y: float
+    text: str
+    group: int  # which colour
+    is_on: bool  # it is on the front, and large
+
+
+def scatter(dots: Sequence[Dot], x_title: str, y_title: str) -> Markup:
+    """From zero on."""
+    left, right, top, bottom = 8, WIDTH - 16, 24, HEIGHT - 40
+    most_x = max((dot.x for dot in dots), default=0) or 1
+    most_y = max((dot.y for dot in dots), default=0) or 1
     marks = [
-        f'<circle class="{"errors" if is_on else "other"}" cx="{LEFT + 20 + right * x / most_x:.1f}" '
-        f'cy="{top - 0.94 * top * y / most_y:.1f}" r="{5 if is_on else 3}">'
-        f"<title>{escape(text)}: {x_title} {x:,.6g}, {y_title} {y:,.4g}</title></circle>"
-        for x, y, text, is_on in sorted(points, key=lambda point: point[3])
+        f'<circle class="group-{dot.group}{" on" if dot.is_on else ""}" r="{5 if dot.is_on else 3}" '
+        f'cx="{left + (right - left) * dot.x / most_x:.1f}" cy="{bottom - (bottom - top) * dot.y / most_y:.1f}">'
+        f"<title>{escape(dot.text)}: {dot.x:,.6g} {x_title}, {dot.y:,.4g} {y_title}</title></circle>"
+        for dot in sorted(dots, key=lambda dot: dot.is_on)
     ]
-    axes = f'<path class="axis" d="M {LEFT + 20} 8 V {top} H {WIDTH - 4}"/>'
+    axes = f'<path class="axis" d="M {left} {top - 8} V {bottom} H {right + 8}"/>'
     words = (
-        f'<text x="{LEFT + 20}" y="{top + 16}">0</text><text x="{WIDTH - 4}" y="{top + 16}" text-anchor="end">'
-        f'{most_x:,.4g} {x_title}</text><text x="{LEFT + 26}" y="16">{most_y:,.3g} {y_title}</text>'
+        f'<text x="{left}" y="12">{most_y:,.3g} {y_title}</text><text x="{left}" y="{bottom + 16}">0</text>'
+        f'<text x="{right + 8}" y="{bottom + 16}" text-anchor="end">{most_x:,.0f} {x_title}</text>'
     )
     label = f"{x_title} against {y_title}"
     return Markup(
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT - 30}" role="img" aria-label="{label}">{axes}{"".join(marks)}{words}</svg>'
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT - 16}" role="img" aria-label="{label}">{axes}{"".join(marks)}{words}</svg>'
     )
