@@ -68,6 +68,24 @@ def test_names_are_data(report):
     assert str(escape(HOSTILE)) in html
 
 
+def test_a_device_says_what_does_not_fit(report):
+    told = copy.deepcopy(report)
+    for decoder in told["decoders"].values():
+        decoder["fpga"][0] |= {"device": "ecp5-85k", "area": {
+            "luts": 40_000, "luts_memory": 1_820, "flip_flops": 24_289, "block_rams": 56, "multipliers": 0,
+            "tool": ""}}  # fmt: skip
+    html = to_html(told)
+    large, small = html[html.index('<div class="device device-0-0"') :].split(
+        '<div class="device device-0-1"'
+    )
+    assert "50.0 %" in large
+    assert "does not fit" not in large.split("Again:")[0]
+    small = small[: small.index("Again:")]
+    assert small.count("does not fit") == 2  # LUTs and flip-flops, by one
+    assert ">100.0 %</span>" in small  # the block RAMs, all of them
+    assert "not placed there" in small
+
+
 def test_the_verdict_names_who_wins(report):
     lines = {line["question"]: line for line in page.verdict(report)}
     (constant, first), (exact, second) = lines["How many bytes?"]["rivals"]

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
+from weightless_sim.fpga import families
 from weightless_sim.model import sram
 from weightless_sim.model.cycles import STATES
 from weightless_sim.model.grid import ESTIMATED
@@ -30,6 +31,12 @@ WHAT_STALLS = {
     "sink": "the array takes a beat in 60 % of the cycles, at random",
     "both": "both of these",
     "long stall": "500 cycles without words, and 500 in which nothing is taken",
+}
+WHAT_STATES = {
+    "load": "no beat has come yet, or all are out",
+    "beat": "is taken",
+    "bubble": "none is offered, between a layer's first and its last",
+    "stalled": "one is offered, and not taken",
 }
 
 
@@ -341,7 +348,7 @@ def _runs(report: Json) -> list[dict[str, Any]]:
             "stall": run["stall"], "what": WHAT_STALLS.get(run["stall"], ""), "cycles": run["cycles_rtl_sim"],
             "rate": run["weights_per_cycle"], "equal": run["cycles_rtl_sim"] == run["cycles_cycle_model"],
             "states": [
-                {"name": name, "words": words, "cycles": n, "share": 100 * n / longest}
+                {"name": name, "words": words, "what": WHAT_STATES[name], "cycles": n, "share": 100 * n / longest}
                 for name, words in STATES.items()
                 for n in (run["states"][name],)
             ],
@@ -382,7 +389,7 @@ def _hardware(decoder: Json) -> dict[str, Any]:
         "boxes": boxes,
         "beside": sorted(beside, key=lambda one: -one["share"]),
         "entry": entry,
-        "placements": [_placement(one) for one in decoder["fpga"]],
+        "placements": [device for one in decoder["fpga"] for device in _devices(one)],
         "memory_bits": config.on_chip_bits,
         "memory_um2": _memory_um2(config, entry) if entry else None,
         "again": f"weightless rtl --layout {decoder['layout']} "
@@ -405,16 +412,23 @@ def _memory_um2(config: DecoderConfig, entry: Json) -> float | None:
         return None
 
 
-def _placement(one: Json) -> dict[str, Any]:
-    """A device, and how much of it is taken."""
-    used = [
-        {"name": name, **cells, "share": cells["used"] / cells["available"] if cells["available"] else None,
-         "fits": cells["used"] <= cells["available"]}
-        for name, cells in one["utilization"].items()
-        if cells["used"]
-    ]  # fmt: skip
-    return {**one, "used": sorted(used, key=lambda cell: -(cell["share"] or 0)),
-            "estimated": one["how"]["fmax"] == ESTIMATED}  # fmt: skip
+CELLS = {"luts": "LUTs", "flip_flops": "flip-flops", "block_rams": "block RAMs", "multipliers": "multipliers"}
+
+
+def _devices(one: Json) -> list[dict[str, Any]]:
+    """Of a placement: its device and the others of that family, each with how much of it the decoder takes."""
+    placed = families.DEVICES[one["device"]]
+    alike = [device for device in families.DEVICES.values() if device.family == placed.family]
+    found = []
+    for device in sorted(alike, key=lambda device: device.name != placed.name):
+        used = [
+            {"name": CELLS[name], "share": share, "fits": share <= 1}
+            for name, share in families.shares(one["area"], device).items()
+        ]
+        is_placed = device.name == placed.name
+        found.append({**one, "device": device.name, "used": used, "is_placed": is_placed,
+                      "estimated": one["how"]["fmax"] == ESTIMATED})  # fmt: skip
+    return found
 
 
 # 4. Errors, 7. energy, 8. sources.
