@@ -15,7 +15,7 @@ from weightless_sim.model import technology
 from weightless_sim.shown import to_json
 from weightless_sim.study import subject
 from weightless_sim.study.result import SizeRow
-from weightless_sim.study.sizes import in_layouts, size_rows
+from weightless_sim.study.sizes import in_layouts, size_rows, sizes_alone
 from weightless_sw import baselines, codec, inputs
 from weightless_sw.files import write_atomically
 from weightless_sw.progress import Progress
@@ -42,7 +42,7 @@ def sizes() -> list[SizeRow]:
     about = subject.from_file("lenet300", None)
     weights = about.weights[about.layer]
     coded = baselines.coded_size(weights.reshape(len(weights), -1))
-    return size_rows(weights, coded, in_layouts(about, about.layer))
+    return size_rows(weights, [*sizes_alone(weights), coded], in_layouts(about, about.layer))
 
 
 def layouts() -> list[Layout]:

@@ -19,6 +19,8 @@ from weightless_sw.tensor import CodedTensor, EncodedTensor
 
 Rivals = dict[str, Rival]  # by format
 
+# Of names in baselines.
+TRIMMED, PAPERS = ", trimmed", f"Deep Compression, {baselines.PAPER_INDEX_BITS} bit"
 SWEEP_SEEDS = 4096  # between the first seeds of two widths: more than an encoder tries
 SWEEP_POINTS = 8  # slot widths in the plot of false positives
 
@@ -37,17 +39,18 @@ def measure(about: Subject, step: Step) -> Sizes:
     """All of them; what the study has encoded already is not encoded again."""
     if not about.weights:
         with step("sizes of other formats") as progress:
-            return Sizes([], [], [], _rivals(about, {}, progress))
+            return Sizes([], [], [], _rivals(about, {}, {}, progress))
     layer, points = about.layer, list[SweepPoint]()
     if not about.tables[layer].geometry.EXACT:
         with step("false positives against slot bits") as progress:
             points = _sweep(about.weights[layer], about.tables[layer], about.reports[layer], progress)
     with step("sizes of other formats") as progress:
         coded = _coded_sizes(about.weights, progress)
-        others = _rivals(about, coded, progress)
+        alone = {name: sizes_alone(about.weights[name]) for name in about.tables}
+        others = _rivals(about, alone, coded, progress)
     with step("the layouts side by side") as progress:
         layouts_of_all = _layouts(about, coded, progress)
-        rows = size_rows(about.weights[layer], coded[layer], in_layouts(about, layer))
+        rows = size_rows(about.weights[layer], [*alone[layer], coded[layer]], in_layouts(about, layer))
         return Sizes(rows, layouts_of_all, points, others)
 
 
@@ -83,24 +86,31 @@ def _coded_sizes(weights: Mapping[str, NDArray[Any]], progress: Progress) -> dic
     return sizes
 
 
-def _rivals(about: Subject, coded: Mapping[str, baselines.Size], progress: Progress) -> dict[str, Rivals]:
+def sizes_alone(array: NDArray[Any]) -> list[baselines.Size]:
+    """What is counted, and not made: all of a layer, and its live block."""
+    matrix = _matrix(array)
+    return [*baselines.baseline_sizes(matrix), *baselines.trimmed_sizes(matrix)]
+
+
+def _rivals(
+    about: Subject,
+    alone: Mapping[str, list[baselines.Size]],
+    coded: Mapping[str, baselines.Size],
+    progress: Progress,
+) -> dict[str, Rivals]:
     """By tensor: what others take of it, where its weights are known and it is pruned and clustered.
 
-    ``coded`` are the coded records of the tables' weights, which are made already.
+    ``alone`` and ``coded`` are those of the tables' weights, which are there already.
     """
     found = {}
-    known: dict[str, NDArray[Any]] = {
-        name: array for name, array in about.weights.items() if name in about.tables
-    }
-    known |= {name: codec.decode(one) for name, one in about.others.items() if isinstance(one, CodedTensor)}
-    for k, (name, array) in enumerate(known.items()):
-        progress(k, len(known), name)
-        matrix = _matrix(array)
-        whole, block = baselines.baseline_sizes(matrix), baselines.trimmed_sizes(matrix)
-        sizes = {one.name: one for one in (*whole, *block)}
-        if not block:  # all of it is live
-            _, _, _, deep_compression, _, bitmask = whole
-            sizes |= {f"{one.name}, trimmed": one for one in (deep_compression, bitmask)}
+    made = [name for name, one in about.others.items() if isinstance(one, CodedTensor)]
+    for k, name in enumerate([*alone, *made]):
+        progress(k, len(alone) + len(made), name)
+        counted = alone[name] if name in alone else sizes_alone(codec.decode(about.others[name]))
+        sizes = {one.name: one for one in counted}
+        for one in counted:  # all of it is live
+            if one.kind in (Kind.DEEP_COMPRESSION, Kind.BITMASK) and not one.name.startswith(PAPERS):
+                sizes.setdefault(f"{one.name.removesuffix(TRIMMED)}{TRIMMED}", one)
         found[name] = {
             key: Rival(bytes=one.bytes, how=one.how, decoder=one.decoder) for key, one in sizes.items()
         }
@@ -110,10 +120,9 @@ def _rivals(about: Subject, coded: Mapping[str, baselines.Size], progress: Progr
     return found
 
 
-def size_rows(array: NDArray[Any], coded: baselines.Size, made: Sequence[Made]) -> list[SizeRow]:
-    """The largest layer, as others would store it and in our layouts, as our file does last of all; the smallest at a
-    constant rate is marked."""
-    matrix = _matrix(array)
+def size_rows(array: NDArray[Any], exact: Sequence[baselines.Size], made: Sequence[Made]) -> list[SizeRow]:
+    """The largest layer in ``exact`` formats and in our layouts, the file's last; the smallest at a constant rate is
+    marked."""
 
     def row(
         name: str,
@@ -131,12 +140,7 @@ def size_rows(array: NDArray[Any], coded: baselines.Size, made: Sequence[Made]) 
             bits_per_weight=8 * n_bytes / array.size, ratio_to_dense_fp32=4 * array.size / n_bytes if n_bytes else None,
         )  # fmt: skip
 
-    others = (
-        *baselines.baseline_sizes(matrix),
-        *baselines.trimmed_sizes(matrix),
-        coded,
-        baselines.zstd_size(matrix),
-    )
+    others = [*exact, baselines.zstd_size(_matrix(array))]
     rows = [row(one.name, one.kind, one.bytes, one.how, one.decoder, lossless=True) for one in others]
     counted = "the record (descriptor, codebook, table) and the maps of live rows and columns"
     for one, report in made:
