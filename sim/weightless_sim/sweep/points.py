@@ -232,11 +232,16 @@ def _map(
     config: Any, made: Sequence[EncodedTensor], densities: Sequence[float], measure: Measure
 ) -> dict[str, Any]:
     """To cells, with the largest table; the other layers' beats at its energy."""
-    from weightless_sim.gates import characterise
+    from weightless_sim.gates import characterise, liberty
 
     largest, density = max(zip(made, densities, strict=True), key=lambda both: both[0].geometry.n_weights)
     n_nonzero = round(density * largest.geometry.n_weights)
-    options = characterise.Options(liberty=tuple(map(Path, measure.liberty)))
+    paths = tuple(map(Path, measure.liberty))
+    library = liberty.read(paths)
+    nodes = [nm for name, nm in grid.SRAM_NODES.items() if library.name.startswith(name)]
+    options = characterise.Options(  # as the grid's decoders were measured
+        liberty=paths, clock_gates=bool(library.clock_gates), sram_node_nm=nodes[0] if nodes else 45
+    )
     result = characterise.run(config, largest, n_nonzero, options, lambda *_: None)
     _, figures = result.figures()
     n_stored = sum(one.geometry.n_weights for one in made)

@@ -1,11 +1,13 @@
 import dataclasses
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from weightless_hw import decoders
 from weightless_sim.fpga.implementation import Area, Implementation
+from weightless_sim.gates import characterise, liberty
 from weightless_sim.model import grid
 from weightless_sim.model.cycles import predict
 from weightless_sim.model.patterns import Load
@@ -91,6 +93,26 @@ def test_what_is_measured_stands_in_the_place_of_estimates(arrays, monkeypatch):
     assert row.microseconds == row.cycles / 102.0
     row = evaluate(point, arrays, Measure(fpga="ecp5-85k", seeds=0))
     assert (row.luts_how, row.mhz_how) == (MEASURED, ESTIMATED)
+
+
+def test_a_library_is_asked_as_the_grids_were(arrays, monkeypatch):
+    """Clock gates where it has them, memories of its node; the largest table's energy is every layer's."""
+    asked = []
+
+    def run(config, tensor, n_nonzero, options, progress):
+        asked.append((config, tensor.geometry.n_weights, n_nonzero, options))
+        figures = SimpleNamespace(area_um2=123.0, pj_per_weight=2.0)
+        return SimpleNamespace(figures=lambda: (None, figures), library=SimpleNamespace(name="asap7 x"))
+
+    monkeypatch.setattr(characterise, "run", run)
+    monkeypatch.setattr(liberty, "read", lambda paths: SimpleNamespace(name="asap7 x", clock_gates=["ICG"]))
+    row = evaluate(Point(layout="ribbon", lanes=4, slot_bits=8), arrays, Measure(liberty=("a.lib",)))
+    ((config, n_weights, n_nonzero, options),) = asked
+    assert config.window_registers == 1  # the form for cells
+    assert (n_nonzero, options.clock_gates, options.sram_node_nm) == (100, True, 22)
+    assert (row.um2, row.um2_how, row.energy_how, row.library) == (123.0, MEASURED, MEASURED, "asap7 x")
+    assert row.energy_nj > 2 * n_weights / 1e3
+    assert row.pj_per_nonzero == pytest.approx(1e3 * row.energy_nj / 140)
 
 
 def test_keys_name_content_and_point():
