@@ -3,8 +3,6 @@
 import copy
 import json
 import re
-import shutil
-from importlib.util import find_spec
 
 import pytest
 from markupsafe import escape
@@ -169,42 +167,10 @@ def test_confidence_of_a_share():
 # In a browser.
 
 
-@pytest.fixture(scope="module")
-def browser(need):
-    """Chromium without a screen, and without what it asks of the network."""
-    tools = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-    need(f"no {' and no '.join(tools)}: apt-get install chromium chromium-driver" if tools else "")
-    need("" if find_spec("selenium") else "selenium is not installed: pip install -e '.[dev]'")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for name in ("headless=new", "no-sandbox", "disable-gpu", "disable-background-networking", "disable-sync",
-                 "disable-component-update", "no-first-run", "disable-quic"):  # fmt: skip
-        options.add_argument(f"--{name}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
-def opened(browser, tmp_path):
+def opened(open_page):
     """A function that opens the page of a report in a window so wide, light or dark."""
-
-    def open_page(report, width=1200, dark=False):
-        path = tmp_path / "page.html"
-        path.write_text(to_html(report))
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-        browser.get(path.as_uri())
-        return browser
-
-    yield open_page
-    assert [line for line in browser.get_log("browser") if line["level"] != "INFO"] == []
+    return lambda report, width=1200, dark=False: open_page(to_html(report), width, dark)
 
 
 def column(driver, k):

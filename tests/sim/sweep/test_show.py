@@ -87,6 +87,19 @@ def test_the_page_stands_alone_and_names_are_data(rows):
     assert said(rows[1]) in html
 
 
+@pytest.mark.parametrize("width", [1200, 320])
+def test_the_page_sorts_and_is_no_wider_than_its_window(open_page, rows, width):
+    driver = open_page(page(rows, "m" * 300, "weightless sweep m"), width, dark=width < 500)
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    assert driver.title.startswith("Weightless sweep: ")
+    place = COLUMNS.index("bytes")
+    driver.execute_script("document.querySelectorAll('#table th button')[arguments[0]].click()", place)
+    cells = "[...document.querySelectorAll('#table tbody tr')].map(row => row.cells[arguments[0]])"
+    found = driver.execute_script(f"return {cells}.map(cell => cell.dataset.value)", place)
+    known = sorted(one.bytes for one in rows if one.bytes is not None)
+    assert found == [""] * (len(rows) - len(known)) + [str(n) for n in known]
+
+
 def test_the_command(tmp_path, capsys, arrays):
     model, out = tmp_path / "m.npz", tmp_path / "out"
     inputs.save_tensors(model, arrays | {"bias": np.arange(3.0)})
