@@ -1,7 +1,7 @@
 """The whole network: a row for each tensor of the file, and what they come to together."""
 
 from collections.abc import Mapping
-from math import prod
+from math import isclose, prod
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from weightless_hw import decoders
 from weightless_hw.config import DecoderConfig
+from weightless_sim.model import grid
 from weightless_sim.model.cycles import LayerCycles
-from weightless_sim.study.energy import by_function
+from weightless_sim.model.technology import KnownEntry
+from weightless_sim.study.energy import SAME_DENSITY, by_function
 from weightless_sim.study.result import (
     Decoder,
     Layer,
@@ -59,6 +61,7 @@ def _table(
     name: str, tensor: EncodedTensor, decoder: Decoder, served: LayerCycles, about: Subject, sizes: Rivals
 ) -> Layer:
     g, report = tensor.geometry, about.reports.get(name)
+    density = report.n_nonzero / report.n_stored if report else g.density
     config = decoders.configure(decoder.layout, **decoder.config)
     return Layer(
         name=name, shape=list(tensor.shape), n_weights=prod(tensor.shape), stored_as=g.NAME, n_stored=g.n_weights,
@@ -68,7 +71,7 @@ def _table(
         cycles=LayerCounts(
             load=served.load_cycles, decode=served.decode_cycles, total=served.end - served.first_word
         ),
-        rivals=sizes, energy=_energy(decoder, served.n_beats),
+        rivals=sizes, energy=_energy(decoder, config, served.n_beats, density),
     )  # fmt: skip
 
 
@@ -96,16 +99,28 @@ def _memory(config: DecoderConfig, geometry: Geometry) -> TableMemory:
     )
 
 
-def _energy(decoder: Decoder, n_beats: int) -> LayerEnergy | None:
-    """Of a pass, at the workload that the decoder's first entry was measured or estimated at."""
+def _energy(
+    decoder: Decoder, config: DecoderConfig, n_beats: int, density: float | None
+) -> LayerEnergy | None:
+    """Of a pass; ``density`` is the layer's, of what is stored."""
     if not decoder.energy:
         return None
-    entry = decoder.energy[0]
+    entry = at_density(decoder.energy[0], config, density)
     n = n_beats * entry.lanes
     parts = {name: (n_beats * low, n_beats * high) for name, (low, high) in by_function(entry).items()}
     return LayerEnergy(
-        pj=(n * entry.pj_per_weight_settled, n * entry.pj_per_weight_glitches), parts=parts, how=entry.how
-    )
+        pj=(n * entry.pj_per_weight_settled, n * entry.pj_per_weight_glitches),
+        parts=parts if entry.parts else {}, how=entry.how,
+    )  # fmt: skip
+
+
+def at_density(entry: KnownEntry, config: DecoderConfig, density: float | None) -> KnownEntry:
+    """The entry of a decoder, or, where that streams and a layer's density is another, what the grid has there."""
+    same = density is None or isclose(entry.density or 0.0, density, rel_tol=SAME_DENSITY)
+    if same or config.keeps_table() or not entry.clock_gates:
+        return entry
+    known = grid.entries(config.for_cells(), density or grid.USUAL_DENSITY)
+    return next((one for one in known if one.library == entry.library), entry)
 
 
 def totals(about: Subject, rows: list[Layer], built: Mapping[str, Decoder]) -> Totals:

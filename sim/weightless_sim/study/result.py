@@ -77,7 +77,8 @@ class LayerCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerEnergy:
-    """pJ of decoding a layer once, without DRAM and multiplying; at the workload of the decoder's first entry."""
+    """pJ of decoding a layer once, without DRAM and multiplying; by the decoder's first entry, or, where that streams
+    and was measured at another density, estimated at the layer's."""
 
     pj: Pair
     parts: Annotated[dict[str, Pair], Meta(description="by what the decoder's parts do; empty: estimated")]

@@ -8,12 +8,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from weightless_hw import decoders
 from weightless_sim.cosim import runner
+from weightless_sim.model import technology
+from weightless_sim.model.technology import KnownEntry
 from weightless_sim.report import write
 from weightless_sim.report.markdown import to_markdown
 from weightless_sim.report.summary import network_rows, summary, to_csv
 from weightless_sim.shown import plain, to_json
-from weightless_sim.study import energy, simulation, sizes, subject
+from weightless_sim.study import energy, network, simulation, sizes, subject
 from weightless_sim.study import run as study
 from weightless_sim.study.result import RunKind
 from weightless_sw import baselines, codec, container, inputs, layouts
@@ -117,6 +120,21 @@ def test_a_row_for_each_tensor_and_totals(result, small_model):
     )
     assert set(whole.rivals) == set(a.rivals) == set(b.rivals)
     assert whole.energy == tuple(x + y for x, y in zip(a.energy.pj, b.energy.pj, strict=True))
+
+
+def test_a_streamed_layers_energy_is_at_its_own_density():
+    """What was measured at 11 % is no figure of a layer of 4 %; a stored table's is the same at any."""
+    ribbon = next(
+        one for one in technology.shipped() if one.decoder == "ribbon_g8_t8_k4_v16_h1_w" and one.clock_gates
+    )
+    known = KnownEntry(**vars(ribbon), pj_per_weight_settled=1.0, pj_per_weight_glitches=2.0)
+    config = decoders.configure("ribbon", max_codes=4)
+    assert network.at_density(known, config, ribbon.density) is known
+    assert network.at_density(known, config, None) is known
+    low, high = (network.at_density(known, config, density) for density in (0.04, 0.4))
+    assert (low.how, low.library) == ("estimated", known.library)
+    assert low.pj_per_weight_glitches < high.pj_per_weight_glitches
+    assert network.at_density(known, decoders.configure("classic"), 0.04) is known
 
 
 def test_nothing_is_encoded_twice(small_model, step, tmp_path, monkeypatch, need):
