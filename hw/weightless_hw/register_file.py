@@ -46,7 +46,7 @@ class RegisterFile(wiring.Component):
     faults : unsigned(len(config.errors())), in
         Why a record is refused, for a cycle.
     events : EVENTS, in
-        What happens in this cycle, of what is counted.
+        What happens in this cycle, of what is counted; where it is.
     """
 
     def __init__(self, config: DecoderConfig):
@@ -63,8 +63,8 @@ class RegisterFile(wiring.Component):
                 "record_crc": In(32),
                 "phase": In(Phase),
                 "faults": In(len(config.errors())),
-                "events": In(EVENTS),
             }
+            | ({"events": In(EVENTS)} if config.counters else {})
         )
 
     def elaborate(self, platform: Any) -> Module:
@@ -107,7 +107,8 @@ class RegisterFile(wiring.Component):
             "load_stalls": decoder.load.valid & ~decoder.load.ready,
             "weights_stalls": decoder.weights.valid & ~decoder.weights.ready,
         }
-        m.d.comb += [self.events[name].eq(event) for name, event in events.items()]
+        if self.config.counters:
+            m.d.comb += [self.events[name].eq(event) for name, event in events.items()]
         m.d.comb += [
             getattr(self, name).eq(getattr(loader, name))
             for name in ("fields", "record_crc", "phase", "faults")

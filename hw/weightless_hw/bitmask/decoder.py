@@ -95,7 +95,7 @@ class Pipeline(wiring.Component):
         m = Module()
         config = self.config
         m.submodules.masks, m.submodules.codes = masks, codes = Masks(config), Codes(config)
-        m.submodules.index = EnableInserter(self.en)(index := BeatCounter(config.lanes))
+        m.submodules.index = EnableInserter(self.en)(index := BeatCounter(config.lanes, numbered=False))
         connect(m, flipped(self.mask), masks.i)
         connect(m, flipped(self.code), codes.i)
         steps, goes, has_aligned, is_looked_at = (

@@ -54,6 +54,8 @@ class BeatCounter(wiring.Component):
     ----------
     lanes : int
         Weights of a group, a power of two.
+    numbered : bool
+        Whether the group's number is asked for.
 
     Attributes
     ----------
@@ -64,7 +66,7 @@ class BeatCounter(wiring.Component):
     go : unsigned(1), in
         The group is taken, and the next one comes; only while there is one.
     group : unsigned(32), out
-        Number of the group.
+        Number of the group, where it is asked for.
     following : unsigned(32), out
         The number behind it, so that what is asked of a number can be known when it comes.
     final : unsigned(32), out
@@ -77,14 +79,14 @@ class BeatCounter(wiring.Component):
         The lanes of the last group that hold weights.
     """
 
-    def __init__(self, lanes: int):
-        self.lanes = lanes
+    def __init__(self, lanes: int, *, numbered: bool = True):
+        self.lanes, self.numbered = lanes, numbered
         super().__init__(
             {
                 "start": In(1),
                 "n_weights": In(32),
                 "go": In(1),
-                "group": Out(32),
+                **({"group": Out(32)} if numbered else {}),
                 "following": Out(32),
                 "final": Out(32),
                 "valid": Out(1),
@@ -107,7 +109,7 @@ class BeatCounter(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 self.valid.eq(1),
-                group.eq(0),
+                *([group.eq(0)] if self.numbered else []),
                 following.eq(1),
                 wraps.eq(0),
                 wrapped.eq(0),
@@ -120,7 +122,7 @@ class BeatCounter(wiring.Component):
                     m.d.sync += tail_lanes.eq(~0)
         with m.Elif(self.go):
             m.d.sync += [
-                group[:LOW_BITS].eq(following),
+                *([group[:LOW_BITS].eq(following)] if self.numbered else []),
                 following[:LOW_BITS].eq(following[:LOW_BITS] + 1),
                 last.eq(following == final),
                 self.valid.eq(~last),
@@ -129,10 +131,11 @@ class BeatCounter(wiring.Component):
             ]
             with m.If(wraps):
                 m.d.sync += following[LOW_BITS:].eq(following[LOW_BITS:] + 1)
-            with m.If(wrapped):
-                m.d.sync += group[LOW_BITS:].eq(following[LOW_BITS:])
+            if self.numbered:
+                with m.If(wrapped):
+                    m.d.sync += group[LOW_BITS:].eq(following[LOW_BITS:])
         m.d.comb += [
-            self.group.eq(group),
+            *([self.group.eq(group)] if self.numbered else []),
             self.following.eq(following),
             self.final.eq(final),
             self.tail_lanes.eq(tail_lanes),

@@ -7,9 +7,11 @@ from functools import cache
 import pytest
 from frames import record
 
+from weightless_hw.bitmask.config import BitmaskConfig
 from weightless_hw.classic.config import ClassicConfig
 from weightless_hw.export import ports, verilog
 from weightless_hw.export.verilog import LINT_WAIVERS, TOP, to_rtlil, to_verilog
+from weightless_hw.ribbon.config import RibbonConfig
 from weightless_sim import tools
 from weightless_sim.cosim import runner
 from weightless_sim.cosim.golden import GoldenModel
@@ -18,6 +20,8 @@ from weightless_sw.provenance import install_line
 from weightless_sw.spec import classic as spec
 
 CONFIGS = [ClassicConfig(lanes=1, max_bank_rows=64), ClassicConfig(lanes=8, slot_bits=9, max_bank_rows=100)]
+OTHERS = [ClassicConfig(lanes=2, max_bank_rows=64, tiles=1), RibbonConfig(lanes=2), BitmaskConfig(lanes=2),
+          BitmaskConfig(lanes=4, lane_registers=1, counters=0)]  # fmt: skip
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
@@ -100,7 +104,7 @@ def lint(tmp_path, need, texts):
 
 
 @pytest.mark.parametrize("axi", [False, True], ids=["native", "axi"])
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+@pytest.mark.parametrize("config", [*CONFIGS, *OTHERS], ids=lambda config: config.name)
 def test_the_linters_find_nothing_to_warn_of(tmp_path, config, axi, need):
     """Verilator but for the waivers in the text itself, Icarus with all warnings, the checks of yosys."""
     text = to_verilog(config, axi=axi)
