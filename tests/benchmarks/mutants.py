@@ -257,7 +257,7 @@ MUTANTS = [
         "stream",
     ),
     Mutant(FILE, "write.eq(self.write & (self.addr == ADDRESS[name]))", "write.eq(self.write)", "axi"),
-    Mutant(FILE, "if self.config.counters:", "if True:", "counters"),
+    Mutant(FILE, "if self.config.counters:\n            counts", "if True:\n            counts", "counters"),
     # The pipeline.
     Mutant(
         BEATS,
