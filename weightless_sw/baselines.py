@@ -23,6 +23,7 @@ from weightless_sw.arrangement import live_map
 from weightless_sw.container import stored_bytes
 from weightless_sw.provenance import install_line
 from weightless_sw.reader import varint
+from weightless_sw.spec.record import Geometry
 
 DENSE_BITS = 32
 CODEBOOK_ENTRY_BITS = 16  # fp16
@@ -43,6 +44,14 @@ class Rate(StrEnum):
     ONE = "one non-zero per clock"
     SERIAL = "serial"
     NONE = "none: no format"
+
+
+CONSTANT_RATES = (Rate.CONSTANT, Rate.WORDS)
+
+
+def rate_of(geometry: Geometry | type[Geometry]) -> Rate:
+    """Of a layout's decoder, the layout named by its ``geometry``."""
+    return Rate.WORDS if geometry.EXACT else Rate.CONSTANT
 
 
 class Kind(StrEnum):

@@ -163,10 +163,8 @@ class RunCounter(wiring.Component):
         group, left = (Signal(WORD_BITS, name=name, reset_less=True) for name in ("group", "left"))
         ends, others = Signal(reset_less=True), Signal(reset_less=True)  # the run does; there are others
         head, tail = (Signal(g, name=name, reset_less=True) for name in ("head", "tail"))
-        whole, end = (
-            runs.length >> g,
-            runs.first[:g] + runs.length[:g] - 1,
-        )  # the last weight, but for whole groups
+        whole = runs.length >> g
+        end = runs.first[:g] + runs.length[:g] - 1  # the last weight, but for whole groups
         more = end >> g  # -1, 0, 1 groups behind the first one, beyond the whole ones
         least = Signal(2, reset_less=True)  # of ``left``, as the group before the last one comes
         m.d.comb += [

@@ -173,13 +173,11 @@ def _table(rows: list[Any]) -> Any:
     """The rows on a front, or with an error: all are in the files."""
     from weightless_sim.sweep import show
 
-    at = show.fronts(rows)
+    on = show.on(rows)
     numbers = ("G", "t", "density", "K", "chunk", "bytes", "false positives", "cycles", "MHz", "LUT4", "nJ")
     found = common.table("layout", *(f">{name}" for name in numbers), "fronts")
-    picked = [k for k in range(len(rows)) if rows[k].error or any(k in places for places in at.values())]
-    for k in picked[:SHOWN]:
-        row = rows[k]
-        names = " ".join(name for name, places in at.items() if k in places)
+    picked = [(row, names) for row, names in zip(rows, on, strict=True) if row.error or names]
+    for row, names in picked[:SHOWN]:
         chosen = (row.slot_bits, row.density, row.n_codes, row.chunk_log2)
         figures = (row.bytes, row.n_false_positives, row.cycles, row.mhz, row.luts, row.energy_nj)
         found.add_row(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from weightless_sim.commands import common
 from weightless_sim.shown import to_json
 from weightless_sw import codec, container, inputs, layouts
-from weightless_sw.baselines import Rate
+from weightless_sw.baselines import Rate, rate_of
 from weightless_sw.files import write_atomically
 from weightless_sw.provenance import install_line
 from weightless_sw.simplify import simplify
@@ -169,7 +169,7 @@ def _rate(stored_as: str) -> Rate:
     """Of its decoder in hardware."""
     if stored_as == "coded":
         return Rate.SERIAL
-    return Rate.WORDS if layouts.by_name(stored_as).geometry.EXACT else Rate.CONSTANT
+    return rate_of(layouts.by_name(stored_as).geometry)
 
 
 def _read_back(tensor: container.Tensor) -> container.Tensor:

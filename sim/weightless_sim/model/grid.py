@@ -276,10 +276,14 @@ def entry(config: DecoderConfig, library: str, density: float = USUAL_DENSITY) -
     )
 
 
+def find(config: DecoderConfig, library: str, density: float = USUAL_DENSITY) -> KnownEntry | None:
+    """The same, or None where the grid has no decoder of that layout in the library."""
+    return entry(config, library, density) if _cells_of(config.GEOMETRY.NAME, library) else None
+
+
 def entries(config: DecoderConfig, density: float = USUAL_DENSITY) -> list[KnownEntry]:
     """The same in each library of the grid; empty for a layout that it has not."""
-    layout = config.GEOMETRY.NAME
-    return [entry(config, library, density) for library in libraries() if _cells_of(layout, library)]
+    return [one for library in libraries() if (one := find(config, library, density))]
 
 
 def _accuracy(energy: Estimate, area: Estimate) -> str:

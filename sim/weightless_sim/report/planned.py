@@ -14,6 +14,7 @@ from weightless_sim.plan import answer, network
 from weightless_sim.plan.array import Array
 
 ARRAY, CLOCK = Array(32, 32), 500e6  # what the page asks for
+OF_GRID = ("layout", "cells or device", "logic, settled", "with glitches", "um2", "LUT4", "flip-flops", "MHz")
 NAME = re.compile(r"(ribbon_)?g(\d+)_t(\d+)(?:_r(\d+))?_k(\d+)_v16_h1(_w)?")
 
 
@@ -161,17 +162,7 @@ def left_out(folder: Path) -> str:
             rows.append((layout, library, *(f"{error:.0%}" for error in errors), "", "", ""))
         fpga = [grid.fpga_error(layout, name) for name in ("luts", "flip_flops", "fmax_mhz")]
         rows.append((layout, grid.syntheses()[0].device, "", "", "", *(f"{error:.0%}" for error in fpga)))
-    head = (
-        "layout",
-        "cells or device",
-        "logic, settled",
-        "with glitches",
-        "um2",
-        "LUT4",
-        "flip-flops",
-        "MHz",
-    )
-    return markdown_table(head, rows)
+    return markdown_table(OF_GRID, rows)
 
 
 TABLES: tuple[Callable[[Path], str], ...] = (plan_vgg, plan_llm, best, held, estimates, left_out)

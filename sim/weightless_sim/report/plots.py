@@ -21,7 +21,7 @@ from weightless_sim.model.technology import KnownEntry
 from weightless_sim.shown import in_picture
 from weightless_sim.study.energy import MEMORY_READS, by_function
 from weightless_sim.study.result import Report, RunKind
-from weightless_sw.baselines import Kind, Rate, Stored
+from weightless_sw.baselines import CONSTANT_RATES, Kind, Stored
 
 INK, ACCENT, MUTED, SECOND = "#22313f", "#d1495b", "#9aa5b1", "#2e86ab"
 WIDTH, HEIGHT, DPI = 8.0, 4.5, 120
@@ -68,7 +68,7 @@ def sizes(report: Report) -> Figure:
     places = np.arange(len(shown))
     for place, row in zip(places, shown, strict=True):
         color = MUTED if row.lossless else ACCENT
-        fill = color if row.decoder in (Rate.CONSTANT, Rate.WORDS) else "white"
+        fill = color if row.decoder in CONSTANT_RATES else "white"
         axes.barh(place, row.bytes, color=fill, edgecolor=color, height=0.65)
         label = f" {row.bytes:,} B, {row.bits_per_weight:.3f} bit/weight"
         label += ": smallest at a constant rate" if row.smallest_at_constant_rate else ""
@@ -263,7 +263,7 @@ def storages(rows: list[Stored], layer: str) -> Figure:
     figure, axes = _figure(f"{layer} of the same network, stored", 0.6 * len(rows) + 1.4)
     for place, row in enumerate(rows[::-1]):
         color = MUTED if row.lossless else ACCENT
-        fill = color if row.decoder in (Rate.CONSTANT, Rate.WORDS) else "white"
+        fill = color if row.decoder in CONSTANT_RATES else "white"
         axes.barh(place, row.bytes, color=fill, edgecolor=color, height=0.6)
         text = f" {row.bytes:,} B; test error {row.error:.2%}"
         axes.text(row.bytes, place, text, va="center", fontsize=8, color=INK)

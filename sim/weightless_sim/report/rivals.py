@@ -16,7 +16,7 @@ from matplotlib.ticker import NullFormatter
 from weightless_hw import decoders
 from weightless_sim.model import grid, technology
 from weightless_sim.model.technology import Entry, Synthesis, reference
-from weightless_sim.report.planned import markdown_table
+from weightless_sim.report.planned import OF_GRID, markdown_table
 from weightless_sim.report.plots import ACCENT, DPI, INK, MUTED, SECOND, save
 from weightless_sim.study.energy import EIE, expected_gaps
 from weightless_sw import codec, layouts
@@ -186,17 +186,7 @@ def rivals_told(folder: Path) -> str:
                 for name, value in measured.items():
                     placed.setdefault(name, []).append((value, found[name].value))
         rows.append((f"{layout}, t = {slot_bits}", "ECP5", "", "", "", *map(_errors, placed.values())))
-    head = (
-        "layout",
-        "cells or device",
-        "logic, settled",
-        "with glitches",
-        "um2",
-        "LUT4",
-        "flip-flops",
-        "MHz",
-    )
-    return markdown_table(head, rows)
+    return markdown_table(OF_GRID, rows)
 
 
 def lanes(path: Path) -> None:

@@ -68,10 +68,9 @@ def _estimate(run: Run) -> str:
     return f"; estimated of density and sizes alone {run.cycles_estimated:,.0f} ({error:+.1%})"
 
 
-def _file(result: Report) -> str:
-    """The file of the tables as a command takes it."""
-    bundled = result.model.name in inputs.BUNDLED_FILES
-    return shlex.quote(result.model.name if bundled else result.file.path)
+def as_argument(model: str, path: str) -> str:
+    """The file of the tables as a command takes it: by its name where it comes with the project."""
+    return shlex.quote(model if model in inputs.BUNDLED_FILES else path)
 
 
 def not_characterised(result: Report) -> str:
@@ -80,11 +79,11 @@ def not_characterised(result: Report) -> str:
 
 
 def _characterise(result: Report) -> str:
-    return f"run `weightless asic --for {_file(result)} --liberty FILE`"
+    return f"run `weightless asic --for {as_argument(result.model.name, result.file.path)} --liberty FILE`"
 
 
 def _place(result: Report) -> str:
-    return f"run `weightless fpga --for {_file(result)} --seeds 3`"
+    return f"run `weightless fpga --for {as_argument(result.model.name, result.file.path)} --seeds 3`"
 
 
 def _fpga_line(result: Report) -> str:

@@ -119,8 +119,7 @@ def at_density(entry: KnownEntry, config: DecoderConfig, density: float | None) 
     same = density is None or isclose(entry.density or 0.0, density, rel_tol=SAME_DENSITY)
     if same or config.keeps_table() or not entry.clock_gates:
         return entry
-    known = grid.entries(config.for_cells(), density or grid.USUAL_DENSITY)
-    return next((one for one in known if one.library == entry.library), entry)
+    return grid.find(config.for_cells(), entry.library, density or grid.USUAL_DENSITY) or entry
 
 
 def totals(about: Subject, rows: list[Layer], built: Mapping[str, Decoder]) -> Totals:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from weightless_sim.study.result import LayoutRow, Rival, SizeRow, SweepPoint, TableSize
 from weightless_sim.study.subject import Made, Subject
 from weightless_sw import baselines, codec, container, layouts
-from weightless_sw.baselines import Kind, Rate
+from weightless_sw.baselines import CONSTANT_RATES, Kind, Rate, rate_of
 from weightless_sw.codec import EncodeReport
 from weightless_sw.progress import Progress, Step
 from weightless_sw.spec.record import MAX_SLOT_BITS, Geometry
@@ -147,22 +147,24 @@ def size_rows(array: NDArray[Any], exact: Sequence[baselines.Size], made: Sequen
         g, is_ours = one.geometry, one is made[-1][0]
         rows.append(row(
             f"Weightless {g.NAME}, t = {g.slot_bits}", Kind.TABLE if is_ours else Kind.LAYOUT, table(one).bytes,
-            f"{'in the .wls file' if is_ours else 'encoded beside it'}: {counted}", _rate(g), report.n_false_positives,
-            lossless=g.EXACT,
+            f"{'in the .wls file' if is_ours else 'encoded beside it'}: {counted}", rate_of(g),
+            report.n_false_positives, lossless=g.EXACT,
         ))  # fmt: skip
-    constant = [one for one in rows if one.decoder in (Rate.CONSTANT, Rate.WORDS)]
+    constant = [one for one in rows if one.decoder in CONSTANT_RATES]
     smallest = min(constant, key=lambda one: one.bytes)
     n_entries, bits = g.table_entries if g.EXACT else (g.n_slots, g.slot_bits)
     payload = f"{n_entries:,} {'words' if g.EXACT else 'slots'} of {bits} bits"
     rows.append(
-        row("its payload alone", Kind.PAYLOAD, -(-n_entries * bits // 8), payload, _rate(g), lossless=g.EXACT)
+        row(
+            "its payload alone",
+            Kind.PAYLOAD,
+            -(-n_entries * bits // 8),
+            payload,
+            rate_of(g),
+            lossless=g.EXACT,
+        )
     )
     return [replace(one, smallest_at_constant_rate=one is smallest) for one in rows]
-
-
-def _rate(geometry: Geometry) -> Rate:
-    """What the layout's decoder does in hardware."""
-    return Rate.WORDS if geometry.EXACT else Rate.CONSTANT
 
 
 def _layouts(about: Subject, coded: Mapping[str, baselines.Size], progress: Progress) -> list[LayoutRow]:

@@ -24,7 +24,7 @@ from weightless_sw.tensor import EncodedTensor
 
 Arrays = Mapping[str, NDArray[Any]]
 N_CODES = 15  # of weights that are pruned here
-COMPUTED, ESTIMATED, MEASURED = "computed", grid.ESTIMATED, "measured"
+ESTIMATED, MEASURED = grid.ESTIMATED, "measured"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +192,7 @@ def _hardware(
     cells = config.for_cells()
     pj, entry = 0.0, None
     for tensor, density in zip(made, densities, strict=True):
-        of_library = (one for one in grid.entries(cells, density) if one.library == library)
-        if entry := next(of_library, None):
+        if entry := grid.find(cells, library, density):
             pj += entry.pj_per_weight_glitches * tensor.geometry.n_weights
     if entry:
         found |= {"um2": entry.area_um2, "um2_how": entry.how, "energy_nj": pj / 1e3, "energy_how": entry.how,

@@ -54,14 +54,18 @@ def fronts(rows: Sequence[Found]) -> dict[str, list[int]]:
     return {name: on_front(rows, front) for name, front in FRONTS.items()}
 
 
+def on(rows: Sequence[Found]) -> list[str]:
+    """Names of the fronts that each row is on, spaces between; empty where it is on none."""
+    at = fronts(rows)
+    return [" ".join(name for name, places in at.items() if k in places) for k in range(len(rows))]
+
+
 def to_csv(rows: Sequence[Found], only_fronts: bool = False) -> str:
     """A line per point, its fronts last; those on none left out where only these are asked for."""
-    at = fronts(rows)
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow([*COLUMNS, "fronts"])
-    for k, row in enumerate(rows):
-        names = " ".join(name for name, places in at.items() if k in places)
+    for row, names in zip(rows, on(rows), strict=True):
         if names or not only_fronts:
             lines.writerow([*(getattr(row, name) for name in COLUMNS), names])
     return text.getvalue()
@@ -73,6 +77,7 @@ def picture(rows: Sequence[Found], model: str) -> Figure:
     figure.suptitle(
         f"{in_picture(model)}: {len(rows)} points", x=0.01, ha="left", color=plots.INK, fontsize=11
     )
+    at = fronts(rows)
     names = list(dict.fromkeys(row.layout for row in rows))
     colors = dict(zip(names, (plots.SECOND, plots.ACCENT, plots.MUTED) * len(names), strict=False))
     for axes, (name, front) in zip(figure.subplots(1, len(FRONTS)), FRONTS.items(), strict=True):
@@ -84,7 +89,7 @@ def picture(rows: Sequence[Found], model: str) -> Figure:
             ]
             if xy:
                 axes.plot(*np.array(xy).T, "o", ms=4, color=colors[layout], label=layout, alpha=0.8)
-        line = [(getattr(rows[k], front.x), getattr(rows[k], front.y)) for k in fronts(rows)[name]]
+        line = [(getattr(rows[k], front.x), getattr(rows[k], front.y)) for k in at[name]]
         if line:
             axes.plot(*np.array(line).T, color=plots.INK, lw=1, drawstyle="steps-post")
         axes.set_title(front.title, loc="left", fontsize=9, color=plots.INK)
@@ -106,9 +111,8 @@ def page(rows: Sequence[Found], model: str, command: str) -> str:
     pictures = [
         {"title": one.title, "svg": _scatter(rows, one, at[name], names)} for name, one in FRONTS.items()
     ]
-    on = [" ".join(name for name, places in at.items() if k in places) for k in range(len(rows))]
     return environment().get_template("sweep.html").render(
-        model=model, command=command, rows=rows, columns=COLUMNS, csv=to_csv(rows), scatters=pictures, on=on,
+        model=model, command=command, rows=rows, columns=COLUMNS, csv=to_csv(rows), scatters=pictures, on=on(rows),
         layouts=names,
     )  # fmt: skip
 

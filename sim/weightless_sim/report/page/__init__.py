@@ -16,14 +16,13 @@ from weightless_sim.model.cycles import STATES
 from weightless_sim.model.grid import ESTIMATED
 from weightless_sim.model.technology import KnownEntry
 from weightless_sim.report.page import charts
-from weightless_sim.report.summary import network_rows, to_csv
+from weightless_sim.report.summary import as_argument, network_rows, to_csv
 from weightless_sim.shown import shown
 from weightless_sim.study.energy import by_function
 from weightless_sim.study.result import SCHEMA
-from weightless_sw.baselines import Kind, Rate
+from weightless_sw.baselines import CONSTANT_RATES, Kind, Rate, rate_of
 
 Json = Any  # of a report
-CONSTANT = (Rate.CONSTANT, Rate.WORDS)
 SHOWN_LAYERS = 24  # whose sections are on the page, the largest ones
 WHAT_STALLS = {
     "none": "neither side waits",
@@ -177,7 +176,7 @@ def _bytes(report: Json) -> Line:
     if not rows:
         return _line("How many bytes?", "size", figure, ("others are not known without the weights", EVEN))
     read = [row for row in rows if row["decoder"] != Rate.NONE]
-    constant = min((row for row in read if row["decoder"] in CONSTANT), key=lambda row: row["bytes"])
+    constant = min((row for row in read if row["decoder"] in CONSTANT_RATES), key=lambda row: row["bytes"])
     exact = min((row for row in read if row["lossless"]), key=lambda row: row["bytes"])
     said = [
         (f"the best other at a constant rate, {constant['name']}, takes {constant['bytes']:,}",
@@ -297,7 +296,7 @@ def _size_rows(report: Json, layer: Json) -> list[dict[str, Any]]:
     longest = max((row["bytes"] for row in rows), default=0) or 1
     for row in rows:
         row["share"] = 100 * row["bytes"] / longest
-        row["constant"] = row["decoder"] in CONSTANT
+        row["constant"] = row["decoder"] in CONSTANT_RATES
         row["bits"] = 8 * row["bytes"] / max(1, layer["n_weights"])
     return sorted(rows, key=lambda row: row["bytes"])
 
@@ -308,10 +307,10 @@ def _is_of(row: Json, layer: Json) -> bool:
 
 
 def _own_row(row: Json, layer: Json) -> dict[str, Any]:
-    exact = decoders.BY_NAME[row["layout"]].config.GEOMETRY.EXACT
+    geometry = decoders.BY_NAME[row["layout"]].config.GEOMETRY
     return {
-        "name": f"Weightless {row['layout']}", "bytes": row["bytes"], "lossless": exact, "ours": True,
-        "how": "record and maps", "decoder": Rate.WORDS if exact else Rate.CONSTANT,
+        "name": f"Weightless {row['layout']}", "bytes": row["bytes"], "lossless": geometry.EXACT, "ours": True,
+        "how": "record and maps", "decoder": rate_of(geometry),
         "own": row["layout"] == layer["stored_as"],
     }  # fmt: skip
 
@@ -479,7 +478,7 @@ def energies(report: Json) -> list[dict[str, Any]]:
 
 def sources(report: Json) -> dict[str, Any]:
     """How figures were got, and for what is missing the command that gets it."""
-    file = report["file"]["path"]
+    file = as_argument(report["model"]["name"], report["file"]["path"])
     decoder = report["decoders"][report["runs"]["none"]["decoder"]]
     missing = []
     if not report["encoding"]:
